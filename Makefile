@@ -1,0 +1,26 @@
+VENV ?= .venv
+PYTHON ?= python3.11
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check bench
+
+demo: $(INSTALLED)  ## install, then the whole job on the built-in task
+	$(BIN)/kdexport run -o runs/clicks --force
+
+test: $(INSTALLED)  ## the tests
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)  ## style, types and walls
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
+	$(BIN)/python benchmarks/training.py
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@

@@ -1,0 +1,57 @@
+"""Every error kdexport raises on purpose, and the exit code each one stands for.
+
+Imports nothing of the package. A message has three parts, always in this order: the rule that
+was broken, what was found instead, and what would help. It is one line, whatever the user's
+text holds, because it is printed as one line.
+"""
+
+
+class KdexportError(Exception):
+    """A rule was broken: says which, what was found, and what would help.
+
+    Args:
+        rule: The rule, as a sentence without its full stop.
+        found: What was found instead.
+        cure: What the reader can do about it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, rule: str, *, found: str, cure: str) -> None:
+        self.rule, self.found, self.cure = rule, found, cure
+        super().__init__(one_line(f"{rule}, however: {found}; {cure}"))
+
+
+class DataError(KdexportError):
+    """Input data or a file of the user cannot be used."""
+
+
+class OutputError(KdexportError):
+    """The output cannot be written where the user asked."""
+
+
+class RecipeError(KdexportError):
+    """A recipe, or an option that overrides it, holds an unknown key or a bad value."""
+
+    exit_code = 2
+
+
+class ParityError(KdexportError):
+    """A file does not answer as its source does."""
+
+    exit_code = 1
+
+
+class DependencyError(KdexportError):
+    """A package of an optional extra is not installed."""
+
+    exit_code = 2
+
+
+class KdexportWarning(UserWarning):
+    """Something the user should know, that does not stop the work."""
+
+
+def one_line(text: str) -> str:
+    """Return `text` with control characters escaped, so that it prints as one harmless line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,1 @@
+"""Export: trained networks into self-contained ONNX files."""

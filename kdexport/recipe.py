@@ -1,0 +1,219 @@
+"""The recipe: everything that decides the bytes of a bundle, in one strict TOML file.
+
+Takes a TOML file and overrides, gives a checked `Recipe`. An unknown key or a bad value names
+itself. Imports pydantic, `errors` and the standard library only.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kdexport.errors import RecipeError
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Widths = tuple[Count, ...]
+
+
+class Section(BaseModel):
+    """A strict, frozen part of the recipe."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class DataRecipe(Section):
+    """Which rows, and which of them fit, choose and report."""
+
+    task: Annotated[str, Field(description="built-in task, when no file is given")] = "clicks"
+    file: Annotated[str | None, Field(description="name of the table's file")] = None
+    target: Annotated[str | None, Field(description="column to predict")] = None
+    test_file: Annotated[str | None, Field(description="name of a file of test rows")] = None
+    split_column: Annotated[
+        str | None, Field(description="column that says train, validation or test")
+    ] = None
+    test_share: Annotated[Share, Field(description="share of the rows kept for testing")] = 0.2
+    validation_share: Annotated[
+        Share, Field(description="share of the rows to learn from that choose")
+    ] = 0.15
+
+
+class FitRecipe(Section):
+    """How one stack of networks is trained."""
+
+    batch_size: Annotated[Count, Field(description="rows per member and step")]
+    learning_rate: Annotated[float, Field(gt=0, description="peak step size")]
+    weight_decay: Annotated[float, Field(ge=0, description="AdamW's decoupled decay")]
+    schedule: Annotated[
+        Literal["constant", "cosine"], Field(description="learning rate over the steps")
+    ]
+    max_epochs: Annotated[Count, Field(description="passes over the training rows at most")]
+    patience: Annotated[
+        Count, Field(description="looks at the validation rows without progress before stopping")
+    ]
+
+
+class TeacherRecipe(FitRecipe):
+    """The native teacher: an ensemble of networks whose logits are averaged."""
+
+    n_members: Annotated[Count, Field(description="networks in the ensemble")] = 12
+    hidden: Annotated[Widths, Field(description="widths of the hidden layers")] = (256, 128, 64)
+    dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped")] = 0.3
+    batch_size: Count = 256
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    max_epochs: Count = 100
+    patience: Count = 10
+
+
+class StudentRecipe(FitRecipe):
+    """The students and, with the same budget, the controls."""
+
+    hidden: Annotated[Widths, Field(description="widths of the hidden layers")] = (64, 32)
+    n_replicates: Annotated[
+        int, Field(ge=2, description="students, and as many controls, trained side by side")
+    ] = 5
+    temperature: Annotated[float, Field(gt=0, description="softens teacher and student")] = 2.0
+    alpha: Annotated[
+        float, Field(ge=0, le=1, description="the teacher's share of the loss on labelled rows")
+    ] = 1.0
+    batch_size: Count = 256
+    learning_rate: Annotated[float, Field(gt=0)] = 6e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    schedule: Literal["constant", "cosine"] = "cosine"
+    max_epochs: Count = 12
+    patience: Count = 30
+
+
+class TransferRecipe(Section):
+    """Synthetic rows that the teacher labels and the students learn from."""
+
+    n_synthetic: Annotated[int, Field(ge=0, description="synthetic rows")] = 150_000
+    method: Annotated[
+        Literal["munge", "jitter"], Field(description="how synthetic rows are made")
+    ] = "munge"
+    swap_probability: Annotated[
+        float, Field(gt=0, le=1, description="munge: share of cells taken from a neighbour")
+    ] = 0.5
+    noise: Annotated[
+        float, Field(gt=0, description="jitter: deviations of a cell, in the column's own")
+    ] = 0.5
+
+
+class EvidenceRecipe(Section):
+    """How sure the evidence has to be."""
+
+    asked_share: Annotated[
+        float, Field(gt=0, description="share of the edge that counts as recovered")
+    ] = 0.9
+    n_draws: Annotated[int, Field(ge=100, description="resamples behind every interval")] = 1000
+
+
+class BenchRecipe(Section):
+    """What the latency run times."""
+
+    batches: Annotated[Widths, Field(description="rows per call")] = (1, 1024)
+    n_calls: Annotated[Count, Field(description="timed calls per file and batch")] = 1000
+    n_threads: Annotated[Count, Field(description="onnxruntime's intra-op threads")] = 1
+
+
+class Recipe(Section):
+    """The whole recipe. `Recipe()` is the default run on the built-in task."""
+
+    format_version: Literal[1] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="of splits and of every network")] = 0
+    device: Annotated[str, Field(description="torch device that trains")] = "cpu"
+    threads: Annotated[
+        int, Field(ge=0, description="threads that train; 0 is what the process may use")
+    ] = 0
+    data: DataRecipe = DataRecipe()
+    teacher: TeacherRecipe = TeacherRecipe()
+    student: StudentRecipe = StudentRecipe()
+    transfer: TransferRecipe = TransferRecipe()
+    evidence: EvidenceRecipe = EvidenceRecipe()
+    bench: BenchRecipe = BenchRecipe()
+
+    def to_toml(self) -> str:
+        """Return the recipe as TOML, every value written out, in a fixed order."""
+        return _toml_table(self.model_dump(exclude_none=True), prefix="")
+
+    def changes(self) -> dict[str, Any]:
+        """Return only what differs from the default recipe: short enough for a file's metadata."""
+        return _differences(self.model_dump(mode="json"), Recipe().model_dump(mode="json"))
+
+
+def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
+    """Read a recipe and lay overrides over it.
+
+    Args:
+        path: TOML file, or None for the defaults.
+        overrides: Dotted key to value, such as `{"teacher.n_members": 6}`.
+
+    Raises:
+        RecipeError: The file cannot be read, or a key or value is wrong; the message names it.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(
+                "a recipe is a TOML file",
+                found=f"{path.name}: {getattr(error, 'strerror', None) or error}",
+                cure="pass the recipe.toml of a bundle, or write one after docs/recipes.md",
+            ) from error
+    for key, value in overrides.items():
+        _set_dotted(values, key, value)
+    try:
+        # JSON is pydantic's strict mode for text formats: arrays become tuples, nothing else bends.
+        return Recipe.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        raise RecipeError(
+            f"the recipe's {key} must be valid",
+            found=f"{first['msg']} (it is {first['input']!r})",
+            cure="docs/recipes.md lists every key",
+        ) from error
+
+
+def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(
+                f"the recipe's {section} is a section",
+                found=f"the value {inner!r}",
+                cure=f"write it as [{section}]",
+            )
+        values = inner
+    values[name] = value
+
+
+def _toml_table(values: Mapping[str, Any], prefix: str) -> str:
+    """Write nested mappings of plain values as TOML (the standard library only reads it)."""
+    plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    lines = [f"[{prefix}]"] if prefix else []
+    # JSON's text for strings, numbers, lists and booleans is TOML's too.
+    lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+    text = "\n".join(lines) + "\n"
+    for key, value in values.items():
+        if isinstance(value, dict):
+            text += "\n" + _toml_table(value, f"{prefix}.{key}" if prefix else key)
+    return text
+
+
+def _differences(value: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            if inner := _differences(item, default[key]):
+                changed[key] = inner
+        elif item != default[key]:
+            changed[key] = item
+    return changed

@@ -1,0 +1,139 @@
+"""Running a model file: the only room that knows onnxruntime.
+
+Takes ONNX bytes or a path, gives a `Session` that answers. One thread, no spinning: what a small
+model needs, and what leaves the other cores to the service around it.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from kdexport.errors import DataError
+from kdexport.records import Answers, Column, Float32, Table
+from kdexport.schema import Signature
+
+ROWS_AT_ONCE = 16_384  # few enough that a wide teacher's layers take some 100 MB, not all memory
+ERRORS_ONLY = 3
+
+Feeds = Mapping[str, Column]
+
+
+class Session:
+    """A model file, loaded: its names, its metadata, and its answers."""
+
+    def __init__(self, session: ort.InferenceSession, name: str) -> None:
+        self._session = session
+        self.name = name
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """The file's metadata_props."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """Columns and classes, read from the file alone."""
+        return Signature.from_metadata(self.metadata)
+
+    @property
+    def input_names(self) -> list[str]:
+        return [node.name for node in self._session.get_inputs()]
+
+    @property
+    def output_names(self) -> list[str]:
+        return [node.name for node in self._session.get_outputs()]
+
+    def run(self, feeds: Feeds) -> dict[str, Column]:
+        """Answer one batch: every output by name."""
+        values = self._session.run(None, dict(feeds))
+        return dict(zip(self.output_names, values, strict=True))
+
+    def prepare_call(self, feeds: Feeds) -> Callable[[], Any]:
+        """Return a call that only runs the file, for timing."""
+        run, prepared = self._session.run, dict(feeds)
+        return lambda: run(None, prepared)
+
+    def answer(self, features: Float32) -> Answers:
+        """Answer for many rows, in chunks.
+
+        Args:
+            features: **Shape** `[n, F]` float32, raw, in the signature's order; NaN is missing.
+
+        Returns:
+            Probabilities and labels, and logits where the file gives them.
+        """
+        chunks = [
+            self.run({"numeric": features[start : start + ROWS_AT_ONCE]})
+            for start in range(0, max(len(features), 1), ROWS_AT_ONCE)
+        ]
+        outputs = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
+        return Answers(outputs.get("logits"), outputs["probabilities"], outputs["label"])
+
+
+def open_session(model: Path | bytes, *, n_threads: int = 1) -> Session:
+    """Load a model file.
+
+    Args:
+        model: A path, or the file's bytes.
+        n_threads: Intra-op threads.
+
+    Raises:
+        DataError: There is no such file, or it is no model that onnxruntime can load.
+    """
+    name = "the model" if isinstance(model, bytes) else model.name
+    content = model if isinstance(model, bytes) else read_model(model)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = ERRORS_ONLY
+    try:
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own kinds share no base but Exception
+        raise DataError(
+            "a model is an ONNX file that onnxruntime can load",
+            found=f"{name}: {str(error).splitlines()[0]}",
+            cure="pass a file that kdexport wrote, and check that it is complete",
+        ) from error
+    return Session(session, name)
+
+
+def read_model(path: Path) -> bytes:
+    """Return the bytes of a model file.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            "a model is a file that can be read",
+            found=f"{str(path)!r}: {error.strerror}",
+            cure="pass the student.onnx of a bundle",
+        ) from error
+
+
+def predict(session: Session, table: Table) -> dict[str, Column]:
+    """Answer for a table, columns found by name.
+
+    Returns:
+        `label` and one `probability_CLASS` per class, **Shape** each `[n]`, rows in order.
+
+    Raises:
+        DataError: The table lacks a column that the file takes, or has text in one.
+    """
+    answers = session.answer(session.signature.feature_matrix(table))
+    columns: dict[str, Column] = {"label": answers.labels}
+    for i, value in enumerate(session.signature.classes):
+        columns[f"probability_{value}"] = answers.probabilities[:, i]
+    return columns
+
+
+def describe_runtime() -> dict[str, str]:
+    """Return what answers: onnxruntime's version and provider."""
+    return {"onnxruntime": ort.__version__, "provider": "CPUExecutionProvider"}

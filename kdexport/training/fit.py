@@ -1,0 +1,214 @@
+"""The one training loop: a stack of networks, a loss, rows to draw and rows to choose by.
+
+Weights are chosen by refinement, then calibrated: a network that trains on becomes over-confident
+long before it stops getting better at ranking, so every look at the validation rows first divides
+the logits by their best temperature. The chosen weights keep that temperature in their last layer.
+Source: Berta, Holzmueller, Jordan and Bach, "Rethinking Early Stopping: Refine, Then Calibrate"
+(2025); temperature scaling: Guo et al., "On Calibration of Modern Neural Networks" (2017).
+
+Takes tensors, changes the stack's weights in place, gives the record of how it went. Teacher,
+students and controls all train here; what differs between them (loss, targets, which rows a
+member may draw) is passed in.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdexport.records import Float64, Int64, Progress, ProgressSink, ignore_progress
+from kdexport.recipe import FitRecipe
+from kdexport.training.nets import StackedMLP, compute_member_logits
+
+WARM_UP_SHARE = 0.05
+N_LOOKS = 30  # how often, in a whole run, the validation rows are looked at
+N_TEMPERATURES = 17
+SEARCH_WIDTHS = (1.6, 0.2, 0.025)  # in log(temperature): a fifth to five, then within a step
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(logits `[M, B, K]`, row numbers `[M, B]`) to the mean loss per member, `[M]`."""
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """How a stack was trained.
+
+    Attributes:
+        n_steps: Optimiser steps taken (the best step of a member is at or before it).
+        best_steps: **Shape** `[M]` int64: the step whose weights each member kept.
+        temperatures: **Shape** `[M]` float64: what each member's logits were divided by.
+        validation_losses: **Shape** `[looks, M]` float64: log loss on the validation rows at the
+            best temperature of that look.
+    """
+
+    n_steps: int
+    best_steps: Int64
+    temperatures: Float64
+    validation_losses: Float64
+
+    @property
+    def best_losses(self) -> Float64:
+        """**Shape** `[M]`: the validation log loss of the weights each member kept."""
+        return self.validation_losses.min(axis=0)
+
+
+def fit_stack(
+    stack: StackedMLP,
+    *,
+    features: Tensor,
+    pools: Sequence[Tensor],
+    loss: Loss,
+    validation_features: Tensor,
+    validation_targets: Tensor,
+    recipe: FitRecipe,
+    n_steps: int,
+    seeds: Sequence[int],
+    step_name: str,
+    on_progress: ProgressSink = ignore_progress,
+) -> FitRecord:
+    """Train all members of a stack and leave each with the weights of its best validation look.
+
+    Args:
+        stack: The networks; changed in place.
+        features: **Shape** `[N, F]` float32, standardised: every row that any member may draw.
+        pools: Per member, the row numbers it draws from, int64; passed over in a new random order
+            each time.
+        loss: From logits and row numbers to one loss per member.
+        validation_features: **Shape** `[v, F]` float32, standardised.
+        validation_targets: **Shape** `[M, v, K]` float32: the class probabilities (one-hot for
+            labels) whose log loss picks each member's best weights.
+        recipe: Batch size, learning rate and schedule, patience.
+        n_steps: Optimiser steps, the same for every member.
+        seeds: Per member, the seed of its row order.
+        step_name: What progress reports call this.
+        on_progress: Called at every look.
+
+    Returns:
+        The record of the run.
+    """
+    optimizer = torch.optim.AdamW(
+        stack.parameters(),
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _learning_rate_factor(recipe, n_steps))
+    orders = [_RowOrder(pool, seed) for pool, seed in zip(pools, seeds, strict=True)]
+    keeper = _BestWeights(stack)
+    look_every = max(1, math.ceil(n_steps / N_LOOKS))
+    n_done = 0
+    stack.train()
+    while n_done < n_steps and not keeper.has_stalled(recipe.patience):
+        n_block = min(look_every, n_steps - n_done)
+        drawn = torch.stack([order.next(n_block * recipe.batch_size) for order in orders])
+        for rows in drawn.split(recipe.batch_size, dim=1):
+            # The sum over members leaves each member the gradient of its own mean loss.
+            total = loss(stack(features[rows]), rows).sum()
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]  # torch ships no annotation for it
+            optimizer.step()
+            schedule.step()
+        n_done += n_block
+        logits = compute_member_logits(stack, validation_features)
+        keeper.look(*fit_temperatures(logits, validation_targets), n_done)
+        on_progress(Progress(step_name, n_done, n_steps))
+    keeper.restore()
+    stack.divide_logits(torch.from_numpy(keeper.temperatures))
+    stack.eval()
+    return FitRecord(
+        n_done, keeper.best_steps, keeper.temperatures, np.array(keeper.losses, np.float64)
+    )
+
+
+def fit_temperatures(logits: Tensor, targets: Tensor) -> tuple[Float64, Float64]:
+    """Find the temperature that each member's logits are best divided by.
+
+    Args:
+        logits: **Shape** `[M, v, K]` float32.
+        targets: **Shape** `[M, v, K]` float32 class probabilities.
+
+    Returns:
+        Temperatures and the log loss at each, **Shape** `[M]` float64. The search is a grid in
+        the inverse temperature, refined twice: the loss is convex in it.
+    """
+    exact = logits.double()
+    center = torch.ones(len(exact), dtype=torch.float64, device=exact.device)
+    for width in SEARCH_WIDTHS:
+        factors = torch.exp(torch.linspace(-width, width, N_TEMPERATURES, dtype=torch.float64))
+        inverse = center[:, None] * factors.to(exact.device)
+        losses = torch.stack(
+            [_log_losses(exact * inverse[:, i, None, None], targets) for i in range(N_TEMPERATURES)],
+            dim=1,
+        )
+        lowest, position = losses.min(dim=1)
+        center = inverse.gather(1, position[:, None])[:, 0]
+    return (1 / center).cpu().numpy(), lowest.cpu().numpy()
+
+
+class _RowOrder:
+    """An endless stream of one member's rows: permutation after permutation of its pool."""
+
+    def __init__(self, pool: Tensor, seed: int) -> None:
+        self._pool = pool
+        self._generator = torch.Generator().manual_seed(seed)
+        self._left = pool[:0]
+
+    def next(self, n_rows: int) -> Tensor:
+        while len(self._left) < n_rows:
+            order = torch.randperm(len(self._pool), generator=self._generator)
+            self._left = torch.cat([self._left, self._pool[order.to(self._pool.device)]])
+        drawn, self._left = self._left[:n_rows], self._left[n_rows:]
+        return drawn
+
+
+class _BestWeights:
+    """Per member, the weights at its lowest validation loss so far."""
+
+    def __init__(self, stack: StackedMLP) -> None:
+        self._stack = stack
+        self._best = [p.detach().clone() for p in stack.parameters()]
+        self._best_losses = np.full(stack.n_members, np.inf)
+        self._looks_since_best = 0
+        self.best_steps: Int64 = np.zeros(stack.n_members, np.int64)
+        self.temperatures: Float64 = np.ones(stack.n_members)
+        self.losses: list[Float64] = []
+
+    def look(self, temperatures: Float64, losses: Float64, n_steps: int) -> None:
+        self.losses.append(losses)
+        better = losses < self._best_losses
+        self._looks_since_best = 0 if better.any() else self._looks_since_best + 1
+        self._best_losses[better] = losses[better]
+        self.best_steps[better] = n_steps
+        self.temperatures[better] = temperatures[better]
+        members = torch.from_numpy(np.flatnonzero(better))
+        for kept, parameter in zip(self._best, self._stack.parameters(), strict=True):
+            kept[members] = parameter.detach()[members]
+
+    def has_stalled(self, patience: int) -> bool:
+        return self._looks_since_best >= patience
+
+    def restore(self) -> None:
+        for kept, parameter in zip(self._best, self._stack.parameters(), strict=True):
+            parameter.data.copy_(kept)
+
+
+def _learning_rate_factor(recipe: FitRecipe, n_steps: int) -> Callable[[int], float]:
+    if recipe.schedule == "constant":
+        return lambda step: 1.0
+    n_warm_up = max(1, round(WARM_UP_SHARE * n_steps))
+
+    def factor(step: int) -> float:
+        if step < n_warm_up:
+            return (step + 1) / n_warm_up
+        done = (step - n_warm_up) / max(1, n_steps - n_warm_up)
+        return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    return factor
+
+
+def _log_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Log loss per member, **Shape** `[M]`, from logits and class probabilities `[M, v, K]`."""
+    return -(targets * torch.log_softmax(logits, dim=-1)).sum(dim=-1).mean(dim=-1)

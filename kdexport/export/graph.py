@@ -6,7 +6,7 @@ Knows spox and onnx, not torch.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -14,14 +14,16 @@ import onnx
 import spox.opset.ai.onnx.v18 as op
 from spox import Tensor, Var, argument, build, inline
 
+from kdexport.contract import (
+    INPUT,
+    IR_VERSION,
+    LABEL,
+    LOGITS,
+    OPSET,
+    PROBABILITIES,
+    set_metadata,
+)
 from kdexport.schema import Signature
-
-# Conservative on purpose: every operator used has been the same since opset 13 or so, and any
-# onnxruntime from 1.14 (February 2023) on reads these.
-OPSET = 18
-IR_VERSION = 8
-
-INPUT, LABEL, PROBABILITIES, LOGITS = "numeric", "label", "probabilities", "logits"
 
 
 def build_model(
@@ -83,29 +85,6 @@ def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     set_metadata(tidy, signature.to_metadata())
     onnx.checker.check_model(tidy, full_check=True)
     return tidy
-
-
-def set_metadata(model: onnx.ModelProto, entries: Mapping[str, str]) -> None:
-    """Set metadata_props, in sorted order; entries already there and not named stay."""
-    merged = {entry.key: entry.value for entry in model.metadata_props} | dict(entries)
-    model.ClearField("metadata_props")
-    onnx.helper.set_model_props(model, dict(sorted(merged.items())))
-
-
-def serialize_model(model: onnx.ModelProto) -> bytes:
-    """Return the file's bytes, the same for the same model."""
-    return model.SerializeToString(deterministic=True)
-
-
-def expose_logits(content: bytes) -> bytes:
-    """Return a copy of a kdexport file that also gives its `logits`, for a parity check."""
-    model = onnx.load_from_string(content)
-    n_classes = model.graph.output[1].type.tensor_type.shape.dim[1].dim_value
-    logits = onnx.helper.make_tensor_value_info(
-        LOGITS, onnx.TensorProto.FLOAT, ("batch", n_classes)
-    )
-    model.graph.output.append(logits)
-    return serialize_model(model)
 
 
 def _label(logits: Var, signature: Signature) -> Var:

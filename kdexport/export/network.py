@@ -12,7 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from kdexport.export.graph import OPSET
+from kdexport.contract import OPSET
 from kdexport.training.nets import StackedMLP, Standardizer
 
 # Folding turns (x - c) / s into x / s - c / s. In float32 that loses about log2(|c| / s) bits, so

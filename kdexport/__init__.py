@@ -1,0 +1,43 @@
+"""Train a strong ensemble on a table, ship one small ONNX file, and prove it.
+
+Importing the package loads neither torch nor scikit-learn nor onnxruntime: names are looked up in
+their rooms when they are first used.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+__version__ = version("kdexport")
+
+_ROOMS = {
+    "KdexportError": "kdexport.errors",
+    "Recipe": "kdexport.recipe",
+    "Signature": "kdexport.schema",
+    "as_table": "kdexport.tables",
+    "load_bundle": "kdexport.bundle",
+    "open_session": "kdexport.runtime",
+    "predict": "kdexport.runtime",
+    "read_recipe": "kdexport.recipe",
+    "read_table": "kdexport.tables",
+    "run": "kdexport.pipeline",
+}
+
+__all__ = [
+    "KdexportError",
+    "Recipe",
+    "Signature",
+    "as_table",
+    "load_bundle",
+    "open_session",
+    "predict",
+    "read_recipe",
+    "read_table",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'kdexport' has no attribute {name!r}")
+    return getattr(import_module(_ROOMS[name]), name)

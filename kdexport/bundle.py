@@ -1,0 +1,192 @@
+"""The bundle: the folder that ships, written whole or not at all, and read verified.
+
+Takes named bytes, gives a folder; takes a folder, gives its evidence and files after their hashes
+were checked. Knows no model and no runtime.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+
+from kdexport.contract import INPUT, LABEL, PROBABILITIES
+from kdexport.errors import DataError, OutputError
+from kdexport.evidence.facts import Evidence, parse_evidence
+from kdexport.records import Answers, Column, Float32
+
+STUDENT, TEACHER, EVIDENCE, RECIPE = "student.onnx", "teacher.onnx", "evidence.json", "recipe.toml"
+GOLDEN = {
+    "golden/test_data_set_0/input_0.pb": INPUT,
+    "golden/test_data_set_0/output_0.pb": LABEL,
+    "golden/test_data_set_0/output_1.pb": PROBABILITIES,
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk whose files are those its evidence was measured on."""
+
+    path: Path
+    evidence: Evidence
+    files: Mapping[str, bytes]
+
+
+def check_output(output: Path, *, force: bool) -> None:
+    """Refuse an output folder before any work is done for it.
+
+    Raises:
+        OutputError: It exists (and `force` is off), is no folder, or cannot be written.
+    """
+    if output.exists() and not output.is_dir():
+        raise OutputError(
+            "the output is a folder", found=f"{str(output)!r} is a file", cure="pass another -o"
+        )
+    if output.is_dir() and any(output.iterdir()):
+        if not force:
+            raise OutputError(
+                "an output that exists is kept",
+                found=f"{str(output)!r} exists",
+                cure="pass --force to replace it, or another -o",
+            )
+        known = {STUDENT, EVIDENCE, RECIPE}
+        if not known & {entry.name for entry in output.iterdir()}:
+            raise OutputError(
+                "--force replaces only a folder that kdexport wrote",
+                found=f"{str(output)!r} holds none of {', '.join(sorted(known))}",
+                cure="pass another -o",
+            )
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}."):
+            pass
+    except OSError as error:
+        raise OutputError(
+            "the output's parent folder can be written",
+            found=f"{str(output.parent)!r}: {error.strerror}",
+            cure="pass an -o in a folder of yours",
+        ) from error
+
+
+def write_folder(output: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder that replaces `output`: afterwards all are there, or none.
+
+    They are written into a temporary sibling and synced first; the swap is two renames, and the
+    old folder comes back if the second one fails.
+
+    Raises:
+        OutputError: The disk refused.
+    """
+    staging = None
+    try:
+        staging = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+        fresh, old = staging / "new", staging / "old"
+        for name, content in files.items():
+            path = fresh / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        if output.exists():
+            output.rename(old)
+        try:
+            fresh.rename(output)
+        except BaseException:
+            if old.exists():
+                old.rename(output)
+            raise
+    except OSError as error:
+        raise OutputError(
+            "the output can be written",
+            found=f"{str(output)!r}: {error.strerror}",
+            cure="free space, or pass another -o",
+        ) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read a bundle and verify every file against the hashes in its evidence.
+
+    Raises:
+        DataError: It is no bundle, or a file is absent or altered.
+    """
+    path = Path(path)
+    evidence = parse_evidence(_read(path / EVIDENCE), str(path / EVIDENCE))
+    files = {}
+    for name, fact in evidence.files.items():
+        content = _read(path / name)
+        found = hash_bytes(content)
+        if found != fact.sha256:
+            raise DataError(
+                "a bundle's files are those that its evidence was measured on",
+                found=f"{name} has sha256 {found[:12]}..., the evidence {fact.sha256[:12]}...",
+                cure="make the bundle again with kdexport run --recipe",
+            )
+        files[name] = content
+    return Bundle(path, evidence, files)
+
+
+def hash_bytes(content: bytes) -> str:
+    """Return the sha256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def pack_golden(features: Float32, answers: Answers) -> dict[str, bytes]:
+    """Write rows with the source's own answers in ONNX's test_data_set layout."""
+    values: dict[str, Column] = {
+        INPUT: features,
+        LABEL: answers.labels,
+        PROBABILITIES: answers.probabilities,
+    }
+    return {
+        path: onnx.numpy_helper.from_array(values[name], name).SerializeToString()
+        for path, name in GOLDEN.items()
+    }
+
+
+def unpack_golden(files: Mapping[str, bytes]) -> dict[str, Column]:
+    """Read the golden rows of a bundle back: `numeric`, `label` and `probabilities`.
+
+    Raises:
+        DataError: They are absent or damaged.
+    """
+    values = {}
+    for path, name in GOLDEN.items():
+        tensor = onnx.TensorProto()
+        try:
+            tensor.ParseFromString(files[path])
+            array = onnx.numpy_helper.to_array(tensor)
+        except (KeyError, DecodeError, ValueError, TypeError) as error:
+            raise DataError(
+                "a bundle carries golden rows",
+                found=f"{path} is absent or damaged",
+                cure="make the bundle again with kdexport run --recipe",
+            ) from error
+        if array.dtype.kind in "OSU":
+            array = np.array([_as_text(value) for value in array.tolist()], dtype=object)
+        values[name] = array
+    return values
+
+
+def _as_text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            "a bundle is a folder with evidence.json and the files it names",
+            found=f"{str(path)!r}: {error.strerror}",
+            cure="pass a folder that kdexport run wrote",
+        ) from error

@@ -1,0 +1,78 @@
+"""The ONNX contract: names, versions and metadata of every file kdexport writes.
+
+Takes and gives `onnx.ModelProto`s and bytes. Knows onnx; knows neither spox nor torch, so that
+checking and timing a file need neither.
+"""
+
+from collections.abc import Mapping
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from kdexport.errors import DataError
+
+# Conservative on purpose: every operator used has been the same since opset 13 or so, and any
+# onnxruntime from 1.14 (February 2023) on reads these.
+OPSET = 18
+IR_VERSION = 8
+
+INPUT, LABEL, PROBABILITIES, LOGITS = "numeric", "label", "probabilities", "logits"
+
+
+def parse_model(content: bytes, name: str = "the model") -> onnx.ModelProto:
+    """Parse the bytes of a model file.
+
+    Raises:
+        DataError: They are no ONNX model.
+    """
+    try:
+        model = onnx.load_from_string(content)
+    except DecodeError as error:
+        raise DataError(
+            "a model is an ONNX file", found=f"{name} cannot be parsed", cure="pass another file"
+        ) from error
+    if not model.graph.output:
+        raise DataError(
+            "a model is an ONNX file", found=f"{name} has no outputs", cure="pass another file"
+        )
+    return model
+
+
+def count_parameters(model: onnx.ModelProto) -> int:
+    """Return how many numbers the nodes with weights (Gemm and MatMul) hold."""
+    weights = {n for node in model.graph.node if node.op_type in WEIGHTED for n in node.input}
+    counted = [tensor for tensor in model.graph.initializer if tensor.name in weights]
+    return sum(_n_elements(tensor) for tensor in counted)
+
+
+WEIGHTED = {"Gemm", "MatMul"}
+
+
+def _n_elements(tensor: onnx.TensorProto) -> int:
+    n = 1
+    for size in tensor.dims:
+        n *= size
+    return n
+
+
+def set_metadata(model: onnx.ModelProto, entries: Mapping[str, str]) -> None:
+    """Set metadata_props, in sorted order; entries already there and not named stay."""
+    merged = {entry.key: entry.value for entry in model.metadata_props} | dict(entries)
+    model.ClearField("metadata_props")
+    onnx.helper.set_model_props(model, dict(sorted(merged.items())))
+
+
+def serialize_model(model: onnx.ModelProto) -> bytes:
+    """Return the file's bytes, the same for the same model."""
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def expose_logits(content: bytes) -> bytes:
+    """Return a copy of a kdexport file that also gives its `logits`, for a parity check."""
+    model = parse_model(content)
+    n_classes = model.graph.output[1].type.tensor_type.shape.dim[1].dim_value
+    logits = onnx.helper.make_tensor_value_info(
+        LOGITS, onnx.TensorProto.FLOAT, ("batch", n_classes)
+    )
+    model.graph.output.append(logits)
+    return serialize_model(model)

@@ -1,0 +1,1 @@
+"""Evidence: what was measured about a bundle. No torch in here."""

@@ -1,0 +1,142 @@
+"""The shape of evidence.json: pydantic models, strict and frozen.
+
+Units are in the names. Every estimate is an `Interval`.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from kdexport.errors import DataError
+
+FORMAT_VERSION = 1
+
+Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
+
+
+class Fact(BaseModel):
+    """A strict, frozen piece of evidence."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Interval(Fact):
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Recovered(Interval):
+    """The recovered share of the edge, and what may be said about it.
+
+    `rows_to_settle` is how many test rows would decide an INCONCLUSIVE verdict, None where more
+    rows alone would not.
+    """
+
+    verdict: Verdict
+    asked_share: float
+    rows_to_settle: int | None
+
+
+class PartFact(Fact):
+    """How many rows a part has, and which: the hash of their ids."""
+
+    rows: int
+    ids_sha256: str
+
+
+class TaskFact(Fact):
+    """What was learned."""
+
+    kind: Literal["binary", "multiclass"]
+    source: str
+    rows: dict[str, PartFact]
+    n_features: int
+    target: str
+    classes: tuple[int, ...] | tuple[str, ...]
+    data_sha256: str
+
+
+class FileFact(Fact):
+    """One file of the bundle; model files have the last three."""
+
+    sha256: str
+    bytes: int
+    parameters: int | None = None
+    opset: int | None = None
+    ir_version: int | None = None
+
+
+class ParityFact(Fact):
+    """How a file answers beside its source."""
+
+    rows: int
+    max_probability_difference: float
+    max_logit_difference: float
+    flips: int
+    ties: int
+    worst_row: int
+    passed: bool
+
+
+class Percentile(Interval):
+    """A latency percentile in microseconds, its interval from order statistics."""
+
+
+class LatencyFact(Fact):
+    """Latency of one candidate at one batch size.
+
+    A percentile that the sample cannot carry is None, and `calls_needed` says what would.
+    """
+
+    name: str
+    path: Literal["run"]
+    batch: int
+    threads: int
+    calls: int
+    p50_us: Percentile | None
+    p90_us: Percentile | None
+    p99_us: Percentile | None
+    floor_p50_us: float
+    calls_needed: dict[str, int]
+
+
+Quality = dict[str, Interval]
+
+
+class Evidence(Fact):
+    """Everything measured about a bundle."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    kdexport_version: str
+    task: TaskFact
+    recipe: dict[str, Any]
+    environment: dict[str, str]
+    files: dict[str, FileFact]
+    shipped_replicate: int
+    quality: dict[str, Quality]
+    replicates: dict[str, dict[str, list[float]]]
+    edge: dict[str, Interval]
+    recovered: dict[str, Recovered]
+    fidelity: dict[str, float]
+    parity: dict[str, ParityFact]
+    latency: list[LatencyFact]
+    training: dict[str, Any]
+
+
+def parse_evidence(content: bytes, name: str) -> Evidence:
+    """Read evidence.json.
+
+    Raises:
+        DataError: It is damaged, or of another format.
+    """
+    try:
+        return Evidence.model_validate_json(content)
+    except ValueError as error:
+        raise DataError(
+            "evidence.json is what kdexport wrote",
+            found=f"{name}: {str(error).splitlines()[0]}",
+            cure="make the bundle again with kdexport run --recipe",
+        ) from error

@@ -1,0 +1,190 @@
+"""The whole story on one page: from a table to a bundle with its evidence.
+
+Calls the rooms in order; does no work of its own. `train`, `distill` and `export` are the same
+steps one at a time, through a work folder.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from kdexport import workspace
+from kdexport.bundle import check_output, write_folder
+from kdexport.errors import DependencyError
+from kdexport.evidence.facts import Evidence
+from kdexport.recipe import Recipe
+from kdexport.records import Parts, ProgressSink, Table, ignore_progress
+from kdexport.schema import Schema
+from kdexport.tables import (
+    as_table,
+    concat_tables,
+    drop_unlabelled,
+    hash_table,
+    read_table,
+    split_table,
+)
+from kdexport.workspace import Prepared, Trained
+
+Source = Any
+"""A path to a CSV or Parquet file, or data in memory (see `kdexport.as_table`)."""
+
+
+def run(
+    recipe: Recipe,
+    output: Path,
+    *,
+    data: Source = None,
+    test: Source = None,
+    force: bool = False,
+    on_progress: ProgressSink = ignore_progress,
+) -> Evidence:
+    """Do the whole job: train, distill, export, measure, and write the bundle.
+
+    Args:
+        recipe: What to make.
+        output: The bundle's folder.
+        data: Rows, or None for the recipe's file or built-in task.
+        test: Test rows of the user, or None.
+        force: Replace a bundle that exists.
+        on_progress: Told how the long steps go.
+
+    Returns:
+        The evidence, as written into the bundle.
+
+    Raises:
+        KdexportError: See its message; nothing was written.
+    """
+    check_output(output, force=force)
+    prepared = prepare(recipe, data=data, test=test)
+    teacher = _train_teacher(prepared, on_progress)
+    students = _train_students(prepared, teacher, on_progress)
+    return _write_bundle(prepared, teacher, students, output, on_progress)
+
+
+def train(
+    recipe: Recipe,
+    work: Path,
+    *,
+    data: Source = None,
+    test: Source = None,
+    force: bool = False,
+    on_progress: ProgressSink = ignore_progress,
+) -> None:
+    """Prepare the data and train the teacher into a work folder."""
+    check_output(work, force=force)
+    prepared = prepare(recipe, data=data, test=test)
+    teacher = _train_teacher(prepared, on_progress)
+    files = workspace.save_prepared(prepared)
+    write_folder(work, {**files, workspace.TEACHER: workspace.save_trained(teacher)})
+
+
+def distill(work: Path, *, on_progress: ProgressSink = ignore_progress) -> None:
+    """Train students and controls from what `train` left in the work folder."""
+    prepared = workspace.load_prepared(work)
+    teacher = workspace.load_trained(work, workspace.TEACHER)
+    students = _train_students(prepared, teacher, on_progress)
+    kept = {path.name: path.read_bytes() for path in work.iterdir() if path.is_file()}
+    write_folder(work, {**kept, workspace.STUDENTS: workspace.save_trained(students)})
+
+
+def export(
+    work: Path,
+    output: Path,
+    *,
+    force: bool = False,
+    on_progress: ProgressSink = ignore_progress,
+) -> Evidence:
+    """Export and measure what `train` and `distill` left in the work folder."""
+    check_output(output, force=force)
+    prepared = workspace.load_prepared(work)
+    teacher = workspace.load_trained(work, workspace.TEACHER)
+    students = workspace.load_trained(work, workspace.STUDENTS)
+    return _write_bundle(prepared, teacher, students, output, on_progress)
+
+
+def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prepared:
+    """Read, split and encode: read_table -> split -> Schema.fit -> rows.
+
+    The scaler is fitted on the rows to learn from, training and validation; test rows are only
+    encoded.
+    """
+    learn, test_table, target = _read(recipe, data, test)
+    learn = drop_unlabelled(learn, target)
+    test_table = drop_unlabelled(test_table, target) if test_table is not None else None
+    settings = recipe.data
+    parts = split_table(
+        learn,
+        target,
+        test=test_table,
+        split_column=settings.split_column,
+        test_share=settings.test_share,
+        validation_share=settings.validation_share,
+        seed=recipe.seed,
+    )
+    to_learn_from = concat_tables(parts.train, parts.validation)
+    schema = Schema.fit(to_learn_from, target)
+    rows = Parts(
+        schema.encode(parts.train), schema.encode(parts.validation), schema.encode(parts.test)
+    )
+    return Prepared(recipe, schema, rows, learn.source, hash_table(to_learn_from))
+
+
+def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | None, str]:
+    settings = recipe.data
+    if data is None and settings.file is None:
+        tasks = _training_room("tasks")
+        task = tasks.load_task(settings.task)
+        return task.learn, task.test, task.target
+    learn = _as_table(settings.file if data is None else data)
+    if test is None and settings.test_file is not None:
+        test = settings.test_file
+    target = settings.target
+    if target is None:
+        target = list(learn.columns)[-1]
+        warnings.warn(f"no --target given: taking the last column, {target!r}", stacklevel=3)
+    return learn, None if test is None else _as_table(test), target
+
+
+def _as_table(source: Source) -> Table:
+    return read_table(Path(source)) if isinstance(source, str | Path) else as_table(source)
+
+
+def _train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
+    steps: Any = _training_room("steps")
+    trained: Trained = steps.train_teacher(prepared, on_progress)
+    return trained
+
+
+def _train_students(prepared: Prepared, teacher: Trained, on_progress: ProgressSink) -> Trained:
+    steps: Any = _training_room("steps")
+    trained: Trained = steps.train_students_of(prepared, teacher, on_progress)
+    return trained
+
+
+def _write_bundle(
+    prepared: Prepared,
+    teacher: Trained,
+    students: Trained,
+    output: Path,
+    on_progress: ProgressSink,
+) -> Evidence:
+    _training_room("steps")  # the same packages; the message is the same where they are absent
+    from kdexport.assemble import assemble_bundle
+
+    evidence, files = assemble_bundle(prepared, teacher, students, on_progress)
+    write_folder(output, files)
+    return evidence
+
+
+def _training_room(name: str) -> Any:
+    """Import a room that needs torch and scikit-learn, only when it is used."""
+    from importlib import import_module
+
+    try:
+        return import_module(f"kdexport.training.{name}")
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            "training needs the packages of kdexport[train]",
+            found=f"{error.name} is not installed",
+            cure="pip install 'kdexport[train]'",
+        ) from error

@@ -1,0 +1,73 @@
+"""Between arrays and stacks: each training step from a prepared task to a checkpoint's content.
+
+Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's threads on purpose.
+"""
+
+import os
+
+import numpy as np
+import torch
+
+from kdexport.records import Float32, ProgressSink
+from kdexport.training.distill import Students, build_students, train_students
+from kdexport.training.ensemble import build_ensemble, train_ensemble
+from kdexport.training.fit import FitRecord
+from kdexport.training.nets import StackedMLP, Standardizer, as_tensor, compute_mean_logits
+from kdexport.workspace import Prepared, Trained
+
+
+def set_threads(asked: int) -> int:
+    """Set torch's threads: `asked`, or with 0 what this process may use. Returns their number."""
+    n_threads = asked or len(os.sched_getaffinity(0))
+    torch.set_num_threads(n_threads)
+    return n_threads
+
+
+def train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
+    """Train the native ensemble of a prepared task."""
+    set_threads(prepared.recipe.threads)
+    ensemble, record = train_ensemble(
+        prepared.rows, prepared.schema, prepared.recipe, on_progress=on_progress
+    )
+    return _freeze(ensemble, record)
+
+
+def train_students_of(
+    prepared: Prepared, teacher: Trained, on_progress: ProgressSink
+) -> Trained:
+    """Train students on a checkpointed teacher's answers, and controls beside them."""
+    set_threads(prepared.recipe.threads)
+    ensemble = load_ensemble(prepared, teacher)
+    standardize = Standardizer.from_schema(prepared.schema).to(prepared.recipe.device)
+
+    def label(features: Float32) -> Float32:
+        filled = standardize(as_tensor(features, prepared.recipe.device))
+        logits: Float32 = compute_mean_logits(ensemble, filled).cpu().numpy()
+        return logits
+
+    students: Students = train_students(
+        prepared.rows, prepared.schema, label, prepared.recipe, on_progress=on_progress
+    )
+    return _freeze(students.stack, students.record)
+
+
+def load_ensemble(prepared: Prepared, teacher: Trained) -> StackedMLP:
+    """Return the teacher's stack with its weights, in evaluation mode."""
+    return _thaw(build_ensemble(prepared.schema, prepared.recipe), teacher)
+
+
+def load_students(prepared: Prepared, students: Trained) -> StackedMLP:
+    """Return the stack of students and controls with its weights, in evaluation mode."""
+    return _thaw(build_students(prepared.schema, prepared.recipe), students)
+
+
+def _freeze(stack: StackedMLP, record: FitRecord) -> Trained:
+    weights = {name: p.detach().cpu().numpy() for name, p in stack.named_parameters()}
+    return Trained(weights, record.n_steps, record.best_losses)
+
+
+def _thaw(stack: StackedMLP, trained: Trained) -> StackedMLP:
+    state = {name: torch.from_numpy(np.array(v)) for name, v in trained.weights.items()}
+    stack.load_state_dict(state)
+    stack.eval()
+    return stack

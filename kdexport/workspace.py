@@ -1,0 +1,145 @@
+"""The work folder: what `train`, `distill` and `export` leave for each other.
+
+Takes prepared rows and weights, gives files without pickle: JSON, TOML and safetensors. Knows
+torch no more than safetensors' numpy face needs.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from kdexport.errors import DataError
+from kdexport.recipe import Recipe, read_recipe
+from kdexport.records import Column, Float64, Parts, Rows
+from kdexport.schema import Schema
+
+RECIPE, PREPARED, ROWS = "recipe.toml", "prepared.json", "rows.safetensors"
+TEACHER, STUDENTS = "teacher.safetensors", "students.safetensors"
+MADE_BY = {
+    RECIPE: "kdexport train",
+    PREPARED: "kdexport train",
+    ROWS: "kdexport train",
+    TEACHER: "kdexport train",
+    STUDENTS: "kdexport distill",
+}
+
+Arrays = dict[str, Column]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows ready for the networks, and where they came from."""
+
+    recipe: Recipe
+    schema: Schema
+    rows: Parts[Rows]
+    source: str
+    data_sha256: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained stack as arrays, and how its training went.
+
+    Attributes:
+        weights: Parameter name to values, **Shape** each `[M, ...]` float32.
+        n_steps: Optimiser steps taken.
+        best_losses: **Shape** `[M]` float64: validation log loss of each member.
+    """
+
+    weights: Arrays
+    n_steps: int
+    best_losses: Float64
+
+
+def save_prepared(prepared: Prepared) -> dict[str, bytes]:
+    """Return the files that hold a prepared task."""
+    arrays: Arrays = {}
+    for name, rows in prepared.rows.items():
+        arrays[f"{name}.features"] = rows.features
+        arrays[f"{name}.labels"] = rows.labels
+        arrays[f"{name}.row_ids"] = rows.row_ids
+    about = {
+        "schema": prepared.schema.model_dump(mode="json"),
+        "source": prepared.source,
+        "data_sha256": prepared.data_sha256,
+    }
+    return {
+        RECIPE: prepared.recipe.to_toml().encode(),
+        PREPARED: json.dumps(about, indent=1).encode(),
+        ROWS: save(arrays),
+    }
+
+
+def load_prepared(work: Path) -> Prepared:
+    """Read a prepared task back.
+
+    Raises:
+        DataError: The folder does not hold one.
+    """
+    _read(work, RECIPE)
+    recipe = read_recipe(work / RECIPE, {})
+    arrays = _load_arrays(work, ROWS)
+    try:
+        about = json.loads(_read(work, PREPARED))
+        parts = [
+            Rows(arrays[f"{n}.features"], arrays[f"{n}.labels"], arrays[f"{n}.row_ids"])
+            for n in ("train", "validation", "test")
+        ]
+        schema = Schema.model_validate_json(json.dumps(about["schema"]))
+        return Prepared(recipe, schema, Parts(*parts), about["source"], about["data_sha256"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise _damaged(work, PREPARED, error) from error
+
+
+def save_trained(trained: Trained) -> bytes:
+    """Return the checkpoint of a stack."""
+    progress = {"n_steps": np.array([trained.n_steps]), "best_losses": trained.best_losses}
+    return save({**trained.weights, **{f"fit.{k}": v for k, v in progress.items()}})
+
+
+def load_trained(work: Path, name: str) -> Trained:
+    """Read a checkpoint back.
+
+    Raises:
+        DataError: The folder does not hold it.
+    """
+    arrays = _load_arrays(work, name)
+    try:
+        n_steps = int(arrays.pop("fit.n_steps")[0])
+        return Trained(best_losses=arrays.pop("fit.best_losses"), n_steps=n_steps, weights=arrays)
+    except (KeyError, ValueError, IndexError) as error:
+        raise _damaged(work, name, error) from error
+
+
+def _load_arrays(work: Path, name: str) -> Arrays:
+    content = _read(work, name)
+    try:
+        arrays: Arrays = load(content)
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise _damaged(work, name, error) from error
+    return arrays
+
+
+def _read(work: Path, name: str) -> bytes:
+    try:
+        return (work / name).read_bytes()
+    except OSError as error:
+        raise DataError(
+            "a step goes on from what the one before it wrote",
+            found=f"{str(work / name)!r}: {error.strerror}",
+            cure=f"run {MADE_BY[name]} first",
+        ) from error
+
+
+def _damaged(work: Path, name: str, error: Any) -> DataError:
+    return DataError(
+        "a work folder holds what kdexport wrote",
+        found=f"{str(work / name)!r}: {type(error).__name__}: {error}",
+        cure=f"run {MADE_BY[name]} again",
+    )

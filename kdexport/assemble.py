@@ -129,7 +129,7 @@ class _Sources:
         self.replicate_means: dict[str, dict[str, list[float]]] = {}
 
 
-def _answers(logits: Float32, classes: np.ndarray) -> Answers:  # type: ignore[type-arg]  # any kind
+def _answers(logits: Float32, classes: np.ndarray) -> Answers:
     probabilities = torch.softmax(torch.from_numpy(logits), dim=-1).numpy()
     return Answers(logits, probabilities, classes[probabilities.argmax(axis=1)])
 
@@ -166,7 +166,9 @@ def _measure_quality(prepared: Prepared, sources: _Sources, teacher_file: Answer
     for role, answers in groups.items():
         by_replicate = [score_rows(a.probabilities, labels) for a in answers]
         scores[role] = {m: np.stack([s[m] for s in by_replicate]) for m in METRICS}
-        sources.replicate_means[role] = {m: s.mean(axis=1).tolist() for m, s in scores[role].items()}
+        sources.replicate_means[role] = {
+            m: s.mean(axis=1).tolist() for m, s in scores[role].items()
+        }
     settings = prepared.recipe.evidence
     return measure_edge(
         scores,

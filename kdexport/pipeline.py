@@ -78,25 +78,39 @@ def train(
     write_folder(work, {**files, workspace.TEACHER: workspace.save_trained(teacher)})
 
 
-def distill(work: Path, *, on_progress: ProgressSink = ignore_progress) -> None:
-    """Train students and controls from what `train` left in the work folder."""
-    prepared = workspace.load_prepared(work)
+def distill(
+    work: Path,
+    *,
+    recipe_path: Path | None = None,
+    on_progress: ProgressSink = ignore_progress,
+) -> None:
+    """Train students and controls from what `train` left in the work folder.
+
+    A recipe given here replaces the folder's sections from [student] on; data and teacher stay
+    those that the folder was trained with.
+    """
+    prepared = workspace.load_prepared(work, recipe_path, from_section="student")
     teacher = workspace.load_trained(work, workspace.TEACHER)
     students = _train_students(prepared, teacher, on_progress)
-    kept = {path.name: path.read_bytes() for path in work.iterdir() if path.is_file()}
-    write_folder(work, {**kept, workspace.STUDENTS: workspace.save_trained(students)})
+    files = {
+        **workspace.save_prepared(prepared),
+        workspace.TEACHER: workspace.save_trained(teacher),
+        workspace.STUDENTS: workspace.save_trained(students),
+    }
+    write_folder(work, files)
 
 
 def export(
     work: Path,
     output: Path,
     *,
+    recipe_path: Path | None = None,
     force: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
     """Export and measure what `train` and `distill` left in the work folder."""
     check_output(output, force=force)
-    prepared = workspace.load_prepared(work)
+    prepared = workspace.load_prepared(work, recipe_path, from_section="evidence")
     teacher = workspace.load_trained(work, workspace.TEACHER)
     students = workspace.load_trained(work, workspace.STUDENTS)
     return _write_bundle(prepared, teacher, students, output, on_progress)

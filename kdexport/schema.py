@@ -219,9 +219,8 @@ def _warn_about_precision(name: str, scale: float, resolution: float) -> None:
 def _find_classes(labels: Column, target: str) -> Classes:
     """Return the sorted distinct labels, or refuse a target that is no classification target."""
     values: Classes
-    if labels.dtype.kind in "iu":
-        values = tuple(int(v) for v in np.unique(labels))
-    elif labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()):
+    is_float = labels.dtype.kind == "f"
+    if labels.dtype.kind in "iu" or (is_float and bool((labels == np.round(labels)).all())):
         values = tuple(int(v) for v in np.unique(labels))
     elif labels.dtype.kind == "O":
         values = tuple(sorted({str(v) for v in labels.tolist()}))

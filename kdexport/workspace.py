@@ -28,6 +28,8 @@ MADE_BY = {
     STUDENTS: "kdexport distill",
 }
 
+LATER_SECTIONS = ("student", "transfer", "evidence", "bench")
+
 Arrays = dict[str, Column]
 
 
@@ -76,14 +78,26 @@ def save_prepared(prepared: Prepared) -> dict[str, bytes]:
     }
 
 
-def load_prepared(work: Path) -> Prepared:
+def load_prepared(
+    work: Path, recipe_path: Path | None = None, *, from_section: str = "evidence"
+) -> Prepared:
     """Read a prepared task back.
+
+    Args:
+        work: The work folder.
+        recipe_path: A recipe whose sections from `from_section` on replace the folder's own.
+        from_section: "student" before the students are trained, "evidence" after.
 
     Raises:
         DataError: The folder does not hold one.
+        RecipeError: The recipe is not valid.
     """
     _read(work, RECIPE)
     recipe = read_recipe(work / RECIPE, {})
+    if recipe_path is not None:
+        other = read_recipe(recipe_path, {})
+        sections = LATER_SECTIONS[LATER_SECTIONS.index(from_section) :]
+        recipe = recipe.model_copy(update={name: getattr(other, name) for name in sections})
     arrays = _load_arrays(work, ROWS)
     try:
         about = json.loads(_read(work, PREPARED))

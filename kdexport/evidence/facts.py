@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 from kdexport.errors import DataError
 
-FORMAT_VERSION = 1
-
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
 
 
@@ -109,7 +107,7 @@ Quality = dict[str, Interval]
 class Evidence(Fact):
     """Everything measured about a bundle."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     kdexport_version: str
     task: TaskFact
     recipe: dict[str, Any]

@@ -8,12 +8,15 @@ import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
+from kdexport.bundle import STUDENT, TEACHER, load_bundle, unpack_golden
 from kdexport.contract import INPUT, IR_VERSION, OPSET
+from kdexport.errors import DataError
 from kdexport.evidence.facts import LatencyFact, Percentile
 from kdexport.records import Float32, Float64
 from kdexport.runtime import Session, open_session
@@ -59,6 +62,44 @@ def measure_latency(
             _summarise(name, times[name], batch, n_threads, floor_p50_us) for name in sessions
         ]
     return facts
+
+
+def load_candidates(paths: Sequence[Path], *, n_threads: int) -> tuple[dict[str, Session], Float32]:
+    """Open what is to be timed, and find rows to time it on.
+
+    Args:
+        paths: Bundles (their student and teacher) and model files.
+        n_threads: Intra-op threads of each session.
+
+    Returns:
+        Sessions by name, and rows `[n, F]` float32: a bundle's golden rows, else drawn ones.
+
+    Raises:
+        DataError: A path is neither, or the candidates take different columns.
+    """
+    candidates: dict[str, Session] = {}
+    features: Float32 | None = None
+    for path in paths:
+        if path.is_dir():
+            bundle = load_bundle(path)
+            features = unpack_golden(bundle.files)[INPUT] if features is None else features
+            for name in (STUDENT, TEACHER):
+                label = name if len(paths) == 1 else f"{path.name}/{name}"
+                candidates[label] = open_session(bundle.files[name], n_threads=n_threads)
+        else:
+            label = path.name if path.name not in candidates else str(path)
+            candidates[label] = open_session(path, n_threads=n_threads)
+    columns = [session.signature.numeric for session in candidates.values()]
+    if any(names != columns[0] for names in columns):
+        raise DataError(
+            "files that are timed together take the same columns",
+            found=f"{', '.join(candidates)} do not",
+            cure="time them one by one",
+        )
+    if features is None:
+        rng = np.random.default_rng(0)
+        features = rng.standard_normal((1024, len(columns[0])), dtype=np.float32)
+    return candidates, features
 
 
 def _time_interleaved(

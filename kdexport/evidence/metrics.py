@@ -16,7 +16,8 @@ RowScore = Callable[[Float64, Int64], Float64]
 
 def score_correct(probabilities: Float64, labels: Int64) -> Float64:
     """1 where the most probable class is the label, else 0."""
-    return (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    correct: Float64 = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    return correct
 
 
 def score_log_loss(probabilities: Float64, labels: Int64) -> Float64:

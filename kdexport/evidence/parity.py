@@ -59,7 +59,7 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
     )
 
 
-def _row_differences(first: np.ndarray, second: np.ndarray) -> Float64:  # type: ignore[type-arg]  # any float
+def _row_differences(first: np.ndarray, second: np.ndarray) -> Float64:
     """Largest difference in each row; infinite where either side is no finite number."""
     difference: Float64 = np.abs(first.astype(np.float64) - second.astype(np.float64)).max(axis=1)
     return np.where(np.isfinite(difference), difference, np.inf)

@@ -6,6 +6,7 @@ The only room outside `training` that knows torch.
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator
 
 import onnx
@@ -82,12 +83,17 @@ class _Branches(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         if not self.branches:  # members without hidden layers read the features directly
-            return self.head(features.repeat(1, self.n_branches))
-        return self.head(torch.cat([branch(features) for branch in self.branches], dim=-1))
+            logits: Tensor = self.head(features.repeat(1, self.n_branches))
+            return logits
+        logits = self.head(torch.cat([branch(features) for branch in self.branches], dim=-1))
+        return logits
 
 
 class _Scale(nn.Module):
     """The standardizer's last step, for tables where it cannot be folded."""
+
+    center: Tensor
+    inverse_scale: Tensor
 
     def __init__(self, standardizer: Standardizer) -> None:
         super().__init__()
@@ -138,6 +144,9 @@ def _quiet_exporter() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            # torch deprecates its own pytree class, which its exporter still uses.
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logger.setLevel(level)

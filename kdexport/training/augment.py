@@ -53,9 +53,9 @@ def make_synthetic_rows(features: Float32, recipe: TransferRecipe, *, seed: int)
     return bounded
 
 
-def _draw_evenly(n_from: int, n: int, rng: np.random.Generator) -> np.ndarray[
-    tuple[int], np.dtype[np.int64]
-]:
+def _draw_evenly(
+    n_from: int, n: int, rng: np.random.Generator
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Draw n of n_from positions, each as often as the others give or take one."""
     repeats = -(-n // n_from)
     return np.concatenate([rng.permutation(n_from) for _ in range(repeats)])[:n]

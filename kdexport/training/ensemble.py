@@ -54,9 +54,7 @@ def train_ensemble(
     validation_features = standardize(as_tensor(rows.validation.features, recipe.device))
     validation_targets = one_hot(rows.validation.labels, schema, recipe)
     everyone = torch.arange(rows.train.n_rows, device=recipe.device)
-    n_steps = recipe.teacher.max_epochs * math.ceil(
-        rows.train.n_rows / recipe.teacher.batch_size
-    )
+    n_steps = recipe.teacher.max_epochs * math.ceil(rows.train.n_rows / recipe.teacher.batch_size)
 
     def cross_entropy(logits: Tensor, drawn: Tensor) -> Tensor:
         losses = nn.functional.cross_entropy(

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdexport.records import Float64, Int64, Progress, ProgressSink, ignore_progress
 from kdexport.recipe import FitRecipe
+from kdexport.records import Float64, Int64, Progress, ProgressSink, ignore_progress
 from kdexport.training.nets import StackedMLP, compute_member_logits
 
 WARM_UP_SHARE = 0.05
@@ -52,7 +52,8 @@ class FitRecord:
     @property
     def best_losses(self) -> Float64:
         """**Shape** `[M]`: the validation log loss of the weights each member kept."""
-        return self.validation_losses.min(axis=0)
+        lowest: Float64 = self.validation_losses.min(axis=0)
+        return lowest
 
 
 def fit_stack(
@@ -104,11 +105,11 @@ def fit_stack(
     while n_done < n_steps and not keeper.has_stalled(recipe.patience):
         n_block = min(look_every, n_steps - n_done)
         drawn = torch.stack([order.next(n_block * recipe.batch_size) for order in orders])
-        for rows in drawn.split(recipe.batch_size, dim=1):
+        for rows in torch.split(drawn, recipe.batch_size, dim=1):
             # The sum over members leaves each member the gradient of its own mean loss.
             total = loss(stack(features[rows]), rows).sum()
             optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]  # torch ships no annotation for it
+            total.backward()
             optimizer.step()
             schedule.step()
         n_done += n_block
@@ -140,7 +141,10 @@ def fit_temperatures(logits: Tensor, targets: Tensor) -> tuple[Float64, Float64]
         factors = torch.exp(torch.linspace(-width, width, N_TEMPERATURES, dtype=torch.float64))
         inverse = center[:, None] * factors.to(exact.device)
         losses = torch.stack(
-            [_log_losses(exact * inverse[:, i, None, None], targets) for i in range(N_TEMPERATURES)],
+            [
+                _log_losses(exact * inverse[:, i, None, None], targets)
+                for i in range(N_TEMPERATURES)
+            ],
             dim=1,
         )
         lowest, position = losses.min(dim=1)

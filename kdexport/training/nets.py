@@ -3,6 +3,7 @@
 Takes standardised features, gives logits. Knows nothing of losses, data or files.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -117,7 +118,7 @@ class StackedMLP(nn.Module):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for d_from, d_to in zip(widths, widths[1:], strict=False):
+        for d_from, d_to in itertools.pairwise(widths):
             bound = d_from**-0.5
             self.weights.append(nn.Parameter(_uniform((d_from, d_to), bound, generators)))
             self.biases.append(nn.Parameter(_uniform((1, d_to), bound, generators)))
@@ -176,7 +177,7 @@ def compute_logits(
     """
     was_training = stack.training
     stack.eval()
-    chunks = tuple(stack(chunk) for chunk in features.split(n_rows_at_once))
+    chunks = tuple(stack(chunk) for chunk in torch.split(features, n_rows_at_once))
     stack.train(was_training)
     return chunks
 
@@ -196,8 +197,6 @@ def as_tensor(features: Float32, device: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(features)).to(device)
 
 
-def _uniform(
-    shape: tuple[int, int], bound: float, generators: Sequence[torch.Generator]
-) -> Tensor:
+def _uniform(shape: tuple[int, int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:
     drawn = [torch.rand(shape, generator=generator) for generator in generators]
     return (torch.stack(drawn) * 2 - 1) * bound

@@ -32,9 +32,7 @@ def train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
     return _freeze(ensemble, record)
 
 
-def train_students_of(
-    prepared: Prepared, teacher: Trained, on_progress: ProgressSink
-) -> Trained:
+def train_students_of(prepared: Prepared, teacher: Trained, on_progress: ProgressSink) -> Trained:
     """Train students on a checkpointed teacher's answers, and controls beside them."""
     set_threads(prepared.recipe.threads)
     ensemble = load_ensemble(prepared, teacher)

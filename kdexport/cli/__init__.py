@@ -1,0 +1,58 @@
+"""The command line: the only room that knows click. A command parses, calls, prints.
+
+Heavy rooms are imported inside commands, so that `--help` answers at once.
+"""
+
+import sys
+import warnings
+
+import click
+
+from kdexport.cli.measure import bench, check, report
+from kdexport.cli.model import info, predict
+from kdexport.cli.steps import distill, export, run, train
+from kdexport.errors import KdexportError, one_line
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kdexport")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Train a strong ensemble on a table, ship one small ONNX file, and prove it.
+
+    \b
+    Example:
+      kdexport run data.csv --target y -o models/x
+    """
+
+
+for command in (run, train, distill, export, predict, info, check, bench, report):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; every error of the user's is one line and an exit code."""
+    debug = "--debug" in sys.argv[1:]
+    warnings.showwarning = _show_warning
+    try:
+        code = cli.main(standalone_mode=False)
+    except KdexportError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: nothing was written", err=True)
+        code = INTERRUPTED
+    except click.ClickException as error:
+        click.echo(f"error: {one_line(error.format_message())}", err=True)
+        code = error.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"warning: {one_line(str(message))}", err=True)

@@ -1,0 +1,95 @@
+"""Commands on a bundle or on files: `check`, `bench` and `report`. They need no torch."""
+
+from pathlib import Path
+
+import click
+
+from kdexport.cli.options import json_option, write_json
+
+PATH = click.Path(path_type=Path)
+DEFAULT_BATCHES = "1,32,1024"
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@json_option
+def check(bundle: Path, json_path: str | None) -> None:
+    """Check a BUNDLE: hashes against its evidence, and the student on its golden rows.
+
+    Exit code 0: it is what it was; 1: it answers otherwise; 3: a file is damaged or absent.
+
+    \b
+    Example:
+      kdexport check models/clicks
+    """
+    from kdexport.bundle import load_bundle
+    from kdexport.errors import ParityError
+    from kdexport.evidence.golden import replay_golden
+
+    loaded = load_bundle(bundle)
+    click.echo(f"files    passed: {len(loaded.files)} hashes are those of the evidence")
+    result = replay_golden(loaded)
+    write_json(result.model_dump(), json_path)
+    line = f"{result.rows} golden rows, probabilities within "
+    line += f"{result.max_probability_difference:.1e}, {result.flips} flips"
+    if not result.passed:
+        raise ParityError(
+            "student.onnx answers its golden rows as its source did",
+            found=f"{line}; row {result.worst_row} is the worst",
+            cure="do not ship it: make the bundle again",
+        )
+    click.echo(f"answers  passed: {line}")
+
+
+@click.command()
+@click.argument("paths", type=PATH, nargs=-1, required=True)
+@click.option("--batch", default=DEFAULT_BATCHES, show_default=True, help="Rows per call.")
+@click.option("--calls", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@json_option
+def bench(
+    paths: tuple[Path, ...], batch: str, calls: int, threads: int, json_path: str | None
+) -> None:
+    """Time PATHS (a bundle, or model files that take the same columns) beside an empty graph.
+
+    \b
+    Example:
+      kdexport bench models/clicks --batch 1,1024
+    """
+    from rich.console import Console
+
+    from kdexport.evidence.latency import load_candidates, measure_latency
+    from kdexport.report.terminal import render_latency
+
+    try:
+        batches = [int(part) for part in batch.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"whole numbers between commas, not {batch!r}") from error
+    if min(batches) < 1:
+        raise click.BadParameter("a batch has at least one row")
+    candidates, features = load_candidates(paths, n_threads=threads)
+    facts = measure_latency(candidates, features, batches=batches, n_calls=calls, n_threads=threads)
+    if json_path != "-":
+        Console().print(render_latency(facts))
+    write_json([fact.model_dump(mode="json") for fact in facts], json_path)
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@json_option
+def report(bundle: Path, json_path: str | None) -> None:
+    """Show the evidence of a BUNDLE as the run that made it did.
+
+    \b
+    Example:
+      kdexport report models/clicks
+    """
+    from rich.console import Console
+
+    from kdexport.bundle import load_bundle
+    from kdexport.report.terminal import render_evidence
+
+    evidence = load_bundle(bundle).evidence
+    if json_path != "-":
+        Console().print(render_evidence(evidence))
+    write_json(evidence, json_path)

@@ -1,0 +1,100 @@
+"""Commands on one model file: `predict` and `info`. They need no torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kdexport.cli.options import json_option, write_json
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.argument("data", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="CSV or Parquet file to write.")
+@click.option("--keep", help="Input columns to copy, between commas.")
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+def predict(model: Path, data: Path, output: Path, keep: str | None, force: bool) -> None:
+    """Answer for every row of DATA with MODEL: label and a probability per class.
+
+    \b
+    Example:
+      kdexport predict models/clicks/student.onnx new.csv -o answers.csv
+    """
+    from kdexport.errors import DataError, OutputError
+    from kdexport.runtime import open_session
+    from kdexport.runtime import predict as predict_table
+    from kdexport.tables import read_table, write_columns
+
+    if output.exists() and not force:
+        raise OutputError(
+            "an output that exists is kept",
+            found=f"{str(output)!r} exists",
+            cure="pass --force to replace it",
+        )
+    session = open_session(model)
+    table = read_table(data)
+    kept = [name for name in (keep or "").split(",") if name]
+    absent = [name for name in kept if name not in table.columns]
+    if absent:
+        raise DataError(
+            "--keep names columns of the data", found=f"no column {absent[0]!r}", cure="check it"
+        )
+    extra = set(table.columns) - set(session.signature.numeric) - {session.signature.target}
+    if extra:
+        click.echo(f"note: columns the model does not take: {', '.join(sorted(extra))}", err=True)
+    answers = predict_table(session, table)
+    write_columns({**{name: table.columns[name] for name in kept}, **answers}, output)
+    click.echo(f"{table.n_rows:,} rows in {output}", err=True)
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@json_option
+def info(model: Path, json_path: str | None) -> None:
+    """Show what MODEL takes and gives, its size, and its evidence, from the file alone.
+
+    \b
+    Example:
+      kdexport info models/clicks/student.onnx
+    """
+    from kdexport.contract import count_parameters, parse_model
+    from kdexport.runtime import read_model
+    from kdexport.schema import Signature
+
+    content = read_model(model)
+    parsed = parse_model(content, model.name)
+    metadata = {entry.key: entry.value for entry in parsed.metadata_props}
+    signature = Signature.from_metadata(metadata)
+    facts: dict[str, Any] = {
+        "file": model.name,
+        "bytes": len(content),
+        "parameters": count_parameters(parsed),
+        "nodes": len(parsed.graph.node),
+        "opset": parsed.opset_import[0].version,
+        "ir_version": parsed.ir_version,
+        "inputs": {value.name: _describe(value) for value in parsed.graph.input},
+        "outputs": {value.name: _describe(value) for value in parsed.graph.output},
+        "numeric": list(signature.numeric),
+        "target": signature.target,
+        "classes": list(signature.classes),
+        "kdexport_version": metadata.get("kdexport.version"),
+        "data_sha256": metadata.get("kdexport.data_sha256"),
+        "recipe_changes": json.loads(metadata.get("kdexport.recipe", "{}")),
+        "evidence": json.loads(metadata.get("kdexport.evidence", "{}")),
+    }
+    if json_path != "-":
+        for key, value in facts.items():
+            click.echo(f"{key:17} {json.dumps(value, ensure_ascii=False).strip(chr(34))}")
+    write_json(facts, json_path)
+
+
+def _describe(value: Any) -> str:
+    import onnx
+
+    tensor = value.type.tensor_type
+    sizes = [d.dim_param or str(d.dim_value) for d in tensor.shape.dim]
+    return f"{onnx.TensorProto.DataType.Name(tensor.elem_type).lower()} [{', '.join(sizes)}]"

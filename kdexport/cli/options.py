@@ -1,0 +1,127 @@
+"""Options that several commands share, and how they become a recipe."""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import BaseModel
+
+from kdexport.errors import RecipeError
+from kdexport.recipe import Recipe, read_recipe
+from kdexport.records import Progress, ProgressSink, ignore_progress
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Flag to the recipe's key: a flag given overrides the recipe.
+RECIPE_KEYS = {
+    "task": "data.task",
+    "target": "data.target",
+    "split_column": "data.split_column",
+    "seed": "seed",
+    "threads": "threads",
+    "device": "device",
+    "members": "teacher.n_members",
+    "epochs": "teacher.max_epochs",
+    "hidden": "student.hidden",
+    "temperature": "student.temperature",
+    "alpha": "student.alpha",
+}
+
+
+def recipe_options(command: Command) -> Command:
+    """Add `--recipe`, `--set` and the flags that override the recipe."""
+    options = [
+        click.option("--recipe", type=click.Path(path_type=Path), help="TOML file to start from."),
+        click.option("--task", help="Built-in task, when no file is given (see --list-tasks)."),
+        click.option("--target", help="Column to predict."),
+        click.option("--test", type=click.Path(path_type=Path), help="File of test rows."),
+        click.option("--split-column", help="Column that says train, validation or test."),
+        click.option("--seed", type=int, help="Of splits and of every network."),
+        click.option("--threads", type=int, help="Training threads; 0: what the process may use."),
+        click.option("--device", help="Torch device that trains."),
+        click.option("--members", type=int, help="Networks in the teacher."),
+        click.option("--epochs", type=int, help="The teacher's passes over its rows, at most."),
+        click.option("--hidden", help="The student's hidden widths, such as 64,32."),
+        click.option("--temperature", type=float, help="Softens the teacher's answers."),
+        click.option("--alpha", type=float, help="The teacher's share of the loss."),
+        click.option("--set", "settings", multiple=True, help="Any recipe key: SECTION.KEY=VALUE."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def build_recipe(options: dict[str, Any], data: Path | None) -> Recipe:
+    """Lay the given flags over the recipe file, or over the defaults."""
+    overrides: dict[str, Any] = {}
+    for flag, key in RECIPE_KEYS.items():
+        value = options.get(flag)
+        if value is not None:
+            overrides[key] = _widths(value) if flag == "hidden" else value
+    if data is not None:
+        overrides["data.file"] = data.name
+    if options.get("test") is not None:
+        overrides["data.test_file"] = options["test"].name
+    for setting in options.get("settings", ()):
+        key, separator, value = setting.partition("=")
+        if not separator:
+            raise RecipeError(
+                "--set takes SECTION.KEY=VALUE", found=repr(setting), cure="add the value"
+            )
+        overrides[key.strip()] = _toml_value(value.strip())
+    return read_recipe(options.get("recipe"), overrides)
+
+
+def write_json(value: BaseModel | dict[str, Any] | list[Any], path: str | None) -> None:
+    """Write `--json`: to a file, or to standard output for `-`."""
+    if path is None:
+        return
+    content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    with click.open_file(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+json_option = click.option("--json", "json_path", help="Write the result as JSON; - is stdout.")
+
+
+@contextmanager
+def show_progress() -> Iterator[ProgressSink]:
+    """One live bar per long step on stderr; nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield ignore_progress
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=console) as bars:
+        tasks: dict[str, Any] = {}
+
+        def sink(progress: Progress) -> None:
+            if progress.step not in tasks:
+                tasks[progress.step] = bars.add_task(progress.step, total=progress.n_total)
+            bars.update(tasks[progress.step], completed=progress.n_done)
+
+        yield sink
+
+
+def _widths(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise RecipeError(
+            "--hidden takes whole numbers between commas", found=repr(text), cure="such as 64,32"
+        ) from error
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is text

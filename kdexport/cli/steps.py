@@ -1,0 +1,139 @@
+"""`run`, and the same job one step at a time: `train`, `distill`, `export`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kdexport.cli.options import (
+    build_recipe,
+    json_option,
+    recipe_options,
+    show_progress,
+    write_json,
+)
+
+PATH = click.Path(path_type=Path)
+
+output_option = click.option("-o", "--output", type=PATH, help="Folder to write.")
+force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
+
+
+@click.command()
+@click.argument("data", type=PATH, required=False)
+@recipe_options
+@output_option
+@force_option
+@click.option("--list-tasks", is_flag=True, help="List the built-in tasks and stop.")
+@json_option
+def run(
+    data: Path | None,
+    output: Path | None,
+    force: bool,
+    list_tasks: bool,
+    json_path: str | None,
+    **options: Any,
+) -> None:
+    """Do the whole job: a table in, a bundle with its evidence out.
+
+    DATA is a CSV or Parquet file; without it the job runs on a built-in task.
+
+    \b
+    Example:
+      kdexport run data.csv --target y -o models/x
+    """
+    if list_tasks:
+        from kdexport.training.tasks import TASKS
+
+        for name, (description, _) in TASKS.items():
+            click.echo(f"{name:15} {description}")
+        return
+    from kdexport.pipeline import run as run_pipeline
+
+    recipe = build_recipe(options, data)
+    output = output or Path("runs") / (data.stem if data else recipe.data.task)
+    with show_progress() as on_progress:
+        evidence = run_pipeline(
+            recipe,
+            output,
+            data=data,
+            test=options["test"],
+            force=force,
+            on_progress=on_progress,
+        )
+    _print_evidence(evidence, output)
+    write_json(evidence, json_path)
+
+
+@click.command()
+@click.argument("data", type=PATH, required=False)
+@recipe_options
+@click.option("-o", "--output", "work", type=PATH, required=True, help="Work folder to write.")
+@force_option
+def train(data: Path | None, work: Path, force: bool, **options: Any) -> None:
+    """Prepare the data and train the teacher, into a work folder.
+
+    \b
+    Example:
+      kdexport train data.csv --target y -o work/x
+    """
+    from kdexport.pipeline import train as train_pipeline
+
+    recipe = build_recipe(options, data)
+    with show_progress() as on_progress:
+        train_pipeline(
+            recipe, work, data=data, test=options["test"], force=force, on_progress=on_progress
+        )
+    click.echo(f"teacher in {work}; next: kdexport distill {work}")
+
+
+@click.command()
+@click.argument("work", type=PATH)
+@click.option("--recipe", type=PATH, help="Take [student], [transfer] and later sections from it.")
+def distill(work: Path, recipe: Path | None) -> None:
+    """Train students and controls from what `train` left in the work folder WORK.
+
+    \b
+    Example:
+      kdexport distill work/x
+    """
+    from kdexport.pipeline import distill as distill_pipeline
+
+    with show_progress() as on_progress:
+        distill_pipeline(work, recipe_path=recipe, on_progress=on_progress)
+    click.echo(f"students in {work}; next: kdexport export {work} -o models/{work.name}")
+
+
+@click.command()
+@click.argument("work", type=PATH)
+@click.option("--recipe", type=PATH, help="Take [evidence] and [bench] from it.")
+@click.option("-o", "--output", type=PATH, required=True, help="Bundle folder to write.")
+@force_option
+@json_option
+def export(
+    work: Path, recipe: Path | None, output: Path, force: bool, json_path: str | None
+) -> None:
+    """Export and measure what `distill` left in the work folder WORK, into a bundle.
+
+    \b
+    Example:
+      kdexport export work/x -o models/x
+    """
+    from kdexport.pipeline import export as export_pipeline
+
+    with show_progress() as on_progress:
+        evidence = export_pipeline(
+            work, output, recipe_path=recipe, force=force, on_progress=on_progress
+        )
+    _print_evidence(evidence, output)
+    write_json(evidence, json_path)
+
+
+def _print_evidence(evidence: Any, output: Path) -> None:
+    from rich.console import Console
+
+    from kdexport.report.terminal import render_evidence
+
+    console = Console(stderr=True)
+    console.print(render_evidence(evidence))
+    console.print(f"bundle in {output}; look: kdexport info {output}/student.onnx", markup=False)

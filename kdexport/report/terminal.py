@@ -1,0 +1,135 @@
+"""Evidence for the terminal: one table that reads at a glance, and the verdict in words.
+
+Takes evidence, gives a rich renderable. Reads no file and measures nothing.
+"""
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from kdexport.evidence.facts import Evidence, Interval, LatencyFact, Recovered
+
+VERDICTS = {
+    "RECOVERED": "the asked share of the edge is recovered",
+    "NOT_RECOVERED": "the student falls short of the asked share",
+    "INCONCLUSIVE": "the test rows cannot tell",
+    "NO_EDGE": "the teacher is not measurably better than the control: do not distill for this",
+}
+
+
+def render_evidence(evidence: Evidence) -> Group:
+    """Return the summary of a bundle: quality, size and latency, recovered edge, parity."""
+    parts = ", ".join(f"{fact.rows:,} {name}" for name, fact in evidence.task.rows.items())
+    head = f"{evidence.task.source}: {parts} rows, {evidence.task.n_features} features, "
+    head += f"{len(evidence.task.classes)} classes"
+    n = len(evidence.replicates["student"]["accuracy"])
+    shipped = evidence.quality["shipped"]["accuracy"]
+    return Group(
+        Text(head),
+        _main_table(evidence, n),
+        Text(
+            f"student.onnx is replicate {evidence.shipped_replicate + 1} of {n}, chosen on "
+            f"validation rows: accuracy {_percent(shipped)}"
+        ),
+        _sizes(evidence),
+        *[_recovered_line(metric, evidence) for metric in ("accuracy", "log_loss")],
+        *_parity_lines(evidence),
+    )
+
+
+def render_latency(facts: list[LatencyFact]) -> Table:
+    """Return one line per candidate and batch size, in microseconds."""
+    table = Table(title="latency, microseconds per call (99 % intervals of p50)")
+    for name in ("batch", "candidate"):
+        table.add_column(name)
+    for name in ("p50", "", "p90", "p99", "rows / s", "calls"):
+        table.add_column(name, justify="right")
+    for fact in facts:
+        p50 = fact.p50_us
+        table.add_row(
+            f"{fact.batch:,}",
+            fact.name,
+            _value(p50),
+            f"{p50.low:,.1f} to {p50.high:,.1f}" if p50 else "",
+            _value(fact.p90_us),
+            _value(fact.p99_us),
+            f"{fact.batch / p50.value * 1e6:,.0f}" if p50 else "",
+            f"{fact.calls:,}",
+        )
+    return table
+
+
+def _main_table(evidence: Evidence, n_replicates: int) -> Table:
+    """One column per candidate, so that it fits 80 characters."""
+    table = Table()
+    table.add_column("")
+    for name in ("teacher", "control", "student", "floor"):
+        table.add_column(name, justify="right")
+    roles = ("teacher", "control", "student")
+    quality = [evidence.quality[role] for role in roles]
+    files = [evidence.files.get(f"{role}.onnx") for role in roles]
+    table.add_row("trained networks", "1", f"mean of {n_replicates}", f"mean of {n_replicates}", "")
+    table.add_row("accuracy, %", *[f"{100 * q['accuracy'].value:.2f}" for q in quality], "")
+    table.add_row("  95 % interval", *[_bounds(q["accuracy"], 100, 2) for q in quality], "")
+    table.add_row("log loss", *[f"{q['log_loss'].value:.4f}" for q in quality], "")
+    table.add_row("  95 % interval", *[_bounds(q["log_loss"], 1, 4) for q in quality], "")
+    table.add_row("bytes", *[f"{file.bytes:,}" if file else "-" for file in files], "")
+    table.add_row("parameters", *[f"{file.parameters:,}" if file else "-" for file in files], "")
+    for batch in sorted({fact.batch for fact in evidence.latency}):
+        names = (*[f"{role}.onnx" for role in roles], "floor")
+        cells = [_latency_cell(evidence, name, batch) for name in names]
+        table.add_row(f"us, batch {batch:,}: p50 / p99", *cells)
+    return table
+
+
+def _bounds(interval: Interval, factor: float, digits: int) -> str:
+    return f"{factor * interval.low:.{digits}f} to {factor * interval.high:.{digits}f}"
+
+
+def _latency_cell(evidence: Evidence, name: str, batch: int) -> str:
+    for fact in evidence.latency:
+        if fact.name == name and fact.batch == batch:
+            return f"{_value(fact.p50_us)} / {_value(fact.p99_us)}"
+    return "-"
+
+
+def _sizes(evidence: Evidence) -> Text:
+    student, teacher = evidence.files["student.onnx"], evidence.files["teacher.onnx"]
+    line = f"the file is {teacher.bytes / student.bytes:.0f} times smaller in bytes"
+    if student.parameters and teacher.parameters:
+        line += f", {teacher.parameters / student.parameters:.0f} times in parameters"
+    return Text(line)
+
+
+def _recovered_line(metric: str, evidence: Evidence) -> Text:
+    share: Recovered = evidence.recovered[metric]
+    edge = evidence.edge[metric]
+    name = metric.replace("_", " ")
+    line = f"recovered edge, {name}: {_percent(share)}: {share.verdict.replace('_', ' ')}, "
+    line += f"{VERDICTS[share.verdict]} (asked {share.asked_share:.0%}; "
+    line += f"edge {edge.value:.4f} [{edge.low:.4f}, {edge.high:.4f}])"
+    if share.rows_to_settle:
+        line += f"; about {share.rows_to_settle:,} test rows would settle it"
+    elif share.verdict == "INCONCLUSIVE":
+        line += "; more replicates are needed, more test rows alone would not settle it"
+    return Text(line, style="bold" if share.verdict == "RECOVERED" else "bold yellow")
+
+
+def _parity_lines(evidence: Evidence) -> list[Text]:
+    return [
+        Text(
+            f"parity of {name}: {'passed' if fact.passed else 'FAILED'} on {fact.rows:,} rows, "
+            f"probabilities within {fact.max_probability_difference:.1e}, "
+            f"logits within {fact.max_logit_difference:.1e}, {fact.flips} flips, {fact.ties} ties"
+        )
+        for name, fact in evidence.parity.items()
+    ]
+
+
+def _percent(interval: Interval) -> str:
+    low, high = 100 * interval.low, 100 * interval.high
+    return f"{100 * interval.value:.2f} % [{low:.2f}, {high:.2f}]"
+
+
+def _value(interval: Interval | None) -> str:
+    return "too few calls" if interval is None else f"{interval.value:,.1f}"

@@ -14,7 +14,7 @@ from kdexport.errors import DependencyError
 from kdexport.evidence.facts import Evidence
 from kdexport.recipe import Recipe
 from kdexport.records import Parts, ProgressSink, Table, ignore_progress
-from kdexport.schema import Schema
+from kdexport.schema import Schema, find_classes
 from kdexport.tables import (
     as_table,
     concat_tables,
@@ -125,6 +125,7 @@ def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prep
     learn, test_table, target = _read(recipe, data, test)
     learn = drop_unlabelled(learn, target)
     test_table = drop_unlabelled(test_table, target) if test_table is not None else None
+    find_classes(learn.columns[target], target)  # refused before any row is set apart
     settings = recipe.data
     parts = split_table(
         learn,

@@ -117,7 +117,7 @@ class Schema(BaseModel):
             DataError: A column cannot be used; the message names it and the rows concerned.
         """
         labels = _column(table, target)
-        classes = _find_classes(labels, target)
+        classes = find_classes(labels, target)
         names = tuple(name for name in table.columns if name != target)
         if not names:
             raise DataError(
@@ -216,8 +216,13 @@ def _warn_about_precision(name: str, scale: float, resolution: float) -> None:
     )
 
 
-def _find_classes(labels: Column, target: str) -> Classes:
-    """Return the sorted distinct labels, or refuse a target that is no classification target."""
+def find_classes(labels: Column, target: str) -> Classes:
+    """Return the sorted distinct labels.
+
+    Raises:
+        DataError: They are those of no classification target: fractions, a single class, dates,
+            or nearly as many values as rows.
+    """
     values: Classes
     is_float = labels.dtype.kind == "f"
     if labels.dtype.kind in "iu" or (is_float and bool((labels == np.round(labels)).all())):

@@ -82,10 +82,9 @@ class _Branches(nn.Module):
         self.n_branches = n_branches
 
     def forward(self, features: Tensor) -> Tensor:
-        if not self.branches:  # members without hidden layers read the features directly
-            logits: Tensor = self.head(features.repeat(1, self.n_branches))
-            return logits
-        logits = self.head(torch.cat([branch(features) for branch in self.branches], dim=-1))
+        # Members without hidden layers read the features directly.
+        outputs = [branch(features) for branch in self.branches] or [features] * self.n_branches
+        logits: Tensor = self.head(torch.cat(outputs, dim=-1))
         return logits
 
 
@@ -110,9 +109,11 @@ def _with_scaler(network: nn.Module, standardizer: Standardizer) -> nn.Module:
         return nn.Sequential(_Scale(standardizer), network)
     for layer in _input_layers(network):
         weight, bias = layer.weight.data.double(), layer.bias.data.double()
-        scaled = weight * standardizer.inverse_scale.cpu().double()
+        repeats = layer.in_features // len(standardizer.center)
+        scaled = weight * standardizer.inverse_scale.cpu().double().repeat(repeats)
         layer.weight.data = scaled.float()
-        layer.bias.data = (bias - scaled @ standardizer.center.cpu().double()).float()
+        center = standardizer.center.cpu().double().repeat(repeats)
+        layer.bias.data = (bias - scaled @ center).float()
     return network
 
 

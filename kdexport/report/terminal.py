@@ -3,6 +3,7 @@
 Takes evidence, gives a rich renderable. Reads no file and measures nothing.
 """
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -39,7 +40,9 @@ def render_evidence(evidence: Evidence) -> Group:
 
 def render_latency(facts: list[LatencyFact]) -> Table:
     """Return one line per candidate and batch size, in microseconds."""
-    table = Table(title="latency, microseconds per call (99 % intervals of p50)")
+    table = Table(
+        title="latency, microseconds per call (99 % interval of p50)", box=box.SIMPLE_HEAD
+    )
     for name in ("batch", "candidate"):
         table.add_column(name)
     for name in ("p50", "", "p90", "p99", "rows / s", "calls"):
@@ -61,7 +64,7 @@ def render_latency(facts: list[LatencyFact]) -> Table:
 
 def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     """One column per candidate, so that it fits 80 characters."""
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     for name in ("teacher", "control", "student", "floor"):
         table.add_column(name, justify="right")
@@ -70,27 +73,26 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     files = [evidence.files.get(f"{role}.onnx") for role in roles]
     table.add_row("trained networks", "1", f"mean of {n_replicates}", f"mean of {n_replicates}", "")
     table.add_row("accuracy, %", *[f"{100 * q['accuracy'].value:.2f}" for q in quality], "")
-    table.add_row("  95 % interval", *[_bounds(q["accuracy"], 100, 2) for q in quality], "")
+    table.add_row("  95 %", *[_bounds(q["accuracy"], 100, 2) for q in quality], "")
     table.add_row("log loss", *[f"{q['log_loss'].value:.4f}" for q in quality], "")
-    table.add_row("  95 % interval", *[_bounds(q["log_loss"], 1, 4) for q in quality], "")
+    table.add_row("  95 %", *[_bounds(q["log_loss"], 1, 4) for q in quality], "")
     table.add_row("bytes", *[f"{file.bytes:,}" if file else "-" for file in files], "")
     table.add_row("parameters", *[f"{file.parameters:,}" if file else "-" for file in files], "")
     for batch in sorted({fact.batch for fact in evidence.latency}):
         names = (*[f"{role}.onnx" for role in roles], "floor")
-        cells = [_latency_cell(evidence, name, batch) for name in names]
-        table.add_row(f"us, batch {batch:,}: p50 / p99", *cells)
+        facts = [_find_latency(evidence, name, batch) for name in names]
+        table.add_row(f"p50 us, batch {batch:,}", *[_value(f.p50_us) if f else "-" for f in facts])
+        table.add_row("p99 us", *[_value(f.p99_us) if f else "-" for f in facts])
     return table
 
 
 def _bounds(interval: Interval, factor: float, digits: int) -> str:
-    return f"{factor * interval.low:.{digits}f} to {factor * interval.high:.{digits}f}"
+    return f"{factor * interval.low:.{digits}f}-{factor * interval.high:.{digits}f}"
 
 
-def _latency_cell(evidence: Evidence, name: str, batch: int) -> str:
-    for fact in evidence.latency:
-        if fact.name == name and fact.batch == batch:
-            return f"{_value(fact.p50_us)} / {_value(fact.p99_us)}"
-    return "-"
+def _find_latency(evidence: Evidence, name: str, batch: int) -> LatencyFact | None:
+    found = [fact for fact in evidence.latency if (fact.name, fact.batch) == (name, batch)]
+    return found[0] if found else None
 
 
 def _sizes(evidence: Evidence) -> Text:

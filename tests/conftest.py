@@ -1,0 +1,48 @@
+"""What several tests share: a small table on disk, and a recipe that trains in a second."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdexport.recipe import Recipe, read_recipe
+
+QUICK = {
+    "teacher.n_members": 2,
+    "teacher.hidden": [16],
+    "teacher.max_epochs": 3,
+    "student.hidden": [8],
+    "student.n_replicates": 2,
+    "student.max_epochs": 1,
+    "transfer.n_synthetic": 500,
+    "evidence.n_draws": 100,
+    "bench.batches": [1],
+    "bench.n_calls": 20,
+}
+
+
+@pytest.fixture(scope="session")
+def quick_recipe() -> Recipe:
+    """A recipe of every step at its smallest."""
+    return read_recipe(None, QUICK)
+
+
+@pytest.fixture(scope="session")
+def quick_flags() -> list[str]:
+    """The same as flags of the command line."""
+    return [f"--set={key}={value}" for key, value in QUICK.items()]
+
+
+@pytest.fixture(scope="session")
+def csv_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 rows of four numbers and a text label that depends on two of them."""
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(600, 4)) * [1.0, 5.0, 0.1, 2.0] + [0.0, 3.0, 1.0, 40.0]
+    labels = np.where(features[:, 0] + features[:, 1] / 5 > 0.6, "yes", "no")
+    lines = ["a,b,c,d,y"]
+    lines += [
+        ",".join(f"{v:.4f}" for v in row) + f",{y}" for row, y in zip(features, labels, strict=True)
+    ]
+    path = tmp_path_factory.mktemp("data") / "table.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -1,0 +1,56 @@
+"""Parity between a source and a file."""
+
+import numpy as np
+import pytest
+
+from kdexport.errors import ParityError
+from kdexport.evidence.parity import compare_answers
+from kdexport.records import Answers
+
+CLASSES = np.array(["a", "b"], dtype=object)
+
+
+def answer(logits: np.ndarray) -> Answers:
+    """Softmax answers of logits."""
+    exact = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    probabilities = (exact / exact.sum(axis=1, keepdims=True)).astype(np.float32)
+    return Answers(logits, probabilities, CLASSES[probabilities.argmax(axis=1)])
+
+
+LOGITS = np.array([[2.0, -1.0], [0.0, 0.0], [-3.0, 1.0]], np.float32)
+
+
+def test_equal_answers_pass_and_ties_are_counted() -> None:
+    """A source beside itself passes; a row with two equal classes is a tie, no flip."""
+    fact = compare_answers(answer(LOGITS), answer(LOGITS))
+    assert fact.passed
+    assert (fact.flips, fact.ties, fact.rows) == (0, 1, 3)
+
+
+def test_swapped_columns_fail() -> None:
+    """A file whose two outputs are swapped fails with flips."""
+    fact = compare_answers(answer(LOGITS), answer(LOGITS[:, ::-1]))
+    assert not fact.passed
+    assert fact.flips == 2
+
+
+def test_saturated_probabilities_fail_on_logits() -> None:
+    """Logits so large that probabilities look equal are still compared."""
+    moved = 50 * LOGITS
+    moved[0, 0] += 5
+    fact = compare_answers(answer(50 * LOGITS), answer(moved))
+    assert fact.max_probability_difference < 1e-6
+    assert not fact.passed
+
+
+def test_nan_never_passes() -> None:
+    """An answer that is no number fails whatever the other side says."""
+    broken = answer(LOGITS)
+    broken.probabilities[1, 0] = np.nan
+    assert not compare_answers(broken, broken).passed
+
+
+def test_zero_rows_are_refused() -> None:
+    """Nothing compared is no pass."""
+    with pytest.raises(ParityError, match="at least one row"):
+        compare_answers(answer(LOGITS[:1]), Answers(LOGITS[:0], LOGITS[:0], CLASSES[:0]))

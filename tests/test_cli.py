@@ -1,0 +1,224 @@
+"""The command line, as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kdexport import load_bundle, open_session
+from kdexport.cli import main
+
+
+def kdexport(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run the command line in this process; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["kdexport", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def bundle(
+    csv_path: Path, quick_flags: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A bundle made by the command line from a user's CSV."""
+    output = tmp_path_factory.mktemp("out") / "bundle"
+    command = [sys.executable, "-c", "from kdexport.cli import main; main()", "run"]
+    command += [str(csv_path), "--target", "y", "-o", str(output), *quick_flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "recovered edge" in done.stderr
+    return output
+
+
+def test_bundle_is_complete_and_verified(bundle: Path) -> None:
+    """A run leaves both models, golden rows, recipe and evidence, with matching hashes."""
+    loaded = load_bundle(bundle)
+    assert {"student.onnx", "teacher.onnx", "recipe.toml"} < set(loaded.files)
+    assert loaded.evidence.task.classes == ("no", "yes")
+    assert sum(part.rows for part in loaded.evidence.task.rows.values()) == 600
+    assert loaded.evidence.parity["student.onnx"].passed
+
+
+def test_same_recipe_makes_the_same_bytes(
+    bundle: Path, csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe saved in a bundle makes the same two model files again."""
+    again = tmp_path / "again"
+    recipe = bundle / "recipe.toml"
+    assert kdexport(monkeypatch, "run", csv_path, "--recipe", recipe, "-o", again) == 0
+    for name in ("student.onnx", "teacher.onnx"):
+        assert (again / name).read_bytes() == (bundle / name).read_bytes()
+
+
+def test_steps_make_the_same_student(
+    bundle: Path,
+    csv_path: Path,
+    quick_flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """train, distill and export, one after the other, end where run does."""
+    work, output = tmp_path / "work", tmp_path / "out"
+    flags = ["--target", "y", *quick_flags]
+    assert kdexport(monkeypatch, "train", csv_path, *flags, "-o", work) == 0
+    assert kdexport(monkeypatch, "distill", work) == 0
+    assert kdexport(monkeypatch, "export", work, "-o", output) == 0
+    assert (output / "student.onnx").read_bytes() == (bundle / "student.onnx").read_bytes()
+
+
+def test_predict_by_name(
+    bundle: Path, csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predict finds columns by name in any order, ignores others, and keeps what it is told to."""
+    frame = pl.read_csv(csv_path)
+    shuffled = tmp_path / "shuffled.csv"
+    frame.select("d", "y", "c", pl.lit(1).alias("extra"), "b", "a").write_csv(shuffled)
+    for source, name in ((csv_path, "one.csv"), (shuffled, "two.csv")):
+        arguments = ("predict", bundle / "student.onnx", source, "-o", tmp_path / name)
+        assert kdexport(monkeypatch, *arguments, "--keep", "y") == 0
+    first, second = (pl.read_csv(tmp_path / name) for name in ("one.csv", "two.csv"))
+    assert first.equals(second)
+    assert first.columns == ["y", "label", "probability_no", "probability_yes"]
+    assert set(first["label"].unique()) <= {"no", "yes"}
+
+
+def test_missing_column_is_named(
+    bundle: Path,
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An inference table without a column that the file takes ends with 3 and names it."""
+    short = tmp_path / "short.csv"
+    pl.read_csv(csv_path).drop("c").write_csv(short)
+    arguments = ("predict", bundle / "student.onnx", short, "-o", tmp_path / "out.csv")
+    assert kdexport(monkeypatch, *arguments) == 3
+    assert "'c'" in capsys.readouterr().err
+
+
+def test_info_reads_the_file_alone(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Info gives columns, classes, sizes and evidence of a model file as JSON."""
+    assert kdexport(monkeypatch, "info", bundle / "student.onnx", "--json", "-") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["numeric"] == ["a", "b", "c", "d"]
+    assert facts["classes"] == ["no", "yes"]
+    assert facts["opset"] == 18
+    assert facts["evidence"]["verdict"]
+
+
+def test_check_passes_then_catches_damage(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Check passes on a whole bundle and ends with 3 on one whose student was altered."""
+    assert kdexport(monkeypatch, "check", bundle) == 0
+    path = bundle / "student.onnx"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        assert kdexport(monkeypatch, "check", bundle) == 3
+        assert "student.onnx" in capsys.readouterr().err
+    finally:
+        path.write_bytes(content)
+
+
+def test_output_is_kept(
+    bundle: Path,
+    csv_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An output that exists is refused before training, and untouched."""
+    before = (bundle / "student.onnx").read_bytes()
+    assert kdexport(monkeypatch, "run", csv_path, "--target", "y", "-o", bundle) == 3
+    assert "--force" in capsys.readouterr().err
+    assert (bundle / "student.onnx").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "nothing"),
+        (b"a,b,y\n", "header only"),
+        (b"a,a,y\n1,2,0\n3,4,1\n", "'a'"),
+        (b"a,y\n1,0\n2,0\n3,0\n4,0\n", "at least two classes"),
+        (b"a,y\n1,0\n2,1\ninf,0\n4,1\n", "'a'"),
+        (b"a,y\n1,0\n2,1\n,0\n4,1\n", "'a'"),
+        (b"a,y\n1,0\nred,1\n3,0\n4,1\n", "'a'"),
+        (b"a,y\n1,0.5\n2,1.25\n3,0\n4,1\n", "regression"),
+        (b"a,z\n1,0\n2,1\n", "'y'"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", "CSV or Parquet"),
+    ],
+)
+def test_bad_tables_end_with_one_line(
+    content: bytes,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A table that cannot be used ends with 3 and one line that names what is wrong."""
+    path, output = tmp_path / "bad.csv", tmp_path / "out"
+    header, newline, rows = content.partition(b"\n")
+    path.write_bytes(header + newline + 5 * rows)
+    assert kdexport(monkeypatch, "run", path, "--target", "y", "-o", output) == 3
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(error) == 1
+    assert said in error[0]
+    assert not output.exists()
+
+
+def test_unknown_keys_name_themselves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong recipe key is wrong usage, and is named."""
+    assert kdexport(monkeypatch, "run", "--set", "teacher.n_memberz=3", "-o", "unused") == 2
+    assert "teacher.n_memberz" in capsys.readouterr().err
+
+
+def test_help_needs_no_heavy_package() -> None:
+    """Importing the package and its command line loads neither torch, sklearn nor onnxruntime."""
+    code = "import sys, kdexport, kdexport.cli; "
+    code += "sys.exit(bool({'torch', 'sklearn', 'onnxruntime', 'polars'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_torch_free_commands(bundle: Path, csv_path: Path, tmp_path: Path) -> None:
+    """check, predict, info, bench and report work where torch cannot be imported."""
+    block = "import sys; sys.modules['torch'] = sys.modules['sklearn'] = None; "
+    block += "from kdexport.cli import main; main()"
+    student = str(bundle / "student.onnx")
+    for arguments in (
+        ["check", str(bundle)],
+        ["predict", student, str(csv_path), "-o", str(tmp_path / "out.csv")],
+        ["info", student],
+        ["bench", str(bundle), "--batch", "1", "--calls", "20"],
+        ["report", str(bundle)],
+    ):
+        done = subprocess.run([sys.executable, "-c", block, *arguments], capture_output=True)
+        assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", block, "run", "-o", str(tmp_path / "x")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "kdexport[train]" in done.stderr
+
+
+def test_extreme_cells_answer_finitely(bundle: Path) -> None:
+    """Missing, infinite and huge cells give finite answers and leave the other rows alone."""
+    session = open_session(bundle / "student.onnx")
+    rows = np.zeros((5, 4), np.float32)
+    rows[1, 0], rows[2, 1], rows[3, 2], rows[4, 3] = np.nan, np.inf, -np.inf, 3e38
+    answers = session.answer(rows)
+    assert np.isfinite(answers.probabilities).all()
+    alone = session.answer(rows[:1])
+    np.testing.assert_array_equal(answers.probabilities[0], alone.probabilities[0])

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench
+.PHONY: demo test check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
@@ -16,9 +16,13 @@ check: $(INSTALLED)  ## style, types and walls
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python benchmarks/document.py --check
 
 bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
 	$(BIN)/python benchmarks/training.py
+
+readme: $(INSTALLED)  ## what is generated in README.md and docs/
+	$(BIN)/python benchmarks/document.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)

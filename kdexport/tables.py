@@ -7,6 +7,7 @@ is counted.
 
 import csv
 import hashlib
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kdexport.errors import DataError, KdexportWarning
+from kdexport.errors import DataError, KdexportWarning, OutputError
 from kdexport.records import Column, Int64, Parts, Table
 
 PARTS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
@@ -188,12 +189,27 @@ def hash_table(table: Table) -> str:
 
 
 def write_columns(columns: Mapping[str, Column], path: Path) -> None:
-    """Write named columns as CSV or Parquet, by the ending of `path`."""
+    """Write named columns as CSV or Parquet, by the ending of `path`, whole or not at all.
+
+    Raises:
+        OutputError: The folder is absent or cannot be written.
+    """
     frame = pl.DataFrame({name: _plain(values) for name, values in columns.items()})
-    if path.suffix.lower() in {".parquet", ".pq"}:
-        frame.write_parquet(path)
-    else:
-        frame.write_csv(path)
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.suffix.lower() in {".parquet", ".pq"}:
+            frame.write_parquet(staging)
+        else:
+            frame.write_csv(staging)
+        staging.replace(path)
+    except OSError as error:
+        raise OutputError(
+            "the output file can be written",
+            found=f"{str(path)!r}: {error.strerror or error}",
+            cure="pass an -o in a folder of yours that exists",
+        ) from error
+    finally:
+        staging.unlink(missing_ok=True)
 
 
 def iter_chunks(table: Table, n_rows: int) -> Iterator[Table]:

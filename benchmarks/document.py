@@ -1,0 +1,134 @@
+"""Write what is generated in README.md and docs/recipes.md from the code and the saved results.
+
+Usage: python benchmarks/document.py [--check]     --check fails where a file is stale
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from kdexport.evidence.facts import Evidence, parse_evidence
+from kdexport.recipe import Recipe
+
+ROOT = Path(__file__).parent.parent
+START, END = "<!-- generated: {} -->", "<!-- end -->"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = []
+    for path, parts in {
+        ROOT / "README.md": {"headline": headline(), "results": results(), "training": training()},
+        ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
+    }.items():
+        text = path.read_text(encoding="utf-8")
+        fresh = text
+        for name, content in parts.items():
+            fresh = replace_part(fresh, name, content)
+        if fresh != text:
+            stale.append(path.name)
+            if not check:
+                path.write_text(fresh, encoding="utf-8")
+    if check and stale:
+        print(f"stale: {', '.join(stale)}; run make readme")
+        return 1
+    return 0
+
+
+def replace_part(text: str, name: str, content: str) -> str:
+    """Replace what stands between a part's marks."""
+    start = START.format(name)
+    before, rest = text.split(start, 1)
+    _, after = rest.split(END, 1)
+    return f"{before}{start}\n{content}\n{END}{after}"
+
+
+def headline() -> str:
+    evidence = _clicks()
+    share = evidence.recovered["accuracy"]
+    student, teacher = evidence.files["student.onnx"], evidence.files["teacher.onnx"]
+    one = {fact.name: fact for fact in evidence.latency if fact.batch == 1}
+    p50 = {name: fact.p50_us.value for name, fact in one.items() if fact.p50_us}
+    return (
+        f"Measured on {evidence.task.rows['test'].rows:,} test rows: a file of "
+        f"**{student.bytes:,} bytes** (the ensemble has {teacher.bytes:,}) keeps "
+        f"**{100 * share.value:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]** of the "
+        f"ensemble's accuracy edge and answers in {p50['student.onnx']:.0f} us "
+        f"(ensemble {p50['teacher.onnx']:.0f}, empty graph {p50['floor']:.0f})."
+    )
+
+
+def results() -> str:
+    evidence = _clicks()
+    lines = ["| | accuracy, % | log loss | bytes | parameters | p50 us, batch 1 | batch 1,024 |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for role, title in (("teacher", "teacher"), ("control", "control"), ("student", "student")):
+        accuracy, log_loss = (evidence.quality[role][m] for m in ("accuracy", "log_loss"))
+        file = evidence.files.get(f"{role}.onnx")
+        times = {f.batch: f.p50_us for f in evidence.latency if f.name == f"{role}.onnx"}
+        cells = [
+            f"{100 * accuracy.value:.2f} [{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]",
+            f"{log_loss.value:.4f} [{log_loss.low:.4f}, {log_loss.high:.4f}]",
+            f"{file.bytes:,}" if file else "-",
+            f"{file.parameters:,}" if file else "-",
+            *[f"{p50.value:,.1f}" if (p50 := times.get(b)) else "-" for b in (1, 1024)],
+        ]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    for metric in ("accuracy", "log_loss"):
+        share = evidence.recovered[metric]
+        lines.append(
+            f"\nRecovered edge, {metric.replace('_', ' ')}: {100 * share.value:.1f} % "
+            f"[{100 * share.low:.1f}, {100 * share.high:.1f}], {share.verdict}."
+        )
+    return "\n".join(lines)
+
+
+def training() -> str:
+    result = json.loads((ROOT / "benchmarks/results/training.json").read_text())
+    lines = ["| claim | value | 95 % | target | met |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {c['name']} | {c['value']:.2f} {c['unit']} | [{c['low']:.2f}, {c['high']:.2f}] "
+        f"| {c['target']} | {'yes' if c['met'] else 'no'} |"
+        for c in result["claims"]
+    ]
+    return "\n".join(lines)
+
+
+def recipe_keys() -> str:
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    lines += _describe_section(Recipe(), "")
+    return "\n".join(lines)
+
+
+def _describe_section(section: BaseModel, prefix: str) -> list[str]:
+    lines = []
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            lines += _describe_section(value, f"{prefix}{name}.")
+        else:
+            shown = "-" if value is None else json.dumps(value)
+            text = field.description or _inherited_description(type(section), name)
+            lines.append(f"| `{prefix}{name}` | `{shown}` | {text} |")
+    return lines
+
+
+def _inherited_description(section: type[BaseModel], name: str) -> str:
+    bases = [base for base in section.__mro__[1:] if issubclass(base, BaseModel)]
+    texts = [base.model_fields[name].description for base in bases if name in base.model_fields]
+    return next(filter(None, texts), "version of this format")
+
+
+def _clicks() -> Evidence:
+    """The evidence of the bundle that ships with the repository."""
+    path = ROOT / "models/clicks/evidence.json"
+    return parse_evidence(path.read_bytes(), path.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -228,7 +228,9 @@ def _read_csv(path: Path) -> pl.DataFrame:
         header = next(csv.reader(file), [])
     _refuse_repeats(header, path.name)
     # The whole file decides a column's type, so that a late text cell is not an error of row one.
-    return pl.read_csv(path, infer_schema_length=None, raise_if_empty=False)
+    frame = pl.read_csv(path, infer_schema_length=None, raise_if_empty=False)
+    # polars leaves doubled quotes in a header as they are; the csv module reads what was meant.
+    return frame.rename(dict(zip(frame.columns, header, strict=True))) if header else frame
 
 
 def _refuse_repeats(names: list[str], source: str) -> None:

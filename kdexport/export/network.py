@@ -18,7 +18,7 @@ from kdexport.training.nets import StackedMLP, Standardizer
 
 # Folding turns (x - c) / s into x / s - c / s. In float32 that loses about log2(|c| / s) bits, so
 # it is done only where the centre is within a few deviations; elsewhere two nodes stay in front.
-MAX_FOLDED_OFFSET = 8.0
+MAX_FOLDED_OFFSET = 1.0
 
 
 def build_student(stack: StackedMLP, member: int, standardizer: Standardizer) -> nn.Module:

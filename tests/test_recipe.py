@@ -1,0 +1,140 @@
+"""The recipe: one strict TOML file."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdexport.errors import RecipeError
+from kdexport.recipe import Recipe, read_recipe
+
+
+def write(folder: Path, text: str) -> Path:
+    """Write a recipe and return its path."""
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_default() -> None:
+    """Without a file or overrides, the recipe is the default one, and changes nothing."""
+    assert read_recipe(None, {}) == Recipe()
+    assert Recipe().changes() == {}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"seed": 7, "teacher.hidden": [4, 4], "student.alpha": 0.5},
+        {"data.file": 'x "q" \\ y\n.csv', "data.target": "größe: [1]"},
+        {"teacher.weight_decay": 1e-9, "student.learning_rate": 1e-5, "student.hidden": []},
+    ],
+)
+def test_round_trip(tmp_path: Path, overrides: dict[str, Any]) -> None:
+    """A recipe written as TOML and read back is equal and gives the same text."""
+    recipe = read_recipe(None, overrides)
+    again = read_recipe(write(tmp_path, recipe.to_toml()), {})
+    assert again == recipe
+    assert again.to_toml() == recipe.to_toml()
+
+
+def test_file_and_overrides(tmp_path: Path) -> None:
+    """An override wins over the file, and the file over the default."""
+    path = write(tmp_path, "seed = 3\n[teacher]\nn_members = 2\ndropout = 0.1\n")
+    recipe = read_recipe(path, {"teacher.n_members": 5})
+    assert (recipe.seed, recipe.teacher.n_members, recipe.teacher.dropout) == (3, 5, 0.1)
+    assert recipe.student == Recipe().student
+
+
+@pytest.mark.parametrize("key", ["sead", "teacher.members", "nothing.at_all", "data.test"])
+def test_unknown_key(key: str) -> None:
+    """An unknown key names itself."""
+    with pytest.raises(RecipeError, match=rf"recipe's {key.split('.')[0]}"):
+        read_recipe(None, {key: 1})
+
+
+def test_unknown_key_of_section_in_full() -> None:
+    """An unknown key of a section is named with its section."""
+    with pytest.raises(RecipeError, match=r"recipe's teacher\.members must be valid"):
+        read_recipe(None, {"teacher.members": 1})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", -1),
+        ("seed", 1.5),
+        ("seed", "3"),
+        ("data.test_share", 1.0),
+        ("data.validation_share", 0.0),
+        ("teacher.dropout", 1.0),
+        ("teacher.n_members", 0),
+        ("teacher.n_members", True),
+        ("teacher.schedule", "linear"),
+        ("student.alpha", 1.01),
+        ("student.temperature", 0),
+        ("student.n_replicates", 1),
+        ("student.learning_rate", float("nan")),
+        ("transfer.method", "magic"),
+        ("transfer.n_synthetic", -1),
+        ("evidence.n_draws", 99),
+        ("bench.batches", "1"),
+        ("format_version", 2),
+    ],
+)
+def test_bad_value(key: str, value: Any) -> None:
+    """A bad value names its key and shows itself."""
+    with pytest.raises(RecipeError, match=rf"recipe's {key}") as caught:
+        read_recipe(None, {key: value})
+    if value == value:
+        assert repr(value) in str(caught.value)
+
+
+def test_bad_element() -> None:
+    """A bad element of a list is named with its place."""
+    with pytest.raises(RecipeError, match=r"teacher\.hidden\.1.*it is 0"):
+        read_recipe(None, {"teacher.hidden": [8, 0]})
+
+
+@pytest.mark.parametrize("text", ["seed = ", "seed = 1\nseed = 2", "[teacher"])
+def test_no_toml(tmp_path: Path, text: str) -> None:
+    """A file that is no TOML is refused by name."""
+    with pytest.raises(RecipeError, match=r"recipe\.toml"):
+        read_recipe(write(tmp_path, text), {})
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """An absent recipe is refused by name."""
+    with pytest.raises(RecipeError, match=r"absent\.toml: No such file"):
+        read_recipe(tmp_path / "absent.toml", {})
+
+
+def test_binary_file(tmp_path: Path) -> None:
+    """A recipe that is no UTF-8 is refused."""
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match=r"recipe\.toml"):
+        read_recipe(path, {})
+
+
+def test_value_where_a_section_is(tmp_path: Path) -> None:
+    """An override into a value that should be a section is refused."""
+    with pytest.raises(RecipeError, match="recipe's teacher is a section"):
+        read_recipe(write(tmp_path, "teacher = 3\n"), {"teacher.n_members": 2})
+
+
+def test_changes_only_differences() -> None:
+    """Changes holds what differs from the default and nothing else."""
+    overrides = {"seed": 4, "teacher.hidden": [8], "teacher.dropout": 0.3, "data.target": "y"}
+    assert read_recipe(None, overrides).changes() == {
+        "seed": 4,
+        "teacher": {"hidden": [8]},
+        "data": {"target": "y"},
+    }
+
+
+def test_frozen() -> None:
+    """A recipe does not change once it is read."""
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe().teacher.n_members = 3  # type: ignore[misc]

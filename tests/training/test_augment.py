@@ -1,0 +1,94 @@
+"""Synthetic rows."""
+
+import numpy as np
+import pytest
+
+from kdexport.recipe import TransferRecipe
+from kdexport.records import Float32
+from kdexport.training.augment import make_synthetic_rows
+
+METHODS = pytest.mark.parametrize("method", ["munge", "jitter"])
+
+
+def make_features() -> Float32:
+    """A fraction, a count, a flag and a constant, on different scales."""
+    rng = np.random.default_rng(0)
+    columns = [rng.normal(size=80) * 1e-3, rng.integers(0, 500, 80), rng.random(80) < 0.5]
+    return np.column_stack([*columns, np.full(80, 0.1)]).astype(np.float32)
+
+
+FEATURES = make_features()
+
+
+def make(method: str, *, n: int = 300, seed: int = 0, features: Float32 = FEATURES) -> Float32:
+    """Make synthetic rows."""
+    return make_synthetic_rows(features, TransferRecipe(n_synthetic=n, method=method), seed=seed)
+
+
+@METHODS
+def test_range(method: str) -> None:
+    """No cell leaves the range its column has in training."""
+    made = make(method)
+    assert made.shape == (300, 4)
+    assert made.dtype == np.float32
+    assert (made >= FEATURES.min(axis=0)).all()
+    assert (made <= FEATURES.max(axis=0)).all()
+
+
+@METHODS
+def test_whole_columns(method: str) -> None:
+    """A column of whole numbers stays whole, one of fractions does not, a constant stays one."""
+    made = make(method)
+    assert (made[:, 1:3] == np.round(made[:, 1:3])).all()
+    assert set(made[:, 2].tolist()) == {0.0, 1.0}
+    assert (made[:, 0] != np.round(made[:, 0])).any()
+    assert (made[:, 3] == np.float32(0.1)).all()
+
+
+@METHODS
+def test_seeded(method: str) -> None:
+    """One seed always makes the same rows, another seed others."""
+    np.testing.assert_array_equal(make(method), make(method))
+    assert (make(method) != make(method, seed=1)).any()
+
+
+@METHODS
+def test_new_rows(method: str) -> None:
+    """Most rows made are none of the training rows."""
+    known = {row.tobytes() for row in FEATURES}
+    made = make(method)
+    assert np.mean([row.tobytes() in known for row in made]) < 0.3
+
+
+@METHODS
+@pytest.mark.parametrize("n", [0, 1, 79, 81])
+def test_number(method: str, n: int) -> None:
+    """As many rows are made as are asked for."""
+    assert make(method, n=n).shape == (n, 4)
+
+
+@METHODS
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+def test_few_rows(method: str, n_rows: int) -> None:
+    """A handful of training rows is no error; a single one gives nothing to walk towards."""
+    made = make(method, n=10, features=FEATURES[:n_rows])
+    assert made.shape == (0 if n_rows == 1 else 10, 4)
+    assert np.isfinite(made).all()
+
+
+@METHODS
+def test_training_rows_untouched(method: str) -> None:
+    """The training rows are not changed."""
+    before = FEATURES.copy()
+    make(method)
+    np.testing.assert_array_equal(FEATURES, before)
+
+
+def test_munge_keeps_neighbourhoods() -> None:
+    """Munge walks to near rows only: two far clusters stay apart."""
+    rng = np.random.default_rng(0)
+    clusters = rng.normal(size=(60, 2)) + np.where(np.arange(60) < 30, -50, 50)[:, None]
+    made = make("munge", features=clusters.astype(np.float32))
+    assert (np.sign(made[:, 0]) == np.sign(made[:, 1])).all()
+    assert (np.abs(made) > 30).all()
+    assert (made[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.02)

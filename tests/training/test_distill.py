@@ -1,0 +1,189 @@
+"""The distillation loss, and students beside their controls."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kdexport.recipe import read_recipe
+from kdexport.records import Float32, Parts
+from kdexport.schema import Schema
+from kdexport.tables import as_table
+from kdexport.training.distill import (
+    NO_LABEL,
+    build_students,
+    make_distillation_loss,
+    train_students,
+)
+from kdexport.training.ensemble import build_ensemble, train_ensemble
+
+N_ROWS, N_CLASSES = 32, 3
+TEACHER = torch.randn(N_ROWS, N_CLASSES, generator=torch.Generator().manual_seed(0)) * 3
+LABELS = torch.arange(N_ROWS) % N_CLASSES
+UNLABELLED = torch.full((N_ROWS,), NO_LABEL)
+STUDENT = torch.randn(1, N_ROWS, N_CLASSES, generator=torch.Generator().manual_seed(1))
+EVERY_ROW = torch.arange(N_ROWS)[None]
+
+
+def measure(
+    logits: Tensor,
+    *,
+    alpha: float = 1.0,
+    temperature: float = 2.0,
+    teacher: Tensor = TEACHER,
+    labels: Tensor = LABELS,
+) -> Tensor:
+    """The loss of one member over every row."""
+    loss = make_distillation_loss(teacher, labels, torch.tensor([alpha]), temperature=temperature)
+    return loss(logits, EVERY_ROW)[0]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 16.0])
+def test_equal_logits(temperature: float) -> None:
+    """With alpha 1, a student that answers as its teacher has loss 0, up to a constant shift."""
+    assert measure(TEACHER[None], temperature=temperature).item() == pytest.approx(0, abs=1e-5)
+    assert measure(TEACHER[None] + 5, temperature=temperature).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_other_logits() -> None:
+    """With alpha 1, any other student has a loss above 0."""
+    assert measure(STUDENT).item() > 0.1
+
+
+def test_soft_term_by_hand() -> None:
+    """The soft term is T^2 KL(teacher || student) at temperature T, averaged over rows."""
+    p, q = torch.softmax(TEACHER / 2, -1), torch.softmax(STUDENT[0] / 2, -1)
+    expected = 4 * (p * (p / q).log()).sum(dim=-1).mean()
+    torch.testing.assert_close(measure(STUDENT), expected)
+
+
+def test_gradient_size() -> None:
+    """The factor T^2 keeps the gradient at one order whatever the temperature."""
+    norms = []
+    for temperature in (1.0, 4.0, 16.0):
+        logits = STUDENT.clone().requires_grad_()
+        measure(logits, temperature=temperature).backward()
+        assert logits.grad is not None
+        norms.append(logits.grad.norm().item())
+    assert max(norms) / min(norms) < 10
+
+
+def test_alpha_zero() -> None:
+    """With alpha 0 the loss is the cross entropy, and no teacher moves it."""
+    expected = F.cross_entropy(STUDENT[0], LABELS)
+    for teacher in (TEACHER, -TEACHER, torch.full_like(TEACHER, float("nan"))):
+        torch.testing.assert_close(measure(STUDENT, alpha=0.0, teacher=teacher), expected)
+
+
+def test_alpha_mixes() -> None:
+    """On labelled rows the loss is alpha soft plus 1 - alpha hard."""
+    soft, hard = measure(STUDENT), measure(STUDENT, alpha=0.0)
+    torch.testing.assert_close(measure(STUDENT, alpha=0.3), 0.3 * soft + 0.7 * hard)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.7, 1.0])
+def test_unlabelled_rows(alpha: float) -> None:
+    """A row without a label has its soft term only, with the whole weight."""
+    torch.testing.assert_close(
+        measure(STUDENT, alpha=alpha, labels=UNLABELLED), measure(STUDENT, alpha=1.0)
+    )
+
+
+def test_members_apart() -> None:
+    """In one stack each member has the loss that it has alone, students and controls."""
+    alphas = [0.5, 0.0, 1.0]
+    loss = make_distillation_loss(TEACHER, LABELS, torch.tensor(alphas), temperature=2.0)
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn(3, N_ROWS, N_CLASSES, generator=generator)
+    together = loss(logits, EVERY_ROW.expand(3, -1))
+    alone = [measure(z[None], alpha=alpha) for z, alpha in zip(logits, alphas, strict=True)]
+    torch.testing.assert_close(together, torch.stack(alone))
+
+
+def test_drawn_rows() -> None:
+    """Row numbers choose teacher answers and labels."""
+    loss = make_distillation_loss(TEACHER, LABELS, torch.tensor([0.5]), temperature=2.0)
+    order = torch.randperm(N_ROWS, generator=torch.Generator().manual_seed(3))[None]
+    torch.testing.assert_close(loss(STUDENT[:, order[0]], order), measure(STUDENT, alpha=0.5))
+
+
+RECIPE = read_recipe(
+    None,
+    {
+        "teacher.n_members": 2,
+        "teacher.hidden": [8],
+        "teacher.max_epochs": 2,
+        "student.hidden": [6],
+        "student.n_replicates": 2,
+        "student.max_epochs": 4,
+        "student.batch_size": 32,
+        "student.learning_rate": 0.02,
+        "transfer.n_synthetic": 200,
+        "threads": 1,
+    },
+)
+
+
+def make_parts() -> tuple[Schema, Parts]:
+    """240 rows of two features and two text classes, in three parts."""
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(240, 2)) * [1, 10] + [0, 50]
+    labels = np.where(matrix[:, 0] > 0, "yes", "no").astype(object)
+    table = as_table({"a": matrix[:, 0], "b": matrix[:, 1], "y": labels})
+    schema = Schema.fit(table.take(np.arange(200)), "y")
+    bounds = ((0, 150), (150, 200), (200, 240))
+    return schema, Parts(*(schema.encode(table.take(np.arange(*b))) for b in bounds))
+
+
+def teach(features: Float32) -> Float32:
+    """A teacher that knows the rule."""
+    return np.stack([-3 * features[:, 0], 3 * features[:, 0]], axis=1)
+
+
+def test_students_and_controls() -> None:
+    """Students come first, controls after, with the same start; the closest student ships."""
+    schema, parts = make_parts()
+    stack = build_students(schema, RECIPE)
+    for parameter in stack.parameters():
+        assert torch.equal(parameter[:2], parameter[2:])
+    students = train_students(parts, schema, teach, RECIPE)
+    assert (students.n_replicates, students.stack.n_members) == (2, 4)
+    assert students.shipped == int(np.argmin(students.record.best_losses[:2]))
+    assert all(not torch.equal(p[:2], p[2:]) for p in students.stack.parameters())
+
+
+def test_controls_never_see_the_teacher() -> None:
+    """Another teacher changes the students and leaves the controls to the last bit."""
+    schema, parts = make_parts()
+    first = train_students(parts, schema, teach, RECIPE)
+    second = train_students(parts, schema, lambda features: -teach(features), RECIPE)
+    for p, q in zip(first.stack.parameters(), second.stack.parameters(), strict=True):
+        torch.testing.assert_close(p[2:], q[2:], rtol=0, atol=1e-6)
+        assert not torch.equal(p[:2], q[:2])
+
+
+@pytest.mark.parametrize("kind", ["teacher", "students"])
+def test_test_rows_never_read(kind: str) -> None:
+    """Spoiled test rows change no weight."""
+    schema, parts = make_parts()
+    spoiled = parts.test
+    spoiled = type(spoiled)(spoiled.features * np.nan, spoiled.labels * 0 + 9, spoiled.row_ids)
+    stacks = []
+    for test in (parts.test, spoiled):
+        changed = Parts(parts.train, parts.validation, test)
+        if kind == "teacher":
+            stacks.append(train_ensemble(changed, schema, RECIPE)[0])
+        else:
+            stacks.append(train_students(changed, schema, teach, RECIPE).stack)
+    for p, q in zip(stacks[0].parameters(), stacks[1].parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_ensemble_shape() -> None:
+    """The teacher has the recipe's members, widths and dropout."""
+    schema, _ = make_parts()
+    ensemble = build_ensemble(schema, RECIPE)
+    assert ensemble.n_members == 2
+    assert ensemble.n_parameters_per_member == 2 * 8 + 8 + 8 * 2 + 2
+    assert ensemble.dropout is not None

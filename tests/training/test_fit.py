@@ -1,0 +1,185 @@
+"""The training loop and its temperatures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kdexport.recipe import FitRecipe
+from kdexport.records import Progress
+from kdexport.training.fit import FitRecord, fit_stack, fit_temperatures
+from kdexport.training.nets import StackedMLP, compute_member_logits
+
+N_ROWS = 200
+
+
+def make_recipe(**changes: object) -> FitRecipe:
+    """A recipe that learns in a few dozen steps."""
+    values = {
+        "batch_size": 32,
+        "learning_rate": 0.02,
+        "weight_decay": 0.0,
+        "schedule": "cosine",
+        "max_epochs": 1,
+        "patience": 30,
+    }
+    return FitRecipe(**(values | changes))  # type: ignore[arg-type]
+
+
+def make_rows() -> tuple[Tensor, Tensor]:
+    """Rows of three features; the first two decide the class, but for some noise."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(N_ROWS, 3, generator=generator)
+    noise = 0.5 * torch.randn(N_ROWS, generator=generator)
+    return features, (features[:, 0] + features[:, 1] + noise > 0).long()
+
+
+FEATURES, LABELS = make_rows()
+TARGETS = F.one_hot(LABELS, 2).float()
+
+
+def fit(
+    seeds: Sequence[int] = (1, 2),
+    *,
+    pools: Sequence[Tensor] | None = None,
+    n_steps: int = 60,
+    log: list[Progress] | None = None,
+    **changes: object,
+) -> tuple[StackedMLP, FitRecord]:
+    """Train a small stack on the labels; the last 80 rows validate."""
+    stack = StackedMLP(d_in=3, hidden=(8,), d_out=2, seeds=seeds)
+
+    def loss(logits: Tensor, drawn: Tensor) -> Tensor:
+        losses = F.cross_entropy(logits.flatten(0, 1), LABELS[drawn].flatten(), reduction="none")
+        return losses.view(drawn.shape).mean(dim=1)
+
+    record = fit_stack(
+        stack,
+        features=FEATURES,
+        pools=pools or [torch.arange(120)] * len(seeds),
+        loss=loss,
+        validation_features=FEATURES[120:],
+        validation_targets=TARGETS[120:].expand(len(seeds), -1, -1),
+        recipe=make_recipe(**changes),
+        n_steps=n_steps,
+        seeds=seeds,
+        step_name="toy",
+        on_progress=(log if log is not None else []).append,
+    )
+    return stack, record
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5, 4.0])
+def test_known_temperature(temperature: float) -> None:
+    """Where the labels follow softmax(z), logits T z are best divided by T."""
+    true = torch.randn(1, 400, 3, generator=torch.Generator().manual_seed(0)) * 2
+    found, _ = fit_temperatures(true * temperature, torch.softmax(true, dim=-1))
+    assert found == pytest.approx(temperature, rel=0.01)
+
+
+def test_temperature_per_member() -> None:
+    """Each member gets its own temperature and the log loss at it."""
+    true = torch.randn(300, 2, generator=torch.Generator().manual_seed(0)) * 2
+    targets = torch.softmax(true, dim=-1).expand(2, -1, -1)
+    temperatures, losses = fit_temperatures(torch.stack([true * 3, true / 2]), targets)
+    entropy = -(targets[0] * targets[0].log()).sum(dim=-1).mean().item()
+    np.testing.assert_allclose(temperatures, [3, 0.5], rtol=0.01)
+    np.testing.assert_allclose(losses, entropy, rtol=1e-3)
+
+
+def test_temperature_never_hurts() -> None:
+    """The loss at the found temperature is no higher than at 1."""
+    logits = torch.randn(4, 50, 3, generator=torch.Generator().manual_seed(0)) * 5
+    targets = F.one_hot(torch.arange(50) % 3, 3).float().expand(4, -1, -1)
+    _, losses = fit_temperatures(logits, targets)
+    plain = -(targets * torch.log_softmax(logits.double(), dim=-1)).sum(dim=-1).mean(dim=-1)
+    assert (losses <= plain.numpy() + 1e-9).all()
+
+
+def test_learns() -> None:
+    """Training beats guessing on rows it never drew."""
+    _, record = fit()
+    assert (record.best_losses < 0.5).all()
+    assert record.n_steps == 60
+
+
+def test_kept_weights_are_the_recorded() -> None:
+    """The weights left are those of the best look, at its temperature: their loss says so."""
+    stack, record = fit(learning_rate=0.3, schedule="constant")
+    assert not stack.training
+    logits = compute_member_logits(stack, FEATURES[120:]).double()
+    losses = -(TARGETS[120:] * torch.log_softmax(logits, dim=-1)).sum(dim=-1).mean(dim=-1)
+    np.testing.assert_allclose(losses, record.best_losses, rtol=1e-5)
+    assert (record.best_steps <= record.n_steps).all()
+
+
+def test_same_seeds_same_weights() -> None:
+    """The same seeds give the same weights to the last bit."""
+    first, second = fit()[0], fit()[0]
+    for p, q in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_twins_in_one_stack() -> None:
+    """Two members of one seed and one pool end up alike."""
+    stack, record = fit((5, 5))
+    for parameter in stack.parameters():
+        torch.testing.assert_close(parameter[0], parameter[1])
+    assert record.best_steps[0] == record.best_steps[1]
+
+
+def test_member_trains_as_if_alone() -> None:
+    """A member learns the same whoever stands beside it."""
+    rows = FEATURES[120:]
+    alone = compute_member_logits(fit((2,))[0], rows)[0]
+    torch.testing.assert_close(
+        compute_member_logits(fit((1, 2))[0], rows)[1], alone, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_draws_its_pool_only() -> None:
+    """A member never draws a row outside its pool, and each of its rows once per pass."""
+    drawn: list[Tensor] = []
+
+    def loss(logits: Tensor, rows: Tensor) -> Tensor:
+        drawn.append(rows)
+        return logits.square().mean(dim=(1, 2))
+
+    pools = [torch.arange(64), torch.arange(64, 96)]
+    fit_stack(
+        StackedMLP(d_in=3, hidden=(4,), d_out=2, seeds=[0, 1]),
+        features=FEATURES,
+        pools=pools,
+        loss=loss,
+        validation_features=FEATURES[120:],
+        validation_targets=TARGETS[120:].expand(2, -1, -1),
+        recipe=make_recipe(batch_size=16),
+        n_steps=4,
+        seeds=[0, 1],
+        step_name="toy",
+    )
+    rows = torch.cat(drawn, dim=1)
+    assert sorted(rows[0].tolist()) == list(range(64))
+    assert sorted(rows[1, :32].tolist()) == list(range(64, 96))
+    assert sorted(rows[1, 32:].tolist()) == list(range(64, 96))
+
+
+def test_patience() -> None:
+    """Training stops after as many looks without progress as the recipe allows."""
+    _, record = fit(learning_rate=1e-30, schedule="constant", patience=2, n_steps=300)
+    assert record.n_steps < 300
+    assert len(record.validation_losses) == record.n_steps / 10
+
+
+@pytest.mark.parametrize("n_steps", [1, 7, 60])
+def test_progress(n_steps: int) -> None:
+    """Progress grows to the end, one report per look."""
+    log: list[Progress] = []
+    _, record = fit(n_steps=n_steps, log=log)
+    done = [report.n_done for report in log]
+    assert done == sorted(set(done))
+    assert log[-1] == Progress("toy", n_steps, n_steps)
+    assert len(log) == len(record.validation_losses) <= 30

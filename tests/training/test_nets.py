@@ -1,0 +1,183 @@
+"""Standardizer, dropout masks and stacked networks."""
+
+import numpy as np
+import pytest
+import torch
+
+from kdexport.training.nets import (
+    ByteDropout,
+    StackedMLP,
+    Standardizer,
+    compute_logits,
+    compute_mean_logits,
+    compute_member_logits,
+)
+
+
+def make_stack(seeds: list[int], **options: float) -> StackedMLP:
+    """A tiny stack of three inputs and two outputs."""
+    return StackedMLP(d_in=3, hidden=(5, 4), d_out=2, seeds=seeds, **options)
+
+
+def test_standardize() -> None:
+    """A cell becomes its distance to the centre in scales."""
+    standardize = Standardizer(center=[1.0, -2.0], scale=[2.0, 0.5])
+    assert standardize(torch.tensor([[5.0, -1.0]])).tolist() == [[2.0, 2.0]]
+
+
+def test_missing_is_mean() -> None:
+    """A missing cell counts as the column's mean, which is 0 once standardised."""
+    standardize = Standardizer(center=[1.0, -2.0], scale=[2.0, 0.5])
+    cells = torch.tensor([[float("nan"), float("nan")]])
+    assert standardize.fill(cells).tolist() == [[1.0, -2.0]]
+    assert standardize(cells).tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("cell", [float("inf"), float("-inf"), 3.4e38, -3.4e38])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_extreme_is_finite(cell: float, scale: float) -> None:
+    """An infinite or absurd cell keeps its sign and overflows nothing behind it."""
+    standardize = Standardizer(center=[0.0], scale=[scale])
+    (value,) = standardize(torch.tensor([[cell]]))[0].tolist()
+    assert np.isfinite(np.float32(value))
+    assert np.sign(value) == np.sign(cell)
+    stack = StackedMLP(d_in=1, hidden=(64,), d_out=2, seeds=[0])
+    assert stack(torch.tensor([[value]])).isfinite().all()
+
+
+@pytest.mark.parametrize("cell", [5.0, 6.0, -1e30, float("inf"), float("nan")])
+def test_constant_column(cell: float) -> None:
+    """A column that was constant in training is 0 whatever it holds."""
+    standardize = Standardizer(center=[5.0], scale=[0.0])
+    assert standardize(torch.tensor([[cell]])).tolist() == [[0.0]]
+
+
+def test_members_independent() -> None:
+    """A member's weights depend on its own seed alone, not on its neighbours'."""
+    rows = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    alone = make_stack([7])(rows)[0]
+    assert torch.equal(make_stack([1, 7, 9])(rows)[1], alone)
+    assert torch.equal(make_stack([7, 2])(rows)[0], alone)
+    assert not torch.equal(make_stack([8])(rows)[0], alone)
+
+
+def test_gradients_independent() -> None:
+    """The loss of one member moves no other member."""
+    stack = make_stack([1, 2, 3])
+    stack(torch.ones(4, 3))[1].square().sum().backward()
+    for parameter in stack.parameters():
+        assert parameter.grad is not None
+        assert not parameter.grad[[0, 2]].any()
+    assert any(p.grad is not None and p.grad[1].any() for p in stack.parameters())
+
+
+def test_initial_weights() -> None:
+    """Initial weights are within 1/sqrt(d_in) and fill that range."""
+    stack = StackedMLP(d_in=100, hidden=(50,), d_out=2, seeds=[0])
+    weights = stack.weights[0].detach()
+    assert weights.abs().max() <= 0.1
+    assert weights.std() == pytest.approx(0.1 / 3**0.5, rel=0.05)
+
+
+def test_stack_equals_its_linears() -> None:
+    """One member as plain layers answers as it does within the stack."""
+    stack = make_stack([1, 2])
+    rows = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    *inner, last = stack.linears(1)
+    hidden = rows
+    for layer in inner:
+        hidden = torch.relu(layer(hidden))
+    torch.testing.assert_close(last(hidden), stack(rows)[1])
+
+
+def test_sizes() -> None:
+    """A stack knows its number of members and of parameters per member."""
+    stack = make_stack([1, 2])
+    assert stack.n_members == 2
+    assert stack.n_parameters_per_member == 3 * 5 + 5 + 5 * 4 + 4 + 4 * 2 + 2
+
+
+def test_no_seeds() -> None:
+    """A stack without seeds is refused."""
+    with pytest.raises(ValueError, match="one seed per member"):
+        make_stack([])
+
+
+def test_own_rows_per_member() -> None:
+    """Rows `[M, B, F]` give each member its own, `[B, F]` all of them the same."""
+    stack = make_stack([1, 2])
+    rows = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
+    own = stack(rows)
+    torch.testing.assert_close(own[0], stack(rows[0])[0])
+    torch.testing.assert_close(own[1], stack(rows[1])[1])
+
+
+def test_dropout_rate() -> None:
+    """The share of dropped units is the rate, rounded to 1/256."""
+    mask = ByteDropout(0.3, seed=0).draw(torch.Size([400, 500]), torch.device("cpu"))
+    assert (mask == 0).float().mean() == pytest.approx(77 / 256, abs=0.005)
+    assert mask.unique().tolist() == pytest.approx([0, 256 / 179])
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_expectation(rate: float) -> None:
+    """A mask is 1 on average."""
+    mask = ByteDropout(rate, seed=1).draw(torch.Size([1000, 501]), torch.device("cpu"))
+    assert mask.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_dropout_stream() -> None:
+    """One seed gives one stream of masks, in which no two are alike."""
+    shape, cpu = torch.Size([7, 11]), torch.device("cpu")
+    first, second = (ByteDropout(0.5, seed=3) for _ in range(2))
+    masks = [first.draw(shape, cpu) for _ in range(2)]
+    assert torch.equal(masks[0], second.draw(shape, cpu))
+    assert torch.equal(masks[1], second.draw(shape, cpu))
+    assert not torch.equal(masks[0], masks[1])
+
+
+def test_dropout_of_everything() -> None:
+    """A rate that leaves nothing is refused."""
+    with pytest.raises(ValueError, match="leaves some units"):
+        ByteDropout(0.999, seed=0)
+
+
+def test_dropout_in_training_only() -> None:
+    """Dropout changes answers in training mode and none in evaluation mode."""
+    stack = make_stack([1], dropout=0.5)
+    rows = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    assert not torch.equal(stack.train()(rows), stack(rows))
+    stack.eval()
+    assert torch.equal(stack(rows), stack(rows))
+    assert torch.equal(stack(rows), make_stack([1])(rows))
+
+
+def test_mean_logits() -> None:
+    """The ensemble's answer is the mean of its members' logits, whatever the chunks."""
+    stack = make_stack([1, 2, 3])
+    rows = torch.randn(5000, 3, generator=torch.Generator().manual_seed(0))
+    members = compute_member_logits(stack, rows)
+    assert members.shape == (3, 5000, 2)
+    torch.testing.assert_close(compute_mean_logits(stack, rows), members.mean(dim=0))
+    torch.testing.assert_close(members, stack(rows).detach())
+    chunks = compute_logits(stack, rows, n_rows_at_once=2048)
+    assert [chunk.shape[1] for chunk in chunks] == [2048, 2048, 904]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mode_restored(training: bool) -> None:
+    """Answering is done in evaluation mode, and the mode it came in is restored."""
+    stack = make_stack([1], dropout=0.5).train(training)
+    first, second = (compute_mean_logits(stack, torch.ones(4, 3)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert stack.training is training
+    assert not first.requires_grad
+
+
+def test_divide_logits() -> None:
+    """Dividing by a temperature divides that member's logits."""
+    stack = make_stack([1, 2])
+    rows = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    before = stack(rows).detach()
+    stack.divide_logits(torch.tensor([2.0, 0.5], dtype=torch.float64))
+    torch.testing.assert_close(stack(rows).detach(), before / torch.tensor([[[2.0]], [[0.5]]]))

@@ -25,8 +25,8 @@ from kdexport.training.nets import StackedMLP, compute_member_logits
 
 WARM_UP_SHARE = 0.05
 N_LOOKS = 30  # how often, in a whole run, the validation rows are looked at
-N_TEMPERATURES = 17
-SEARCH_WIDTHS = (1.6, 0.2, 0.025)  # in log(temperature): a fifth to five, then within a step
+MIN_INVERSE_TEMPERATURE = 0.1  # and at most its inverse
+N_NEWTON_STEPS = 10
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits `[M, B, K]`, row numbers `[M, B]`) to the mean loss per member, `[M]`."""
@@ -132,24 +132,27 @@ def fit_temperatures(logits: Tensor, targets: Tensor) -> tuple[Float64, Float64]
         targets: **Shape** `[M, v, K]` float32 class probabilities.
 
     Returns:
-        Temperatures and the log loss at each, **Shape** `[M]` float64. The search is a grid in
-        the inverse temperature, refined twice: the loss is convex in it.
+        Temperatures between 0.1 and 10 and the log loss at each, **Shape** `[M]` float64. The
+        loss is convex in the inverse temperature, so Newton's steps are taken inside a bracket
+        that every slope narrows; a step that would leave it halves it instead.
     """
-    exact = logits.double()
-    center = torch.ones(len(exact), dtype=torch.float64, device=exact.device)
-    for width in SEARCH_WIDTHS:
-        factors = torch.exp(torch.linspace(-width, width, N_TEMPERATURES, dtype=torch.float64))
-        inverse = center[:, None] * factors.to(exact.device)
-        losses = torch.stack(
-            [
-                _log_losses(exact * inverse[:, i, None, None], targets)
-                for i in range(N_TEMPERATURES)
-            ],
-            dim=1,
-        )
-        lowest, position = losses.min(dim=1)
-        center = inverse.gather(1, position[:, None])[:, 0]
-    return (1 / center).cpu().numpy(), lowest.cpu().numpy()
+    exact, shares = logits.double(), targets.double()
+    centred = exact - (exact * shares).sum(dim=-1, keepdim=True)  # 0 where the target stands
+    low = torch.full_like(exact[:, 0, 0], MIN_INVERSE_TEMPERATURE)
+    high = torch.full_like(low, 1 / MIN_INVERSE_TEMPERATURE)
+    inverse = torch.ones_like(low)
+    for _ in range(N_NEWTON_STEPS):
+        probabilities = torch.softmax(centred * inverse[:, None, None], dim=-1)
+        means = (probabilities * centred).sum(dim=-1)
+        slope = means.mean(dim=-1)
+        curvature = ((probabilities * centred.square()).sum(dim=-1) - means.square()).mean(dim=-1)
+        low = torch.where(slope < 0, inverse, low)
+        high = torch.where(slope > 0, inverse, high)
+        step = inverse - slope / curvature.clamp_min(torch.finfo(torch.float64).tiny)
+        inside = (step >= low) & (step <= high)
+        inverse = torch.where(inside, step, (low * high).sqrt())
+    losses = _log_losses(exact * inverse[:, None, None], shares)
+    return (1 / inverse).cpu().numpy(), losses.cpu().numpy()
 
 
 class _RowOrder:

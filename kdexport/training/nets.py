@@ -163,7 +163,7 @@ class StackedMLP(nn.Module):
 
 @torch.no_grad()
 def compute_logits(
-    stack: StackedMLP, features: Tensor, *, n_rows_at_once: int = 4096
+    stack: StackedMLP, features: Tensor, *, n_rows_at_once: int = 512
 ) -> tuple[Tensor, ...]:
     """Answer for many rows in chunks, in evaluation mode.
 

@@ -17,6 +17,7 @@ from kdexport.errors import RecipeError
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Widths = tuple[Count, ...]
+Names = tuple[str, ...]
 
 
 class Section(BaseModel):
@@ -39,6 +40,38 @@ class DataRecipe(Section):
     validation_share: Annotated[
         Share, Field(description="share of the rows to learn from that choose")
     ] = 0.15
+    separator: Annotated[
+        str, Field(min_length=1, max_length=1, description="CSV: what stands between cells")
+    ] = ","
+    decimal: Annotated[Literal[".", ","], Field(description="CSV: the decimal mark")] = "."
+    thousands: Annotated[
+        Literal["", ".", ",", " ", "'"], Field(description="CSV: the mark between thousands")
+    ] = ""
+    missing: Annotated[
+        Names, Field(description="CSV: cells that count as missing, beside empty ones")
+    ] = ()
+
+
+class ColumnsRecipe(Section):
+    """What columns are, where the table alone does not say it."""
+
+    goal: Annotated[
+        Literal["auto", "classification", "regression"],
+        Field(description="what the target is; auto: numbers of many values are a regression"),
+    ] = "auto"
+    categorical: Annotated[Names, Field(description="columns to take as categories")] = ()
+    numeric: Annotated[Names, Field(description="columns to take as numbers")] = ()
+    drop: Annotated[Names, Field(description="columns to leave out")] = ()
+    id: Annotated[Names, Field(description="columns that only name rows: left out")] = ()
+    weight: Annotated[str | None, Field(description="column that says how much a row counts")] = (
+        None
+    )
+    max_categories: Annotated[
+        Count, Field(description="categories kept per column, the most frequent; others are one")
+    ] = 200
+    min_category_rows: Annotated[
+        Count, Field(description="training rows of a category that is kept")
+    ] = 5
 
 
 class FitRecipe(Section):
@@ -131,6 +164,7 @@ class Recipe(Section):
         int, Field(ge=0, description="threads that train; 0 is what the process may use")
     ] = 0
     data: DataRecipe = DataRecipe()
+    columns: ColumnsRecipe = ColumnsRecipe()
     teacher: TeacherRecipe = TeacherRecipe()
     student: StudentRecipe = StudentRecipe()
     transfer: TransferRecipe = TransferRecipe()

@@ -1,8 +1,9 @@
-"""Frozen records that cross rooms: tables, encoded rows, answers and progress.
+"""Frozen records that cross rooms: tables, model inputs, labelled rows, answers and progress.
 
 Takes arrays, checks them at birth and never changes them. Imports numpy and `errors` only.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -16,6 +17,7 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Column = npt.NDArray[Any]
+Positions = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 Part = TypeVar("Part")
 
 
@@ -48,7 +50,7 @@ class Table:
     def n_rows(self) -> int:
         return len(self.row_ids)
 
-    def take(self, positions: Int64 | npt.NDArray[np.bool_]) -> "Table":
+    def take(self, positions: Positions) -> "Table":
         """Return the rows at `positions` (or where a mask is true), in that order."""
         columns = {name: values[positions] for name, values in self.columns.items()}
         return Table(columns, self.row_ids[positions], self.source)
@@ -58,34 +60,103 @@ class Table:
         columns = {name: v for name, v in self.columns.items() if name not in names}
         return Table(columns, self.row_ids, self.source)
 
+    def replacing(self, name: str, values: Column) -> "Table":
+        """Return the table with other values in one column."""
+        return Table({**self.columns, name: values}, self.row_ids, self.source)
+
+    def joined_with(self, other: "Table") -> "Table":
+        """Return these rows, then those of `other`, which has the same columns."""
+        columns = {
+            name: np.concatenate([values, other.columns[name]])
+            for name, values in self.columns.items()
+        }
+        return Table(columns, np.concatenate([self.row_ids, other.row_ids]), self.source)
+
+    def hash(self) -> str:
+        """Return the sha256 of names and values, in the table's own order."""
+        digest = hashlib.sha256()
+        for name, values in self.columns.items():
+            digest.update(f"{name}\0{values.dtype.str}\0".encode())
+            if values.dtype.kind == "O":
+                digest.update("\0".join("" if v is None else f"={v}" for v in values).encode())
+            else:
+                digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows as the networks take them.
+class Inputs:
+    """What a model takes for n rows, as its file's inputs take it.
 
     Attributes:
-        features: **Shape** `[n, F]` float32, raw (not scaled) values in the schema's order.
-        labels: **Shape** `[n]` int64, positions in the schema's classes.
-        row_ids: **Shape** `[n]` int64, positions in the source table.
+        numeric: **Shape** `[n, F]` float32 or float64, raw values in the signature's order; a
+            missing cell is NaN.
+        categorical: **Shape** `[n, C]` object (text) in the signature's order; a missing cell is
+            the empty text.
     """
 
-    features: Float32
-    labels: Int64
-    row_ids: Int64
+    numeric: Float32 | Float64
+    categorical: Column
 
     def __post_init__(self) -> None:
-        if self.features.ndim != 2 or not (
-            len(self.features) == len(self.labels) == len(self.row_ids)
-        ):
+        shapes = self.numeric.shape, self.categorical.shape
+        if [len(shape) for shape in shapes] != [2, 2] or shapes[0][0] != shapes[1][0]:
             raise DataError(
-                "features, labels and row ids describe the same rows",
-                found=f"shapes {self.features.shape}, {self.labels.shape}, {self.row_ids.shape}",
-                cure="pass features [n, F], labels [n] and row ids [n]",
+                "numeric and categorical inputs describe the same rows",
+                found=f"shapes {shapes[0]} and {shapes[1]}",
+                cure="pass numeric [n, F] and categorical [n, C]",
             )
 
     @property
     def n_rows(self) -> int:
-        return len(self.labels)
+        return len(self.numeric)
+
+    def take(self, positions: Positions | slice) -> "Inputs":
+        """Return the rows at `positions`, in that order."""
+        return Inputs(self.numeric[positions], self.categorical[positions])
+
+    def joined_with(self, other: "Inputs") -> "Inputs":
+        """Return these rows, then those of `other`."""
+        return Inputs(
+            np.concatenate([self.numeric, other.numeric]),
+            np.concatenate([self.categorical, other.categorical]),
+        )
+
+    def feeds(self) -> dict[str, Column]:
+        """Return the arrays by the name of the file's input, only those that have columns."""
+        both = {"numeric": self.numeric, "categorical": self.categorical}
+        return {name: values for name, values in both.items() if values.shape[1]}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled rows.
+
+    Attributes:
+        inputs: What a model takes.
+        targets: **Shape** `[n]`: int64 positions in the signature's classes, or the float64
+            numbers of a regression.
+        weights: **Shape** `[n]` float64: how much each row counts, 1 on average over the part.
+        row_ids: **Shape** `[n]` int64, positions in the source table.
+    """
+
+    inputs: Inputs
+    targets: Column
+    weights: Float64
+    row_ids: Int64
+
+    def __post_init__(self) -> None:
+        lengths = [len(self.targets), len(self.weights), len(self.row_ids)]
+        if lengths != 3 * [self.inputs.n_rows]:
+            raise DataError(
+                "inputs, targets, weights and row ids describe the same rows",
+                found=f"lengths {self.inputs.n_rows}, {', '.join(map(str, lengths))}",
+                cure="pass one target, weight and row id per row",
+            )
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.targets)
 
 
 @dataclass(frozen=True)
@@ -106,14 +177,18 @@ class Answers:
     """What a model answers for n rows.
 
     Attributes:
+        predictions: **Shape** `[n]`: the user's own class values, or float32 numbers.
+        probabilities: **Shape** `[n, K]` float32, columns in class order; K is 0 for a regression.
         logits: **Shape** `[n, K]` float32, or None where the model keeps them to itself.
-        probabilities: **Shape** `[n, K]` float32, columns in class order.
-        labels: **Shape** `[n]`, the user's own class values.
     """
 
-    logits: Float32 | None
+    predictions: Column
     probabilities: Float32
-    labels: Column
+    logits: Float32 | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.predictions)
 
 
 @dataclass(frozen=True)

@@ -1,102 +1,80 @@
-"""What the columns mean: which features a model takes, in which order, and its classes.
+"""What training and export need to know of the columns, beyond their names.
 
-`Signature` is what a file needs to be called (names and classes) and travels inside the ONNX
-metadata; `Schema` adds what training needs (centre and scale of each column). Imports numpy,
-pydantic, `errors` and `records` only.
+`Schema.fit` learns it from the training rows alone: centre and scale of each number, which columns
+need an indicator of missing cells, the categories worth a weight of their own. Imports numpy,
+pydantic and the rooms above it only.
 """
 
-import json
-import warnings
-from collections.abc import Mapping
-from typing import Literal
+from collections import Counter
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from kdexport.errors import DataError, KdexportWarning
-from kdexport.records import Column, Float32, Float64, Int64, Rows, Table
+from kdexport.errors import DataError
+from kdexport.kinds import decide_columns, warn_about
+from kdexport.recipe import ColumnsRecipe
+from kdexport.records import Column, Float64, Int64, Rows, Table
+from kdexport.signature import Classes, Signature, listed
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-MAX_CLASSES = 1000
-MAX_NAMES_SHOWN = 8
+MAX_ROUNDING = 1e-5  # of a deviation: beyond it, float32 loses detail that a network could use
+OTHER = 0  # the code of every category without a weight of its own
+MISSING = ""
 
-Classes = tuple[int, ...] | tuple[str, ...]
 
+class Category(BaseModel):
+    """The categories of one column.
 
-class Signature(BaseModel):
-    """How a model file is called: its input columns in order, and its classes in column order."""
+    Attributes:
+        kept: Categories with a weight of their own; the first has code 1. Missing cells are the
+            empty text, kept like any other where training had enough of them.
+        shares: Share of the training rows of each kept category.
+        has_other: Whether training had rows of code 0 (rare categories). Where it had none, code
+            0 answers as the average of the kept ones.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    numeric: tuple[str, ...]
-    classes: Classes
-    target: str
-
-    @property
-    def label_dtype(self) -> Literal["int64", "string"]:
-        return "string" if isinstance(self.classes[0], str) else "int64"
-
-    @property
-    def label_values(self) -> Column:
-        """**Shape** `[K]`: the classes as an array, int64 or object (text)."""
-        return np.array(self.classes, dtype=object if self.label_dtype == "string" else np.int64)
-
-    def to_metadata(self) -> dict[str, str]:
-        """Return the `kdexport.` entries of an ONNX file's metadata_props."""
-        schema = {"numeric": self.numeric, "target": self.target}
-        return {
-            "kdexport.schema": _compact_json(schema),
-            "kdexport.classes": _compact_json(self.classes),
-        }
+    kept: tuple[str, ...]
+    shares: tuple[float, ...]
+    has_other: bool
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> "Signature":
-        """Read the signature back from metadata_props.
+    def fit(cls, texts: Column, recipe: ColumnsRecipe) -> "Category":
+        """Keep the most frequent categories, in order of their spelling."""
+        counts = Counter(texts.tolist())
+        frequent = [v for v, n in counts.items() if n >= recipe.min_category_rows]
+        frequent = sorted(frequent, key=lambda v: (-counts[v], v))[: recipe.max_categories]
+        kept = tuple(sorted(frequent))
+        n_kept = sum(counts[v] for v in kept)
+        return cls(
+            kept=kept,
+            shares=tuple(counts[v] / n_kept for v in kept),
+            has_other=n_kept < len(texts),
+        )
 
-        Raises:
-            DataError: The entries are missing or damaged.
-        """
-        try:
-            schema = json.loads(metadata["kdexport.schema"])
-            return cls(
-                numeric=tuple(schema["numeric"]),
-                classes=tuple(json.loads(metadata["kdexport.classes"])),
-                target=schema["target"],
-            )
-        except (KeyError, TypeError, ValueError, ValidationError) as error:
-            raise DataError(
-                "a kdexport file carries kdexport.schema and kdexport.classes in its metadata",
-                found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
-                cure="pass a file that kdexport wrote",
-            ) from error
+    @property
+    def n_codes(self) -> int:
+        return 1 + len(self.kept)
 
-    def feature_matrix(self, table: Table) -> Float32:
-        """Return the table's features by name, whatever the order of its columns.
-
-        **Shape** `[n, F]` float32. A missing cell becomes NaN.
-
-        Raises:
-            DataError: A column is absent or is not numeric.
-        """
-        absent = [name for name in self.numeric if name not in table.columns]
-        if absent:
-            raise DataError(
-                f"{table.source} must have every column that the model takes",
-                found=f"no column {_listed(absent)}",
-                cure=f"its columns are {_listed(list(table.columns))}",
-            )
-        matrix = np.empty((table.n_rows, len(self.numeric)), np.float32)
-        for i, name in enumerate(self.numeric):
-            with np.errstate(over="ignore"):  # beyond float32 becomes infinite; the graph clips it
-                matrix[:, i] = numeric_values(table, name)
-        return matrix
+    def encode(self, texts: Column) -> Int64:
+        """**Shape** `[n]` object to `[n]` int64 codes."""
+        codes = {value: code for code, value in enumerate(self.kept, start=1)}
+        return np.array([codes.get(value, OTHER) for value in texts.tolist()], np.int64)
 
 
 class Schema(BaseModel):
-    """The signature, and what standardising needs: centre and scale of each numeric column.
+    """The signature, and what networks need to read its inputs.
 
-    A scale of 0 marks a column that is constant in the rows it was fitted on: it carries nothing,
-    so whatever it holds later moves no answer.
+    Attributes:
+        signature: Columns and classes.
+        center: Mean of each numeric column, in the signature's precision.
+        scale: Deviation of each; 0 marks a column that was constant in training: it carries
+            nothing, so whatever it holds later moves no answer.
+        indicators: Positions of the numeric columns that had missing cells in training.
+        categories: One per categorical column.
+        target_center: Mean of a regression's target, 0 for classes.
+        target_scale: Deviation of a regression's target, 1 for classes.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -104,46 +82,88 @@ class Schema(BaseModel):
     signature: Signature
     center: tuple[float, ...]
     scale: tuple[float, ...]
+    indicators: tuple[int, ...] = ()
+    categories: tuple[Category, ...] = ()
+    target_center: float = 0.0
+    target_scale: float = 1.0
 
     @classmethod
-    def fit(cls, table: Table, target: str) -> "Schema":
-        """Decide features, classes and scaling from the rows to learn from.
+    def fit(
+        cls, table: Table, target: str, recipe: ColumnsRecipe, *, classes: Classes = ()
+    ) -> "Schema":
+        """Learn columns and scaling from the training rows.
 
         Args:
-            table: Rows to learn from (training and validation), target included.
+            table: Training rows, target included.
             target: Name of the target column.
+            recipe: What the user says of single columns.
+            classes: The classes of a classification; none for a regression.
 
         Raises:
             DataError: A column cannot be used; the message names it and the rows concerned.
         """
-        labels = _column(table, target)
-        classes = find_classes(labels, target)
-        names = tuple(name for name in table.columns if name != target)
-        if not names:
-            raise DataError(
-                "a table needs at least one feature beside its target",
-                found=f"{table.source} has only {target!r}",
-                cure="add feature columns",
-            )
-        stats = [_center_and_scale(table, name) for name in names]
+        decisions = decide_columns(table, target, recipe)
+        warn_about(decisions)
+        numeric = tuple(d.name for d in decisions if d.kind in ("number", "boolean", "date"))
+        signature = Signature(
+            numeric=numeric,
+            categorical=tuple(d.name for d in decisions if d.kind == "category"),
+            kinds={d.name: d.kind for d in decisions if d.kind in ("boolean", "date")},
+            precision="float64",
+            classes=classes,
+            target=target,
+        )
+        inputs = signature.take_inputs(table)
+        for i, name in enumerate(numeric):
+            _refuse_huge(inputs.numeric[:, i], name, table.source)
+        precision = "float32" if _survives_float32(inputs.numeric) else "float64"
+        signature = signature.model_copy(update={"precision": precision})
+        values = signature.take_inputs(table).numeric.astype(np.float64)
+        center, scale = _center_and_scale(values)
+        if precision == "float32":  # so that file and source subtract the same number
+            center = center.astype(np.float32).astype(np.float64)
+        target_center, target_scale = (
+            _target_scaling(table, target) if signature.is_regression else (0.0, 1.0)
+        )
         return cls(
-            signature=Signature(numeric=names, classes=classes, target=target),
-            center=tuple(center for center, _ in stats),
-            scale=tuple(scale for _, scale in stats),
+            signature=signature,
+            center=tuple(center.tolist()),
+            scale=tuple(scale.tolist()),
+            indicators=tuple(np.flatnonzero(np.isnan(values).any(axis=0)).tolist()),
+            categories=tuple(Category.fit(texts, recipe) for texts in inputs.categorical.T),
+            target_center=target_center,
+            target_scale=target_scale,
         )
 
-    def encode(self, table: Table) -> Rows:
-        """Turn a labelled table into rows: float32 features and class positions.
+    @property
+    def n_codes(self) -> int:
+        """Codes of all categorical columns together: rows of the first layer's table."""
+        return sum(category.n_codes for category in self.categories)
+
+    def encode(self, table: Table, *, weight: str | None = None) -> Rows:
+        """Turn a labelled table into rows.
 
         Raises:
             DataError: A column is absent, or a label is none of the classes.
         """
-        labels = _column(table, self.signature.target)
+        weights = np.ones(table.n_rows) if weight is None else table.columns[weight]
         return Rows(
-            self.signature.feature_matrix(table), self._label_positions(labels), table.row_ids
+            self.signature.take_inputs(table),
+            self._targets(column_of(table, self.signature.target)),
+            weights / weights.mean(),
+            table.row_ids,
         )
 
-    def _label_positions(self, labels: Column) -> Int64:
+    def encode_categories(self, categorical: Column) -> Int64:
+        """Return the code of each cell, **Shape** `[n, C]` object to `[n, C]` int64."""
+        codes = np.empty(categorical.shape, np.int64)
+        for i, category in enumerate(self.categories):
+            codes[:, i] = category.encode(categorical[:, i])
+        return codes
+
+    def _targets(self, labels: Column) -> Column:
+        if self.signature.is_regression:
+            return labels.astype(np.float64)
         classes = self.signature.classes
         position = {value: i for i, value in enumerate(classes)}
         codes = np.array([position.get(value, -1) for value in labels.tolist()], np.int64)
@@ -153,125 +173,77 @@ class Schema(BaseModel):
                 "every label is one of the classes seen in the rows to learn from",
                 found=f"{int((codes < 0).sum())} rows of {self.signature.target!r} "
                 f"hold others, the first {first!r}",
-                cure=f"the classes are {_listed(classes)}",
+                cure=f"the classes are {listed(classes)}",
             )
         return codes
 
 
-def numeric_values(table: Table, name: str) -> Float64:
-    """Return a column as float64, missing cells as NaN.
+def column_of(table: Table, target: str) -> Column:
+    """Return the target column.
 
     Raises:
-        DataError: The column holds text, dates or anything else that is not a number.
+        DataError: There is none of that name.
     """
-    values = table.columns[name]
-    if values.dtype.kind in "fiub":
-        return values.astype(np.float64)
-    if values.dtype.kind == "O":
-        texts = [value for value in values.tolist() if value is not None]
-        if not texts:
-            return np.full(table.n_rows, np.nan)
-        found = f"column {name!r} of {table.source} holds text in {len(texts)} rows, "
-        found += f"the first {str(texts[0])[:40]!r}"
-    else:
-        found = f"column {name!r} of {table.source} is of type {values.dtype}"
-    raise DataError("every feature is numeric for now", found=found, cure="drop or encode it")
-
-
-def _center_and_scale(table: Table, name: str) -> tuple[float, float]:
-    """Return mean and standard deviation of a training column, after refusing what cannot train."""
-    values = numeric_values(table, name)
-    n_missing = int(np.isnan(values).sum())
-    if n_missing:
+    if target not in table.columns:
         raise DataError(
-            "a training table has no missing cells for now",
-            found=f"column {name!r} of {table.source} has {n_missing}",
-            cure="fill them or drop those rows",
+            "the target is a column of the table",
+            found=f"{table.source} has no column {target!r}",
+            cure=f"its columns are {listed(list(table.columns))}",
         )
+    return table.columns[target]
+
+
+def _refuse_huge(values: Float64, name: str, source: str) -> None:
     n_huge = int((np.abs(values) > FLOAT32_MAX).sum())
     if n_huge:
         raise DataError(
             "training cells are finite and fit float32",
-            found=f"column {name!r} of {table.source} has {n_huge} rows that are infinite "
+            found=f"column {name!r} of {source} has {n_huge} rows that are infinite "
             f"or beyond {FLOAT32_MAX:.1e}",
             cure="replace them or drop those rows",
         )
-    center, scale = float(values.mean()), float(values.std())
-    resolution = float(np.abs(values).max()) * 2.0**-24
-    if scale <= resolution:  # constant, or constant once it is float32
-        if values.min() != values.max():
-            _warn_about_precision(name, scale, resolution)
-        return center, 0.0
-    if resolution > 1e-3 * scale:
-        _warn_about_precision(name, scale, resolution)
-    return center, scale
 
 
-def _warn_about_precision(name: str, scale: float, resolution: float) -> None:
-    warnings.warn(
-        f"column {name!r} varies by {scale:.3g} around values that float32 holds only to "
-        f"{resolution:.3g}: subtract a constant from it to keep its detail",
-        KdexportWarning,
-        stacklevel=4,
-    )
+def _survives_float32(values: Float64) -> bool:
+    """Say whether rounding to float32 keeps what a network could tell apart.
 
-
-def find_classes(labels: Column, target: str) -> Classes:
-    """Return the sorted distinct labels.
-
-    Raises:
-        DataError: They are those of no classification target: fractions, a single class, dates,
-            or nearly as many values as rows.
+    Whole numbers have to stay what they are; other numbers may move by a hundred-thousandth of
+    their column's deviation.
     """
-    values: Classes
-    is_float = labels.dtype.kind == "f"
-    if labels.dtype.kind in "iu" or (is_float and bool((labels == np.round(labels)).all())):
-        values = tuple(int(v) for v in np.unique(labels))
-    elif labels.dtype.kind == "O":
-        values = tuple(sorted({str(v) for v in labels.tolist()}))
-    elif labels.dtype.kind == "f":
+    rounding = np.abs(values.astype(np.float32).astype(np.float64) - values)
+    whole = ((values == np.round(values)) | np.isnan(values)).all(axis=0)
+    _, scale = _center_and_scale(values)
+    allowed = np.where(whole, 0.0, MAX_ROUNDING * scale)
+    lost = np.nanmax(np.nan_to_num(rounding), axis=0, initial=0.0)
+    return bool((lost <= allowed)[scale > 0].all())
+
+
+def _center_and_scale(values: Float64) -> tuple[Float64, Float64]:
+    """Mean and deviation of each column over its known cells; 0 and 0 where there are none."""
+    known = ~np.isnan(values)
+    n_known = np.maximum(known.sum(axis=0), 1)
+    center: Float64 = np.where(known, values, 0.0).sum(axis=0) / n_known
+    squares = np.where(known, np.square(values - center), 0.0).sum(axis=0)
+    scale = np.sqrt(squares / n_known)
+    lowest = np.where(known, values, np.inf).min(axis=0, initial=np.inf)
+    highest = np.where(known, values, -np.inf).max(axis=0, initial=-np.inf)
+    return center, np.where(lowest < highest, scale, 0.0)
+
+
+def _target_scaling(table: Table, target: str) -> tuple[float, float]:
+    values = table.columns[target]
+    if values.dtype.kind not in "fiub":
         raise DataError(
-            "the target holds classes: regression is not handled for now",
-            found=f"{target!r} holds fractions, such as {float(labels[labels % 1 != 0][0])!r}",
-            cure="pass a target of text or whole numbers",
+            "a regression's target holds numbers",
+            found=f"{target!r} is of type {values.dtype}",
+            cure="pass --goal classification, or another --target",
         )
-    else:
+    exact = values.astype(np.float64)
+    _refuse_huge(exact, target, table.source)
+    if exact.min() == exact.max():
         raise DataError(
-            "the target holds text or whole numbers",
-            found=f"{target!r} is of type {labels.dtype}",
-            cure="turn it into text or whole numbers",
+            "a regression's target varies",
+            found=f"{target!r} is {exact[0]:g} in all {len(exact)} training rows",
+            cure="pass another --target",
         )
-    n_rows = len(labels)
-    if len(values) < 2:
-        raise DataError(
-            "a target has at least two classes",
-            found=f"{target!r} holds only {_listed(values)} in {n_rows} rows",
-            cure="pass rows of every class, or another --target",
-        )
-    if len(values) > MAX_CLASSES or 2 * len(values) > n_rows:
-        raise DataError(
-            f"a class has two rows or more on average, and a target at most {MAX_CLASSES} classes",
-            found=f"{target!r} holds {len(values)} distinct values in {n_rows} rows",
-            cure="pass more rows, or a target that is not an id or a measured number",
-        )
-    return values
-
-
-def _column(table: Table, name: str) -> Column:
-    if name not in table.columns:
-        raise DataError(
-            "the target is a column of the table",
-            found=f"{table.source} has no column {name!r}",
-            cure=f"its columns are {_listed(list(table.columns))}",
-        )
-    return table.columns[name]
-
-
-def _listed(values: Classes | list[str]) -> str:
-    shown = ", ".join(repr(value) for value in values[:MAX_NAMES_SHOWN])
-    rest = len(values) - MAX_NAMES_SHOWN
-    return f"{shown} and {rest} more" if rest > 0 else shown
-
-
-def _compact_json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return float(exact.mean()), float(exact.std())

@@ -1,31 +1,61 @@
-"""Files and frames into `Table`, and a table into its three parts.
+"""Files and frames into `Table`, and columns into files.
 
 The only room that knows polars. Takes CSV and Parquet files, numpy arrays, mappings, and pandas,
-polars and pyarrow frames; gives `Table`s. Rows without a label are dropped here, before anything
-is counted.
+polars and pyarrow frames; gives `Table`s. A CSV says nothing of types, so every cell is read as
+text and a column is whole numbers, numbers, flags or dates only where all its cells are.
 """
 
 import csv
-import hashlib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from kdexport.columns import ISO_DATE, is_missing
 from kdexport.errors import DataError, KdexportWarning, OutputError
-from kdexport.records import Column, Int64, Parts, Table
+from kdexport.records import Column, Table
 
-PARTS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
-MAX_CLASSES_NAMED = 5
+CODE_WITH_ZEROS = r"^[+-]?0\d"  # 00501 is a name, not a number
+OTHER_LOCALE = r"^[+-]?(\d{1,3}([. ']\d{3})+|\d+),\d+$|^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
+NEARLY_ALL = 0.9
+MAX_MARKERS = 3
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV (header line, comma) or Parquet file.
+@dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV is written.
+
+    Attributes:
+        separator: What stands between cells.
+        decimal: The decimal mark.
+        thousands: The mark between thousands, or nothing.
+        missing: Cells that count as missing, beside empty ones.
+    """
+
+    separator: str = ","
+    decimal: str = "."
+    thousands: str = ""
+    missing: Collection[str] = ()
+
+
+COMMA_CSV = CsvFormat()
+
+
+def read_table(
+    path: Path, *, csv_format: CsvFormat = COMMA_CSV, text: Collection[str] = ()
+) -> Table:
+    """Read a CSV (with a header line) or Parquet file.
+
+    Args:
+        path: The file; its content says which of the two it is.
+        csv_format: How a CSV is written.
+        text: Columns of a CSV whose cells are text whatever they look like.
 
     Raises:
         DataError: There is no such file, it is empty or has no rows, it is neither format, or
@@ -38,7 +68,7 @@ def read_table(path: Path) -> Table:
             cure="check the path",
         )
     try:
-        frame = pl.read_parquet(path) if _is_parquet(path) else _read_csv(path)
+        frame = pl.read_parquet(path) if _is_parquet(path) else _read_csv(path, csv_format, text)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             "the data is a CSV or Parquet file that can be read whole",
@@ -75,7 +105,7 @@ def as_table(data: Any, *, source: str = "the table") -> Table:
         return _from_columns({str(k): np.asarray(v) for k, v in data.items()}, source)
     if hasattr(data, "columns") and hasattr(data, "iloc"):  # pandas, which need not be imported
         _refuse_repeats([str(name) for name in data.columns], source)
-        return _from_columns({str(n): data[n].to_numpy() for n in data.columns}, source)
+        return _from_columns({str(n): _from_pandas(data[n]) for n in data.columns}, source)
     if hasattr(data, "column_names") and hasattr(data, "schema"):  # pyarrow
         _refuse_repeats(list(data.column_names), source)
         frame = pl.from_arrow(data)
@@ -86,106 +116,6 @@ def as_table(data: Any, *, source: str = "the table") -> Table:
         found=f"an object of type {type(data).__name__}",
         cure="pass a pandas, polars or pyarrow frame, or a numpy array [n, F]",
     )
-
-
-def drop_unlabelled(table: Table, target: str) -> Table:
-    """Return the table without the rows whose target is missing, and warn with their number.
-
-    Raises:
-        DataError: The table has no such column, or no row has a label.
-    """
-    if target not in table.columns:
-        raise DataError(
-            "the target is a column of the table",
-            found=f"{table.source} has no column {target!r}",
-            cure=f"its columns are {', '.join(map(repr, list(table.columns)[:8]))}",
-        )
-    missing = _is_missing(table.columns[target])
-    if missing.all():
-        raise DataError(
-            "rows need a label to learn from",
-            found=f"all {table.n_rows} cells of {target!r} in {table.source} are empty",
-            cure="pass labelled rows, or another --target",
-        )
-    if missing.any():
-        n_missing = int(missing.sum())
-        warnings.warn(
-            f"{n_missing} rows of {table.source} have no {target!r} and were dropped",
-            KdexportWarning,
-            stacklevel=2,
-        )
-        return table.take(~missing)
-    return table
-
-
-def split_table(
-    table: Table,
-    target: str,
-    *,
-    test: Table | None,
-    split_column: str | None,
-    test_share: float,
-    validation_share: float,
-    seed: int,
-) -> Parts[Table]:
-    """Split labelled rows into train, validation and test, stratified by label.
-
-    Args:
-        table: Labelled rows.
-        target: Name of the target column.
-        test: The user's own test rows, or None to keep `test_share` of the table for testing.
-        split_column: A column that says which part each row belongs to, or None.
-        test_share: Share of the rows kept for testing.
-        validation_share: Share of the rows to learn from that only choose.
-        seed: Decides which rows.
-
-    Raises:
-        DataError: The split column holds other values, or a part comes out empty.
-    """
-    rng = np.random.default_rng(seed)
-    learn = table
-    validation = None
-    if split_column is not None:
-        train, validation, column_test = _split_by_column(table, split_column)
-        test = test.without(split_column) if test is not None else column_test
-        learn = train
-    elif test is None:
-        chosen = _draw_stratified(table.columns[target], test_share, rng)
-        learn, test = table.take(~chosen), table.take(chosen)
-    if validation is None:
-        _warn_about_lone_classes(learn.columns[target], target)
-        chosen = _draw_stratified(learn.columns[target], validation_share, rng)
-        learn, validation = learn.take(~chosen), learn.take(chosen)
-    parts = Parts(learn, validation, test)
-    for name, part in parts.items():
-        if part.n_rows == 0:
-            raise DataError(
-                "each of train, validation and test has rows",
-                found=f"no row is left for {name} out of {table.n_rows}",
-                cure="pass more rows, or larger shares",
-            )
-    return parts
-
-
-def concat_tables(first: Table, second: Table) -> Table:
-    """Return the rows of both tables, columns in the order of the first."""
-    columns = {
-        name: np.concatenate([values, second.columns[name]])
-        for name, values in first.columns.items()
-    }
-    return Table(columns, np.concatenate([first.row_ids, second.row_ids]), first.source)
-
-
-def hash_table(table: Table) -> str:
-    """Return the sha256 of a table's names and values, in its own order."""
-    digest = hashlib.sha256()
-    for name, values in table.columns.items():
-        digest.update(f"{name}\0{values.dtype.str}\0".encode())
-        if values.dtype.kind == "O":
-            digest.update("\0".join("" if v is None else f"={v}" for v in values).encode())
-        else:
-            digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
 
 
 def write_columns(columns: Mapping[str, Column], path: Path) -> None:
@@ -223,14 +153,87 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _read_csv(path: Path) -> pl.DataFrame:
+def _read_csv(path: Path, csv_format: CsvFormat, text: Collection[str]) -> pl.DataFrame:
+    separator = csv_format.separator
     with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file), [])
+        header = next(csv.reader(file, delimiter=separator), [])
     _refuse_repeats(header, path.name)
-    # The whole file decides a column's type, so that a late text cell is not an error of row one.
-    frame = pl.read_csv(path, infer_schema_length=None, raise_if_empty=False)
+    if len(header) == 1 and separator == "," and ";" in header[0]:
+        raise DataError(
+            "a header's names stand between separators",
+            found=f"{path.name} has one column, {header[0][:40]!r}",
+            cure="pass --separator ';' if that is what stands between its cells",
+        )
+    frame = pl.read_csv(path, infer_schema=False, separator=separator, raise_if_empty=False)
+    if not header:
+        return frame
     # polars leaves doubled quotes in a header as they are; the csv module reads what was meant.
-    return frame.rename(dict(zip(frame.columns, header, strict=True))) if header else frame
+    cells = frame.rename(dict(zip(frame.columns, header, strict=True)))
+    return cells.with_columns(
+        _with_type(column, csv_format, as_text=column.name in text)
+        for column in cells.iter_columns()
+    )
+
+
+def _with_type(cells: pl.Series, csv_format: CsvFormat, *, as_text: bool) -> pl.Series:
+    """Turn a column of text cells into the narrowest type that all of them spell."""
+    known = _without(cells, ["", *csv_format.missing])
+    trimmed = _without(known.str.strip_chars(), [""])  # a blank number is a missing one
+    n_known = len(trimmed) - trimmed.null_count()
+    if as_text or n_known == 0:
+        return known
+    if not trimmed.str.contains(CODE_WITH_ZEROS).any():
+        spelled = trimmed
+        if csv_format.thousands:
+            spelled = spelled.str.replace_all(csv_format.thousands, "", literal=True)
+        if csv_format.decimal != ".":
+            spelled = spelled.str.replace_all(csv_format.decimal, ".", literal=True)
+        for dtype in (pl.Int64, pl.Float64):
+            numbers = spelled.cast(dtype, strict=False)
+            if len(numbers) - numbers.null_count() == n_known:
+                return numbers
+        _warn_about_numbers(trimmed, numbers.is_null(), n_known)
+    words = trimmed.str.to_lowercase()
+    if (words.is_in(["true", "false"]) | words.is_null()).all():
+        return words == "true"
+    if (dates := _as_dates(trimmed)) is not None:
+        return dates
+    return known
+
+
+def _without(cells: pl.Series, values: Collection[str]) -> pl.Series:
+    """Return the column with the cells in `values` missing."""
+    kept = pl.when(cells.is_in(list(values))).then(None).otherwise(cells)
+    return pl.select(kept.alias(cells.name)).to_series()
+
+
+def _warn_about_numbers(cells: pl.Series, not_numbers: pl.Series, n_known: int) -> None:
+    """Warn of a column that is text for its cells' spelling only."""
+    others = cells.filter(not_numbers & cells.is_not_null())
+    markers = others.unique()
+    if others.str.contains(OTHER_LOCALE).all():
+        found = f"looks like numbers written otherwise, such as {others[0]!r}, and is taken as text"
+        cure = "pass --decimal and --thousands to read it as numbers"
+    elif len(others) <= (1 - NEARLY_ALL) * n_known and len(markers) <= MAX_MARKERS:
+        shown = ", ".join(map(repr, sorted(markers.to_list())))
+        found = f"is text for {len(others)} of {n_known} cells: {shown}"
+        cure = "pass them with --missing to read it as numbers"
+    else:
+        return
+    warnings.warn(f"column {cells.name!r} {found}; {cure}", KdexportWarning, stacklevel=2)
+
+
+def _as_dates(cells: pl.Series) -> pl.Series | None:
+    texts = cells.to_list()
+    if not all(text is None or ISO_DATE.fullmatch(text) for text in texts):
+        return None
+    try:
+        dates = np.array(
+            ["NaT" if text is None else text.removesuffix("Z") for text in texts], "datetime64[us]"
+        )
+    except ValueError:  # looks like one, such as 2026-02-31
+        return None
+    return pl.Series(cells.name, dates, nan_to_null=True)
 
 
 def _refuse_repeats(names: list[str], source: str) -> None:
@@ -247,16 +250,29 @@ def _from_polars(frame: pl.DataFrame, source: str) -> Table:
     return _from_columns({s.name: _to_numpy(s) for s in frame.iter_columns()}, source)
 
 
+def _from_pandas(series: Any) -> Column:
+    if isinstance(series.dtype, np.dtype):
+        values: Column = series.to_numpy()
+        return values
+    known = series.astype(object).where(series.notna(), None)  # pandas' own types mark gaps anew
+    return _to_numpy(pl.Series(known.to_list(), strict=False))
+
+
 def _to_numpy(series: pl.Series) -> Column:
-    if series.dtype in (pl.Categorical, pl.Enum):
+    dtype = series.dtype
+    if dtype in (pl.Categorical, pl.Enum):
         series = series.cast(pl.String)
-    if series.dtype.is_integer() and series.null_count() == 0:
+    if dtype.is_integer() and series.null_count() == 0:
         return series.cast(pl.Int64, strict=False).to_numpy()
-    if series.dtype.is_numeric():
+    if dtype.is_numeric():
         return series.cast(pl.Float64, strict=False).to_numpy()
-    if series.dtype == pl.Boolean and series.null_count() == 0:
+    if dtype == pl.Boolean and series.null_count() == 0:
         return series.to_numpy()
-    if series.dtype.is_temporal():
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    if dtype in (pl.Date, pl.Datetime):
+        return series.to_numpy().astype("datetime64[us]")
+    if dtype == pl.Duration:
         return series.to_numpy()
     return np.array(series.to_list(), dtype=object)
 
@@ -275,66 +291,14 @@ def _tidy(values: Column) -> Column:
         return values.astype(np.int64)
     if kind == "f":
         return values.astype(np.float64)
-    if kind in "bM":
+    if kind == "M":
+        return values.astype("datetime64[us]")
+    if kind == "b":
         return values
     objects = values.astype(object)
-    objects[_is_missing(objects)] = None
+    objects[is_missing(objects)] = None
     return objects
-
-
-def _is_missing(values: Column) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    if values.dtype.kind == "f":
-        return np.isnan(values)
-    if values.dtype.kind == "O":  # None, or NaN, which alone is unequal to itself
-        return np.array([v is None or v != v for v in values.tolist()], bool)
-    return np.zeros(len(values), bool)
 
 
 def _plain(values: Column) -> Any:
     return values.tolist() if values.dtype.kind == "O" else values
-
-
-def _draw_stratified(
-    labels: Column, share: float, rng: np.random.Generator
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Choose `share` of the rows of each class; a class never gives all its rows away."""
-    chosen = np.zeros(len(labels), bool)
-    _, codes = np.unique(labels.astype(str), return_inverse=True)
-    for code in range(int(codes.max()) + 1):
-        positions: Int64 = np.flatnonzero(codes == code)
-        n_chosen = min(round(share * len(positions)), len(positions) - 1)
-        chosen[rng.permutation(positions)[:n_chosen]] = True
-    return chosen
-
-
-def _split_by_column(table: Table, split_column: str) -> tuple[Table, Table | None, Table]:
-    if split_column not in table.columns:
-        raise DataError(
-            "the split column is a column of the table",
-            found=f"{table.source} has no column {split_column!r}",
-            cure="check --split-column",
-        )
-    names = [str(value).lower() for value in table.columns[split_column].tolist()]
-    parts = np.array([PARTS.get(name, -1) for name in names])
-    if (parts < 0).any():
-        first = names[int(np.argmax(parts < 0))]
-        raise DataError(
-            "a split column says train, validation or test in every row",
-            found=f"{split_column!r} says {first!r} in {int((parts < 0).sum())} rows",
-            cure="rename those values",
-        )
-    rest = table.without(split_column)
-    train, validation, test = (rest.take(parts == part) for part in range(3))
-    return train, validation if validation.n_rows else None, test
-
-
-def _warn_about_lone_classes(labels: Column, target: str) -> None:
-    counts = Counter(labels.tolist())
-    lone = sorted(str(value) for value, n in counts.items() if n == 1)
-    if lone:
-        shown = ", ".join(map(repr, lone[:MAX_CLASSES_NAMED]))
-        warnings.warn(
-            f"{len(lone)} classes of {target!r} have a single row, kept for training: {shown}",
-            KdexportWarning,
-            stacklevel=3,
-        )

@@ -1,0 +1,125 @@
+"""What a busy neighbour costs training, with OpenMP's own spinning and with the product's bound.
+
+Each run trains a few epochs of the default teacher in a process of its own, because OpenMP reads
+its settings once. The four kinds of run (spinning long or bounded, beside a process at full load
+or not) take turns, so that whatever else the machine does hits all of them.
+
+Usage: python benchmarks/spinning.py [--rounds 5]
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULT = Path(__file__).parent / "results" / "spinning.json"
+SPINS = {"default": "300000", "bounded": "10000"}  # libgomp's default count, and the product's
+MAX_SLOW_DOWN, MAX_COST = 3.0, 1.05
+TRAIN = """
+import time
+from kdexport.pipeline import prepare
+from kdexport.recipe import read_recipe
+from kdexport.training.ensemble import train_ensemble
+from kdexport.training.steps import set_threads
+from kdexport.training.tasks import make_clicks
+task = make_clicks(draw=7)
+recipe = read_recipe(None, {"data.target": task.target, "teacher.max_epochs": 5})
+prepared = prepare(recipe, data=task.learn, test=task.test)
+set_threads(0)
+start = time.perf_counter()
+train_ensemble(prepared.rows, prepared.schema, recipe)
+print(time.perf_counter() - start)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    rows = []
+    for _ in range(options.rounds):
+        row = {}
+        for neighbour in ("idle", "busy"):
+            for name, spins in SPINS.items():
+                with keep_busy() if neighbour == "busy" else contextlib.nullcontext():
+                    row[f"{name}_{neighbour}_s"] = round(time_training(spins), 3)
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+
+    def ratio(over: str, under: str) -> list[float]:
+        return [row[over] / row[under] for row in rows]
+
+    claims = [
+        claim(
+            "training beside a busy neighbour over alone, bounded spinning",
+            ratio("bounded_busy_s", "bounded_idle_s"),
+            MAX_SLOW_DOWN,
+        ),
+        claim(
+            "training alone, bounded spinning over OpenMP's own",
+            ratio("bounded_idle_s", "default_idle_s"),
+            MAX_COST,
+        ),
+    ]
+    result = {
+        "name": "spinning",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "command": f"python benchmarks/spinning.py --rounds {options.rounds}",
+        "rows": rows,
+        "claims": claims,
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(claims, indent=1))
+
+
+def time_training(spins: str) -> float:
+    """Train in a process of its own and return the seconds that training took."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN],
+        env={**os.environ, "GOMP_SPINCOUNT": spins},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+@contextlib.contextmanager
+def keep_busy() -> Iterator[None]:
+    """A process at full load on one core."""
+    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+
+
+def claim(name: str, ratios: list[float], target: float) -> dict[str, object]:
+    """The median ratio, with the smallest and the largest seen as its bounds."""
+    value = statistics.median(ratios)
+    return {
+        "name": name,
+        "value": value,
+        "low": min(ratios),
+        "high": max(ratios),
+        "unit": "times",
+        "target": target,
+        "met": value <= target,
+    }
+
+
+if __name__ == "__main__":
+    main()

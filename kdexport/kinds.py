@@ -1,0 +1,185 @@
+"""What each column of a table is, and why: decided from the rows to train on.
+
+Takes a table, its target and the user's word on single columns; gives one `Decision` per column.
+Imports numpy, `errors`, `records`, `columns` and `recipe` only.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from kdexport.columns import is_missing, numbers_of, texts_of
+from kdexport.errors import DataError, KdexportWarning
+from kdexport.recipe import ColumnsRecipe
+from kdexport.records import Column, Table
+from kdexport.signature import Classes, listed
+
+Kind = Literal["number", "boolean", "date", "category", "left out"]
+
+MAX_CLASSES = 1000
+MAX_INTEGER_CLASSES = 20  # whole numbers of more distinct values are measured, not named
+MIN_ROWS_OF_AN_ID = 20
+ID_SHARE = 0.5  # distinct texts per row from which a column names rows rather than groups
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one column is taken as."""
+
+    name: str
+    kind: Kind
+    why: str
+    n_missing: int
+    n_distinct: int
+
+
+def decide_columns(table: Table, target: str, recipe: ColumnsRecipe) -> list[Decision]:
+    """Decide what each feature column is, in the table's order.
+
+    Args:
+        table: Rows to train on.
+        target: Name of the target column; it gets no decision.
+        recipe: Columns whose kind the user names.
+
+    Raises:
+        DataError: The recipe names a column that is not there, or one kind fits no cell.
+    """
+    left_out = {*recipe.drop, *recipe.id, *filter(None, [recipe.weight])}
+    named = {*recipe.categorical, *recipe.numeric, *left_out}
+    absent = [name for name in named if name not in table.columns]
+    if absent:
+        raise DataError(
+            "columns named in the recipe or by a flag are columns of the table",
+            found=f"{table.source} has no column {listed(sorted(absent))}",
+            cure=f"its columns are {listed(list(table.columns))}",
+        )
+    decisions = [_decide(table, name, recipe, left_out) for name in table.columns if name != target]
+    if all(decision.kind == "left out" for decision in decisions):
+        raise DataError(
+            "a table needs at least one feature beside its target",
+            found=f"{table.source} has no usable column but {target!r}",
+            cure="add feature columns",
+        )
+    return decisions
+
+
+def warn_about(decisions: list[Decision]) -> None:
+    """Warn of columns that are left out without the user having said so."""
+    for decision in decisions:
+        if decision.kind == "left out" and not decision.why.startswith("--"):
+            warnings.warn(
+                f"column {decision.name!r} is left out: {decision.why}",
+                KdexportWarning,
+                stacklevel=3,
+            )
+
+
+def find_goal(labels: Column, goal: str) -> tuple[Literal["classification", "regression"], str]:
+    """Return what a target is, and why.
+
+    Args:
+        labels: **Shape** `[n]`, no cell missing.
+        goal: The user's word, or "auto".
+    """
+    if goal == "classification":
+        return "classification", "--goal"
+    if goal == "regression":
+        return "regression", "--goal"
+    if labels.dtype.kind not in "fiu":
+        return "classification", "its values are names"
+    n_distinct = len(np.unique(labels))
+    if labels.dtype.kind == "f" and bool((labels != np.round(labels)).any()):
+        return "regression", "it holds fractions"
+    if n_distinct > MAX_INTEGER_CLASSES:
+        return "regression", f"it holds {n_distinct} distinct numbers"
+    return "classification", f"it holds {n_distinct} distinct whole numbers"
+
+
+def find_classes(labels: Column, target: str) -> Classes:
+    """Return the sorted distinct labels.
+
+    Raises:
+        DataError: They are no classes: fractions, a single one, dates, or nearly as many as rows.
+    """
+    values: Classes
+    kind = labels.dtype.kind
+    if kind == "b":
+        values = tuple(bool(v) for v in np.unique(labels))
+    elif kind in "iu" or (kind == "f" and bool((labels == np.round(labels)).all())):
+        values = tuple(int(v) for v in np.unique(labels))
+    elif kind == "O":
+        values = tuple(sorted({str(v) for v in labels.tolist()}))
+    elif kind == "f":
+        raise DataError(
+            "classes are text, flags or whole numbers",
+            found=f"{target!r} holds fractions, such as {float(labels[labels % 1 != 0][0])!r}",
+            cure="pass --goal regression, or another --target",
+        )
+    else:
+        raise DataError(
+            "a target holds text, flags or numbers",
+            found=f"{target!r} is of type {labels.dtype}",
+            cure="turn it into one of them",
+        )
+    n_rows = len(labels)
+    if len(values) < 2:
+        raise DataError(
+            "a target has at least two classes",
+            found=f"{target!r} holds only {listed(values)} in {n_rows} rows",
+            cure="pass rows of every class, or another --target",
+        )
+    if len(values) > MAX_CLASSES or 2 * len(values) > n_rows:
+        raise DataError(
+            f"a class has two rows or more on average, and a target at most {MAX_CLASSES} classes",
+            found=f"{target!r} holds {len(values)} distinct values in {n_rows} rows",
+            cure="pass more rows, or a target that is not an id or a measured number",
+        )
+    return values
+
+
+def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) -> Decision:
+    values = table.columns[name]
+    missing = is_missing(values)
+    n_missing, n_rows = int(missing.sum()), len(values)
+    texts = texts_of(table, name)[~missing]
+    n_distinct = len(set(texts.tolist()))
+
+    def decide(kind: Kind, why: str) -> Decision:
+        return Decision(name, kind, why, n_missing, n_distinct)
+
+    if name in left_out:
+        flag = "--id" if name in recipe.id else "--drop" if name in recipe.drop else "--weight"
+        return decide("left out", flag)
+    if name in recipe.categorical:
+        return decide("category", "--categorical")
+    if name in recipe.numeric:
+        numbers_of(table, name)
+        return decide("number", "--numeric")
+    if n_missing == n_rows:
+        return decide("left out", "every cell is empty")
+    if values.dtype.kind == "b" or _holds_flags(values, missing):
+        return decide("boolean", "true and false")
+    if values.dtype.kind in "iuf":
+        return decide("number", "whole numbers" if values.dtype.kind in "iu" else "numbers")
+    if values.dtype.kind == "M":
+        return decide("date", "days since 1970-01-01")
+    if values.dtype.kind != "O":
+        raise DataError(
+            "a feature holds numbers, flags, dates or text",
+            found=f"column {name!r} of {table.source} is of type {values.dtype}",
+            cure=f"turn it into one of them, or pass --drop {name}",
+        )
+    if n_rows >= MIN_ROWS_OF_AN_ID and n_distinct > ID_SHARE * (n_rows - n_missing):
+        return decide(
+            "left out",
+            f"{n_distinct} distinct texts in {n_rows} rows: it looks like an id "
+            f"(--categorical {name} takes it all the same)",
+        )
+    return decide("category", "text")
+
+
+def _holds_flags(values: Column, missing: np.ndarray) -> bool:
+    """Say whether an object column holds flags, some of them missing."""
+    return values.dtype.kind == "O" and all(isinstance(v, bool) for v in values[~missing].tolist())

@@ -1,0 +1,102 @@
+"""From a model's raw inputs to what networks read: standardised numbers, indicators, categories.
+
+Takes `Inputs`, gives tensors. Two steps, so that rows stay small in memory: `Encoder.prepare`
+makes compact rows (numbers, indicators, one code per category) once; `Encoder.forward` spreads the
+codes of a batch into 0 and 1 when a network reads it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdexport.records import Float32, Float64, Inputs
+from kdexport.schema import FLOAT32_MAX, OTHER, Schema
+
+LARGEST_STANDARDISED = 1e20  # beyond it a network's float32 sums could overflow
+LARGEST_CODE = 2**24  # compact rows hold codes as float32
+
+
+class Encoder(nn.Module):
+    """Reads inputs the way a schema says.
+
+    A missing number counts as the column's mean, and its indicator (where training had missing
+    cells) says so; an infinite or absurdly large one as the largest that no network overflows on;
+    a column that was constant in training as 0. An unseen category has code 0 of its column.
+
+    Attributes:
+        center: Mean of each numeric column, **Shape** `[F]` float64.
+        inverse_scale: 1 / deviation, 0 for constant columns, **Shape** `[F]` float64.
+        limit: Numbers (less their centre, where precision is float64) are bounded by +-limit.
+        offsets: First row of each categorical column's codes, **Shape** `[C]` int64.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+        self.center: Float64 = np.array(schema.center, np.float64)
+        scales = np.array(schema.scale, np.float64)
+        varies = scales > 0
+        self.inverse_scale: Float64 = np.divide(
+            1.0, scales, out=np.zeros_like(scales), where=varies
+        )
+        smallest = float(scales[varies].min()) if varies.any() else 1.0
+        self.limit = min(FLOAT32_MAX, LARGEST_STANDARDISED * smallest)
+        sizes = [category.n_codes for category in schema.categories]
+        self.offsets = np.cumsum([0, *sizes])[:-1].astype(np.int64)
+        self.d_dense = len(schema.signature.numeric) + len(schema.indicators)
+        if schema.n_codes > LARGEST_CODE:
+            raise ValueError(f"a schema has at most {LARGEST_CODE} codes: {schema.n_codes}")
+
+    @property
+    def d_out(self) -> int:
+        """Width of what `forward` gives: numbers, indicators and one column per code."""
+        return self.d_dense + self.schema.n_codes
+
+    def standardize(self, numeric: Float32 | Float64) -> Float32:
+        """Raw numbers to standardised ones, **Shape** both `[n, F]`, computed in float64."""
+        exact = numeric.astype(np.float64)
+        if self.schema.signature.precision == "float64":
+            bounded = np.clip(exact - self.center, -self.limit, self.limit)
+        else:
+            bounded = np.clip(exact, -self.limit, self.limit) - self.center
+        scaled = bounded * self.inverse_scale
+        return np.where(np.isnan(exact), 0.0, scaled).astype(np.float32)
+
+    def prepare(self, inputs: Inputs, device: str = "cpu") -> Tensor:
+        """Return compact rows, **Shape** `[n, F + I + C]` float32."""
+        parts = [
+            self.standardize(inputs.numeric),
+            np.isnan(inputs.numeric[:, list(self.schema.indicators)]).astype(np.float32),
+            (self.schema.encode_categories(inputs.categorical) + self.offsets).astype(np.float32),
+        ]
+        return torch.from_numpy(np.concatenate(parts, axis=1)).to(device)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Spread compact rows, **Shape** `[..., F + I + C]` to `[..., d_out]` float32."""
+        if not self.schema.categories:
+            return rows
+        dense = rows.new_zeros(*rows.shape[:-1], self.d_out)
+        dense[..., : self.d_dense] = rows[..., : self.d_dense]
+        codes = rows[..., self.d_dense :].long() + self.d_dense
+        return dense.scatter_(-1, codes, 1.0)
+
+    def fallbacks(self) -> tuple[Sequence[int], Float32]:
+        """Say which inputs training never sets, and what they stand for.
+
+        A column without rare categories meets code 0 only at inference. It then counts as the
+        average of the kept categories.
+
+        Returns:
+            Positions in `[0, d_out)`, and the mean input of each, **Shape** `[., d_out]` float32.
+        """
+        positions, means = [], []
+        for offset, category in zip(self.offsets.tolist(), self.schema.categories, strict=True):
+            if not category.has_other:
+                first = self.d_dense + offset
+                mean = np.zeros(self.d_out, np.float32)
+                mean[first + 1 : first + category.n_codes] = category.shares
+                positions.append(first + OTHER)
+                means.append(mean)
+        return positions, np.array(means, np.float32).reshape(len(means), self.d_out)

@@ -16,6 +16,7 @@ from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, TEACHER, hash_bytes, pack
 from kdexport.contract import (
     count_parameters,
     expose_logits,
+    onnx_opset,
     parse_model,
     serialize_model,
     set_metadata,
@@ -30,24 +31,22 @@ from kdexport.evidence.facts import (
     PartFact,
     Quality,
     TaskFact,
+    TaskKind,
 )
 from kdexport.evidence.latency import measure_latency
-from kdexport.evidence.metrics import METRICS, measure_fidelity, score_rows
+from kdexport.evidence.metrics import find_metrics, measure_fidelity, score_rows
 from kdexport.evidence.parity import compare_answers
-from kdexport.export.graph import build_model
+from kdexport.evidence.stress import make_stress_inputs
+from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, build_teacher, export_network
-from kdexport.records import Answers, Float32, Float64, Progress, ProgressSink
+from kdexport.records import Answers, Float64, Progress, ProgressSink
 from kdexport.runtime import describe_runtime, open_session
-from kdexport.training.nets import (
-    Standardizer,
-    as_tensor,
-    compute_mean_logits,
-    compute_member_logits,
-)
-from kdexport.training.steps import load_ensemble, load_students, set_threads
+from kdexport.sources import Sources
+from kdexport.training.steps import set_threads
 from kdexport.workspace import Prepared, Trained
 
 N_GOLDEN = 64
+MAX_STRESSED = 5000  # test rows that are altered in four ways each for the parity check
 STEPS = ("export", "quality", "parity", "latency")
 
 
@@ -60,30 +59,32 @@ def assemble_bundle(
         ParityError: A file does not answer as its source does; nothing ships.
     """
     n_threads = set_threads(prepared.recipe.threads)
-    sources = _Sources(prepared, teacher, students)
+    sources = Sources(prepared, teacher, students)
+    test = prepared.rows.test.inputs
     _tell(on_progress, 0)
     files = _export(prepared, sources)
     _tell(on_progress, 1)
-    teacher_file = open_session(files[TEACHER]).answer(prepared.rows.test.features)
-    edge = _measure_quality(prepared, sources, teacher_file)
+    members = sources.ask_students(test)
+    by_file = {name: open_session(content).answer(test) for name, content in files.items()}
+    edge, replicates = _measure_quality(prepared, members, by_file[TEACHER])
+    edge.quality["shipped"] = _point_quality(by_file[STUDENT], prepared)
     files = {name: _stamp(content, prepared, edge) for name, content in files.items()}
     _tell(on_progress, 2)
-    parity = _check_parity(files, sources)
-    student_file = open_session(files[STUDENT]).answer(prepared.rows.test.features)
-    edge.quality["shipped"] = _point_quality(student_file, prepared)
-    golden = pack_golden(prepared.rows.test.features[:N_GOLDEN], _head(sources.student, N_GOLDEN))
+    parity = _check_parity(files, sources, prepared)
     _tell(on_progress, 3)
     bench = prepared.recipe.bench
     latency = measure_latency(
         {name: open_session(content, n_threads=bench.n_threads) for name, content in files.items()},
-        prepared.rows.test.features,
+        test.feeds(),
         batches=bench.batches,
         n_calls=bench.n_calls,
         n_threads=bench.n_threads,
     )
     _tell(on_progress, 4)
     models = dict(files)
-    files |= {**golden, RECIPE: prepared.recipe.to_toml().encode()}
+    first_rows = test.take(slice(N_GOLDEN))
+    files |= pack_golden(first_rows, sources.ask_students(first_rows)[sources.shipped])
+    files[RECIPE] = prepared.recipe.to_toml().encode()
     evidence = Evidence(
         kdexport_version=version("kdexport"),
         task=_describe_task(prepared),
@@ -95,10 +96,10 @@ def assemble_bundle(
         },
         shipped_replicate=sources.shipped,
         quality=edge.quality,
-        replicates=sources.replicate_means,
+        replicates=replicates,
         edge=edge.edge,
         recovered=edge.recovered,
-        fidelity=measure_fidelity(student_file.probabilities, teacher_file.probabilities),
+        fidelity=measure_fidelity(by_file[STUDENT], by_file[TEACHER]),
         parity=parity,
         latency=latency,
         training={"teacher_steps": teacher.n_steps, "student_steps": students.n_steps},
@@ -107,93 +108,71 @@ def assemble_bundle(
     return evidence, files
 
 
-class _Sources:
-    """The trained networks' own answers on the test rows, in float32."""
-
-    def __init__(self, prepared: Prepared, teacher: Trained, students: Trained) -> None:
-        device = prepared.recipe.device
-        self.standardizer = Standardizer.from_schema(prepared.schema).to(device)
-        self.features = prepared.rows.test.features
-        features = self.standardizer(as_tensor(self.features, device))
-        self.ensemble = load_ensemble(prepared, teacher)
-        self.stack = load_students(prepared, students)
-        self.n_replicates = self.stack.n_members // 2
-        self.shipped = int(np.argmin(students.best_losses[: self.n_replicates]))
-        classes = prepared.schema.signature.label_values
-        self.members = [
-            _answers(logits.cpu().numpy(), classes)
-            for logits in compute_member_logits(self.stack, features)
-        ]
-        self.teacher = _answers(compute_mean_logits(self.ensemble, features).cpu().numpy(), classes)
-        self.student = self.members[self.shipped]
-        self.replicate_means: dict[str, dict[str, list[float]]] = {}
-
-
-def _answers(logits: Float32, classes: np.ndarray) -> Answers:
-    probabilities = torch.softmax(torch.from_numpy(logits), dim=-1).numpy()
-    return Answers(logits, probabilities, classes[probabilities.argmax(axis=1)])
-
-
-def _head(answers: Answers, n_rows: int) -> Answers:
-    return Answers(None, answers.probabilities[:n_rows], answers.labels[:n_rows])
-
-
-def _export(prepared: Prepared, sources: _Sources) -> dict[str, bytes]:
-    schema, standardizer = prepared.schema, sources.standardizer.cpu()
+def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
+    encoder = sources.encoder
     networks = {
-        STUDENT: build_student(sources.stack, sources.shipped, standardizer),
-        TEACHER: build_teacher(sources.ensemble, standardizer),
+        STUDENT: build_student(sources.stack, sources.shipped),
+        TEACHER: build_teacher(sources.ensemble),
     }
     files = {}
     for name, network in networks.items():
-        exported = export_network(network, d_in=len(schema.signature.numeric))
-        model = build_model(
-            exported, schema.signature, center=schema.center, limit=standardizer.limit
+        exported = export_network(
+            network, d_features=encoder.d_dense, n_categorical=len(prepared.schema.categories)
         )
+        model = build_model(exported, prepared.schema, Filling(encoder.center, encoder.limit))
         files[name] = serialize_model(model)
     return files
 
 
-def _measure_quality(prepared: Prepared, sources: _Sources, teacher_file: Answers) -> EdgeResult:
-    labels = prepared.rows.test.labels
-    n = sources.n_replicates
-    groups = {
-        "teacher": [teacher_file],
-        "control": sources.members[n:],
-        "student": sources.members[:n],
-    }
+def _measure_quality(
+    prepared: Prepared, members: list[Answers], teacher: Answers
+) -> tuple[EdgeResult, dict[str, dict[str, list[float]]]]:
+    """Return quality, edge and recovered edge, and each replicate's own metrics."""
+    rows, n = prepared.rows.test, len(members) // 2
+    metrics = find_metrics(is_regression=prepared.schema.signature.is_regression)
+    groups = {"teacher": [teacher], "control": members[n:], "student": members[:n]}
     scores: dict[str, dict[str, Float64]] = {}
+    replicates: dict[str, dict[str, list[float]]] = {}
     for role, answers in groups.items():
-        by_replicate = [score_rows(a.probabilities, labels) for a in answers]
-        scores[role] = {m: np.stack([s[m] for s in by_replicate]) for m in METRICS}
-        sources.replicate_means[role] = {
-            m: s.mean(axis=1).tolist() for m, s in scores[role].items()
+        scored = [score_rows(metrics, a, rows.targets, rows.weights) for a in answers]
+        scores[role] = {name: np.stack([s[name] for s in scored]) for name in metrics}
+        replicates[role] = {
+            name: metric.finish(scores[role][name].mean(axis=1)).tolist()
+            for name, metric in metrics.items()
         }
     settings = prepared.recipe.evidence
-    return measure_edge(
+    edge = measure_edge(
         scores,
+        metrics,
         asked_share=settings.asked_share,
         n_draws=settings.n_draws,
         seed=prepared.recipe.seed,
     )
+    return edge, replicates
 
 
 def _point_quality(answers: Answers, prepared: Prepared) -> Quality:
     """Quality of one file, with intervals over test rows (normal approximation of a mean)."""
-    scores = score_rows(answers.probabilities, prepared.rows.test.labels)
+    rows = prepared.rows.test
+    metrics = find_metrics(is_regression=prepared.schema.signature.is_regression)
     quality = {}
-    for metric, by_row in scores.items():
-        value = float(by_row.mean())
+    for name, by_row in score_rows(metrics, answers, rows.targets, rows.weights).items():
+        mean = float(by_row.mean())
         margin = 1.96 * float(by_row.std(ddof=1)) / len(by_row) ** 0.5 if len(by_row) > 1 else 0.0
-        quality[metric] = Interval(value=value, low=value - margin, high=value + margin)
+        finish = metrics[name].finish
+        ends = sorted(
+            float(finish(np.asarray(max(bound, 0.0)))) for bound in (mean - margin, mean + margin)
+        )
+        quality[name] = Interval(value=float(finish(np.asarray(mean))), low=ends[0], high=ends[1])
     return quality
 
 
 def _stamp(content: bytes, prepared: Prepared, edge: EdgeResult) -> bytes:
     """Write version, data, recipe and headline evidence into a file's metadata."""
-    accuracy, recovered = edge.quality["student"]["accuracy"], edge.recovered["accuracy"]
+    leading = next(iter(edge.recovered))
+    quality, recovered = edge.quality["student"][leading], edge.recovered[leading]
     headline = {
-        "accuracy": [round(v, 4) for v in (accuracy.value, accuracy.low, accuracy.high)],
+        leading: [round(v, 4) for v in (quality.value, quality.low, quality.high)],
         "recovered": [round(v, 3) for v in (recovered.value, recovered.low, recovered.high)],
         "verdict": recovered.verdict,
     }
@@ -208,27 +187,46 @@ def _stamp(content: bytes, prepared: Prepared, edge: EdgeResult) -> bytes:
     return serialize_model(model)
 
 
-def _check_parity(files: dict[str, bytes], sources: _Sources) -> dict[str, ParityFact]:
+def _check_parity(
+    files: dict[str, bytes], sources: Sources, prepared: Prepared
+) -> dict[str, ParityFact]:
+    """Compare every file with its source on all test rows and on altered ones."""
+    test = prepared.rows.test.inputs
+    asked = test.joined_with(make_stress_inputs(test, max_rows=MAX_STRESSED))
+    answers = {
+        STUDENT: sources.ask_students(asked)[sources.shipped],
+        TEACHER: sources.ask_teacher(asked),
+    }
     parity = {}
-    for name, source in ((STUDENT, sources.student), (TEACHER, sources.teacher)):
-        file = open_session(expose_logits(files[name])).answer(sources.features)
-        fact = compare_answers(source, file)
+    for name, source in answers.items():
+        fact = compare_answers(source, open_session(expose_logits(files[name])).answer(asked))
         if not fact.passed:
             raise ParityError(
                 f"{name} answers as the trained network does",
-                found=f"probabilities differ by up to {fact.max_probability_difference:.2g}, "
-                f"logits by {fact.max_logit_difference:.2g}, {fact.flips} flips; "
-                f"test row {fact.worst_row} is the worst",
+                found=_describe_difference(fact, test.n_rows),
                 cure="please report this with the recipe: nothing was written",
             )
         parity[name] = fact
     return parity
 
 
+def _describe_difference(fact: ParityFact, n_test: int) -> str:
+    found = {
+        "probabilities": fact.max_probability_difference,
+        "logits": fact.max_logit_difference,
+        "predictions": fact.max_prediction_difference,
+    }
+    parts = [f"{name} differ by up to {v:.2g}" for name, v in found.items() if v is not None]
+    where = "test row" if fact.worst_row < n_test else "altered copy"
+    number = fact.worst_row if fact.worst_row < n_test else fact.worst_row - n_test
+    return f"{', '.join(parts)}, {fact.flips} flips; {where} {number} is the worst"
+
+
 def _describe_task(prepared: Prepared) -> TaskFact:
     signature = prepared.schema.signature
+    kinds: dict[int, TaskKind] = {0: "regression", 2: "binary"}
     return TaskFact(
-        kind="binary" if len(signature.classes) == 2 else "multiclass",
+        kind=kinds.get(len(signature.classes), "multiclass"),
         source=prepared.source,
         rows={
             name: PartFact(
@@ -237,7 +235,7 @@ def _describe_task(prepared: Prepared) -> TaskFact:
             )
             for name, rows in prepared.rows.items()
         },
-        n_features=len(signature.numeric),
+        n_features=len(signature.columns),
         target=signature.target,
         classes=signature.classes,
         data_sha256=prepared.data_sha256,
@@ -252,7 +250,7 @@ def _describe_file(content: bytes, *, is_model: bool) -> FileFact:
         sha256=hash_bytes(content),
         bytes=len(content),
         parameters=count_parameters(model),
-        opset=model.opset_import[0].version,
+        opset=onnx_opset(model),
         ir_version=model.ir_version,
     )
 

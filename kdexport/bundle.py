@@ -16,17 +16,13 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from kdexport.contract import INPUT, LABEL, PROBABILITIES
+from kdexport.contract import CATEGORICAL, LABEL, NUMERIC, PREDICTION, PROBABILITIES
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.facts import Evidence, parse_evidence
-from kdexport.records import Answers, Column, Float32
+from kdexport.records import Answers, Column, Inputs
 
 STUDENT, TEACHER, EVIDENCE, RECIPE = "student.onnx", "teacher.onnx", "evidence.json", "recipe.toml"
-GOLDEN = {
-    "golden/test_data_set_0/input_0.pb": INPUT,
-    "golden/test_data_set_0/output_0.pb": LABEL,
-    "golden/test_data_set_0/output_1.pb": PROBABILITIES,
-}
+GOLDEN = "golden/test_data_set_0/"
 
 
 @dataclass(frozen=True)
@@ -140,41 +136,48 @@ def hash_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def pack_golden(features: Float32, answers: Answers) -> dict[str, bytes]:
+def pack_golden(inputs: Inputs, answers: Answers) -> dict[str, bytes]:
     """Write rows with the source's own answers in ONNX's test_data_set layout."""
-    values: dict[str, Column] = {
-        INPUT: features,
-        LABEL: answers.labels,
-        PROBABILITIES: answers.probabilities,
-    }
+    outputs: dict[str, Column] = {PREDICTION: answers.predictions}
+    if answers.probabilities.shape[1]:
+        outputs = {LABEL: answers.predictions, PROBABILITIES: answers.probabilities}
     return {
-        path: onnx.numpy_helper.from_array(values[name], name).SerializeToString()
-        for path, name in GOLDEN.items()
+        f"{GOLDEN}{side}_{i}.pb": onnx.numpy_helper.from_array(values, name).SerializeToString()
+        for side, arrays in (("input", inputs.feeds()), ("output", outputs))
+        for i, (name, values) in enumerate(arrays.items())
     }
 
 
-def unpack_golden(files: Mapping[str, bytes]) -> dict[str, Column]:
-    """Read the golden rows of a bundle back: `numeric`, `label` and `probabilities`.
+def unpack_golden(files: Mapping[str, bytes]) -> tuple[Inputs, Answers]:
+    """Read the golden rows of a bundle back, and what the source answered.
 
     Raises:
         DataError: They are absent or damaged.
     """
-    values = {}
-    for path, name in GOLDEN.items():
-        tensor = onnx.TensorProto()
-        try:
+    values: dict[str, Column] = {}
+    try:
+        for path in sorted(path for path in files if path.startswith(GOLDEN)):
+            tensor = onnx.TensorProto()
             tensor.ParseFromString(files[path])
             array = onnx.numpy_helper.to_array(tensor)
-        except (KeyError, DecodeError, ValueError, TypeError) as error:
-            raise DataError(
-                "a bundle carries golden rows",
-                found=f"{path} is absent or damaged",
-                cure="make the bundle again with kdexport run --recipe",
-            ) from error
-        if array.dtype.kind in "OSU":
-            array = np.array([_as_text(value) for value in array.tolist()], dtype=object)
-        values[name] = array
-    return values
+            if array.dtype.kind in "OSU":
+                array = np.array([_as_text(v) for v in array.ravel().tolist()], dtype=object)
+                array = array.reshape(list(tensor.dims))
+            values[tensor.name] = array
+        outputs = [values[name] for name in (LABEL, PREDICTION) if name in values]
+        no_columns = np.empty((len(outputs[0]), 0))
+        inputs = Inputs(
+            values.get(NUMERIC, no_columns.astype(np.float32)),
+            values.get(CATEGORICAL, no_columns.astype(object)),
+        )
+        probabilities = values.get(PROBABILITIES, no_columns.astype(np.float32))
+        return inputs, Answers(outputs[0], probabilities)
+    except (IndexError, DecodeError, ValueError, TypeError, DataError) as error:
+        raise DataError(
+            "a bundle carries golden rows",
+            found=f"those in {GOLDEN} are absent or damaged",
+            cure="make the bundle again with kdexport run --recipe",
+        ) from error
 
 
 def _as_text(value: str | bytes) -> str:

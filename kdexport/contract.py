@@ -14,9 +14,11 @@ from kdexport.errors import DataError
 # Conservative on purpose: every operator used has been the same since opset 13 or so, and any
 # onnxruntime from 1.14 (February 2023) on reads these.
 OPSET = 18
+ML_OPSET = 3
 IR_VERSION = 8
 
-INPUT, LABEL, PROBABILITIES, LOGITS = "numeric", "label", "probabilities", "logits"
+NUMERIC, CATEGORICAL = "numeric", "categorical"
+LABEL, PROBABILITIES, LOGITS, PREDICTION = "label", "probabilities", "logits", "prediction"
 
 
 def parse_model(content: bytes, name: str = "the model") -> onnx.ModelProto:
@@ -38,14 +40,23 @@ def parse_model(content: bytes, name: str = "the model") -> onnx.ModelProto:
     return model
 
 
+def onnx_opset(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's own operators."""
+    return max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=0)
+
+
 def count_parameters(model: onnx.ModelProto) -> int:
-    """Return how many numbers the nodes with weights (Gemm and MatMul) hold."""
+    """Return how many numbers the nodes with weights (products, tables of rows) hold."""
     weights = {n for node in model.graph.node if node.op_type in WEIGHTED for n in node.input}
-    counted = [tensor for tensor in model.graph.initializer if tensor.name in weights]
+    counted = [
+        tensor
+        for tensor in model.graph.initializer
+        if tensor.name in weights and tensor.data_type == onnx.TensorProto.FLOAT
+    ]
     return sum(_n_elements(tensor) for tensor in counted)
 
 
-WEIGHTED = {"Gemm", "MatMul"}
+WEIGHTED = {"Gemm", "MatMul", "Gather"}
 
 
 def _n_elements(tensor: onnx.TensorProto) -> int:
@@ -70,6 +81,8 @@ def serialize_model(model: onnx.ModelProto) -> bytes:
 def expose_logits(content: bytes) -> bytes:
     """Return a copy of a kdexport file that also gives its `logits`, for a parity check."""
     model = parse_model(content)
+    if len(model.graph.output) < 2:  # a regression's prediction is its only output
+        return content
     n_classes = model.graph.output[1].type.tensor_type.shape.dim[1].dim_value
     logits = onnx.helper.make_tensor_value_info(
         LOGITS, onnx.TensorProto.FLOAT, ("batch", n_classes)

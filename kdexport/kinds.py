@@ -17,6 +17,7 @@ from kdexport.records import Column, Table
 from kdexport.signature import Classes, listed
 
 Kind = Literal["number", "boolean", "date", "category", "left out"]
+Goal = Literal["classification", "regression"]
 
 MAX_CLASSES = 1000
 MAX_INTEGER_CLASSES = 20  # whole numbers of more distinct values are measured, not named
@@ -33,6 +34,29 @@ class Decision:
     why: str
     n_missing: int
     n_distinct: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a run would take a table as.
+
+    Attributes:
+        source: What the table is called.
+        n_rows: Training rows, from which the columns are decided.
+        target: Name of the target column.
+        goal: What it is.
+        why: The reason.
+        classes: Its classes, none for a regression.
+        columns: One decision per feature column.
+    """
+
+    source: str
+    n_rows: int
+    target: str
+    goal: Goal
+    why: str
+    classes: Classes
+    columns: list[Decision]
 
 
 def decide_columns(table: Table, target: str, recipe: ColumnsRecipe) -> list[Decision]:
@@ -76,7 +100,7 @@ def warn_about(decisions: list[Decision]) -> None:
             )
 
 
-def find_goal(labels: Column, goal: str) -> tuple[Literal["classification", "regression"], str]:
+def find_goal(labels: Column, goal: str) -> tuple[Goal, str]:
     """Return what a target is, and why.
 
     Args:

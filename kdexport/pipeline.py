@@ -12,17 +12,13 @@ from kdexport import workspace
 from kdexport.bundle import check_output, write_folder
 from kdexport.errors import DependencyError
 from kdexport.evidence.facts import Evidence
+from kdexport.kinds import Description, decide_columns, find_classes, find_goal
 from kdexport.recipe import Recipe
 from kdexport.records import Parts, ProgressSink, Table, ignore_progress
-from kdexport.schema import Schema, find_classes
-from kdexport.tables import (
-    as_table,
-    concat_tables,
-    drop_unlabelled,
-    hash_table,
-    read_table,
-    split_table,
-)
+from kdexport.schema import Schema, column_of
+from kdexport.signature import Classes
+from kdexport.splits import drop_unlabelled, drop_weightless, split_table
+from kdexport.tables import CsvFormat, as_table, read_table
 from kdexport.workspace import Prepared, Trained
 
 Source = Any
@@ -119,13 +115,33 @@ def export(
 def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prepared:
     """Read, split and encode: read_table -> split -> Schema.fit -> rows.
 
-    The scaler is fitted on the rows to learn from, training and validation; test rows are only
-    encoded.
+    Columns and scaling are learned from the training rows; the classes are those of training and
+    validation rows. Test rows are only encoded.
     """
+    parts, target, classes = _split(recipe, data, test)
+    schema = Schema.fit(parts.train, target, recipe.columns, classes=classes)
+    weight = recipe.columns.weight
+    rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
+    data_sha256 = parts.train.joined_with(parts.validation).hash()
+    return Prepared(recipe, schema, rows, parts.train.source, data_sha256)
+
+
+def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:
+    """Say what a run would take every column as, and why, from the same training rows."""
+    parts, target, classes = _split(recipe, data, test)
+    goal, why = find_goal(parts.train.columns[target], recipe.columns.goal)
+    decisions = decide_columns(parts.train, target, recipe.columns)
+    return Description(
+        parts.train.source, parts.train.n_rows, target, goal, why, classes, decisions
+    )
+
+
+def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], str, Classes]:
+    """Return the three parts, the target's name and its classes (none for a regression)."""
     learn, test_table, target = _read(recipe, data, test)
-    learn = drop_unlabelled(learn, target)
-    test_table = drop_unlabelled(test_table, target) if test_table is not None else None
-    find_classes(learn.columns[target], target)  # refused before any row is set apart
+    labels = column_of(learn, target)
+    goal, _ = find_goal(labels, recipe.columns.goal)
+    classes = find_classes(labels, target) if goal == "classification" else ()
     settings = recipe.data
     parts = split_table(
         learn,
@@ -136,32 +152,38 @@ def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prep
         validation_share=settings.validation_share,
         seed=recipe.seed,
     )
-    to_learn_from = concat_tables(parts.train, parts.validation)
-    schema = Schema.fit(to_learn_from, target)
-    rows = Parts(
-        schema.encode(parts.train), schema.encode(parts.validation), schema.encode(parts.test)
-    )
-    return Prepared(recipe, schema, rows, learn.source, hash_table(to_learn_from))
+    return parts, target, classes
 
 
 def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | None, str]:
+    """Read the rows to learn from, the user's test rows if there are any, and the target's name.
+
+    Rows without a label and rows that weigh 0 are dropped from both.
+    """
     settings = recipe.data
     if data is None and settings.file is None:
         tasks = _training_room("tasks")
         task = tasks.load_task(settings.task)
         return task.learn, task.test, task.target
-    learn = _as_table(settings.file if data is None else data)
+    learn = _as_table(settings.file if data is None else data, recipe)
     if test is None and settings.test_file is not None:
         test = settings.test_file
     target = settings.target
     if target is None:
         target = list(learn.columns)[-1]
         warnings.warn(f"no --target given: taking the last column, {target!r}", stacklevel=3)
-    return learn, None if test is None else _as_table(test), target
+    tables = [learn] if test is None else [learn, _as_table(test, recipe)]
+    weight = recipe.columns.weight
+    kept = [drop_weightless(drop_unlabelled(table, target), weight) for table in tables]
+    return kept[0], kept[1] if test is not None else None, target
 
 
-def _as_table(source: Source) -> Table:
-    return read_table(Path(source)) if isinstance(source, str | Path) else as_table(source)
+def _as_table(source: Source, recipe: Recipe) -> Table:
+    if not isinstance(source, str | Path):
+        return as_table(source)
+    data, columns = recipe.data, recipe.columns
+    csv_format = CsvFormat(data.separator, data.decimal, data.thousands, data.missing)
+    return read_table(Path(source), csv_format=csv_format, text=columns.categorical)
 
 
 def _train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:

@@ -122,6 +122,11 @@ class Inputs:
             np.concatenate([self.categorical, other.categorical]),
         )
 
+    def like(self, numeric: Float64, categorical: Column) -> "Inputs":
+        """Return other values in this record's precision."""
+        is_narrow = self.numeric.dtype == np.float32
+        return Inputs(numeric.astype(np.float32) if is_narrow else numeric, categorical)
+
     def feeds(self) -> dict[str, Column]:
         """Return the arrays by the name of the file's input, only those that have columns."""
         both = {"numeric": self.numeric, "categorical": self.categorical}

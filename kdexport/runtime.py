@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from kdexport.contract import LABEL, LOGITS, PREDICTION, PROBABILITIES
 from kdexport.errors import DataError
-from kdexport.records import Answers, Column, Float32, Table
-from kdexport.schema import Signature
+from kdexport.records import Answers, Column, Inputs, Table
+from kdexport.signature import Signature
 
 ROWS_AT_ONCE = 16_384  # few enough that a wide teacher's layers take some 100 MB, not all memory
 ERRORS_ONLY = 3
@@ -57,21 +58,21 @@ class Session:
         run, prepared = self._session.run, dict(feeds)
         return lambda: run(None, prepared)
 
-    def answer(self, features: Float32) -> Answers:
+    def answer(self, inputs: Inputs) -> Answers:
         """Answer for many rows, in chunks.
 
-        Args:
-            features: **Shape** `[n, F]` float32, raw, in the signature's order; NaN is missing.
-
         Returns:
-            Probabilities and labels, and logits where the file gives them.
+            Predictions, probabilities of a classification, and logits where the file gives them.
         """
+        starts = range(0, max(inputs.n_rows, 1), ROWS_AT_ONCE)
         chunks = [
-            self.run({"numeric": features[start : start + ROWS_AT_ONCE]})
-            for start in range(0, max(len(features), 1), ROWS_AT_ONCE)
+            self.run(inputs.take(slice(start, start + ROWS_AT_ONCE)).feeds()) for start in starts
         ]
         outputs = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
-        return Answers(outputs.get("logits"), outputs["probabilities"], outputs["label"])
+        if PREDICTION in outputs:
+            predictions = outputs[PREDICTION]
+            return Answers(predictions, np.empty((len(predictions), 0), np.float32))
+        return Answers(outputs[LABEL], outputs[PROBABILITIES], outputs.get(LOGITS))
 
 
 def open_session(model: Path | bytes, *, n_threads: int = 1) -> Session:
@@ -122,14 +123,18 @@ def predict(session: Session, table: Table) -> dict[str, Column]:
     """Answer for a table, columns found by name.
 
     Returns:
-        `label` and one `probability_CLASS` per class, **Shape** each `[n]`, rows in order.
+        `label` and one `probability_CLASS` per class, or `prediction`; **Shape** each `[n]`, rows
+        in order.
 
     Raises:
-        DataError: The table lacks a column that the file takes, or has text in one.
+        DataError: The table lacks a column that the file takes, or one holds something else.
     """
-    answers = session.answer(session.signature.feature_matrix(table))
-    columns: dict[str, Column] = {"label": answers.labels}
-    for i, value in enumerate(session.signature.classes):
+    signature = session.signature
+    answers = session.answer(signature.take_inputs(table))
+    if signature.is_regression:
+        return {PREDICTION: answers.predictions}
+    columns = {LABEL: answers.predictions}
+    for i, value in enumerate(signature.classes):
         columns[f"probability_{value}"] = answers.probabilities[:, i]
     return columns
 

@@ -114,9 +114,10 @@ class Schema(BaseModel):
             target=target,
         )
         inputs = signature.take_inputs(table)
+        exact = inputs.numeric.astype(np.float64)
         for i, name in enumerate(numeric):
-            _refuse_huge(inputs.numeric[:, i], name, table.source)
-        precision = "float32" if _survives_float32(inputs.numeric) else "float64"
+            _refuse_huge(exact[:, i], name, table.source)
+        precision = "float32" if _survives_float32(exact) else "float64"
         signature = signature.model_copy(update={"precision": precision})
         values = signature.take_inputs(table).numeric.astype(np.float64)
         center, scale = _center_and_scale(values)

@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 
 from kdexport.errors import DataError
 from kdexport.recipe import Recipe, read_recipe
-from kdexport.records import Column, Float64, Parts, Rows
+from kdexport.records import Column, Float64, Inputs, Parts, Rows
 from kdexport.schema import Schema
 
 RECIPE, PREPARED, ROWS = "recipe.toml", "prepared.json", "rows.safetensors"
@@ -62,12 +62,20 @@ class Trained:
 def save_prepared(prepared: Prepared) -> dict[str, bytes]:
     """Return the files that hold a prepared task."""
     arrays: Arrays = {}
+    texts = sorted({t for _, rows in prepared.rows.items() for t in rows.inputs.categorical.flat})
+    position = {text: i for i, text in enumerate(texts)}
     for name, rows in prepared.rows.items():
-        arrays[f"{name}.features"] = rows.features
-        arrays[f"{name}.labels"] = rows.labels
+        coded = [position[text] for text in rows.inputs.categorical.flat]
+        arrays[f"{name}.numeric"] = rows.inputs.numeric
+        arrays[f"{name}.categorical"] = np.array(coded, np.int64).reshape(
+            rows.inputs.categorical.shape
+        )
+        arrays[f"{name}.targets"] = rows.targets
+        arrays[f"{name}.weights"] = rows.weights
         arrays[f"{name}.row_ids"] = rows.row_ids
     about = {
         "schema": prepared.schema.model_dump(mode="json"),
+        "texts": texts,
         "source": prepared.source,
         "data_sha256": prepared.data_sha256,
     }
@@ -101,13 +109,11 @@ def load_prepared(
     arrays = _load_arrays(work, ROWS)
     try:
         about = json.loads(_read(work, PREPARED))
-        parts = [
-            Rows(arrays[f"{n}.features"], arrays[f"{n}.labels"], arrays[f"{n}.row_ids"])
-            for n in ("train", "validation", "test")
-        ]
+        texts = np.array(about["texts"], dtype=object)
+        parts = [_load_rows(arrays, name, texts) for name in ("train", "validation", "test")]
         schema = Schema.model_validate_json(json.dumps(about["schema"]))
         return Prepared(recipe, schema, Parts(*parts), about["source"], about["data_sha256"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         raise _damaged(work, PREPARED, error) from error
 
 
@@ -129,6 +135,12 @@ def load_trained(work: Path, name: str) -> Trained:
         return Trained(best_losses=arrays.pop("fit.best_losses"), n_steps=n_steps, weights=arrays)
     except (KeyError, ValueError, IndexError) as error:
         raise _damaged(work, name, error) from error
+
+
+def _load_rows(arrays: Arrays, name: str, texts: Column) -> Rows:
+    inputs = Inputs(arrays[f"{name}.numeric"], texts[arrays[f"{name}.categorical"]])
+    rest = (arrays[f"{name}.{field}"] for field in ("targets", "weights", "row_ids"))
+    return Rows(inputs, *rest)
 
 
 def _load_arrays(work: Path, name: str) -> Arrays:

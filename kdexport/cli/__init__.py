@@ -10,7 +10,7 @@ import click
 
 from kdexport.cli.measure import bench, check, report
 from kdexport.cli.model import info, predict
-from kdexport.cli.steps import distill, export, run, train
+from kdexport.cli.steps import distill, export, run, schema, train
 from kdexport.errors import KdexportError, one_line
 
 INTERRUPTED = 130
@@ -28,7 +28,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (run, train, distill, export, predict, info, check, bench, report):
+for command in (run, schema, train, distill, export, predict, info, check, bench, report):
     cli.add_command(command)
 
 

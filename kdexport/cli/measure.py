@@ -25,13 +25,13 @@ def check(bundle: Path, json_path: str | None) -> None:
     from kdexport.bundle import load_bundle
     from kdexport.errors import ParityError
     from kdexport.evidence.golden import replay_golden
+    from kdexport.report.terminal import describe_parity
 
     loaded = load_bundle(bundle)
     click.echo(f"files    passed: {len(loaded.files)} hashes are those of the evidence")
     result = replay_golden(loaded)
     write_json(result.model_dump(), json_path)
-    line = f"{result.rows} golden rows, probabilities within "
-    line += f"{result.max_probability_difference:.1e}, {result.flips} flips"
+    line = f"{result.rows} golden rows, {describe_parity(result)}"
     if not result.passed:
         raise ParityError(
             "student.onnx answers its golden rows as its source did",
@@ -67,8 +67,8 @@ def bench(
         raise click.BadParameter(f"whole numbers between commas, not {batch!r}") from error
     if min(batches) < 1:
         raise click.BadParameter("a batch has at least one row")
-    candidates, features = load_candidates(paths, n_threads=threads)
-    facts = measure_latency(candidates, features, batches=batches, n_calls=calls, n_threads=threads)
+    candidates, feeds = load_candidates(paths, n_threads=threads)
+    facts = measure_latency(candidates, feeds, batches=batches, n_calls=calls, n_threads=threads)
     if json_path != "-":
         Console().print(render_latency(facts))
     write_json([fact.model_dump(mode="json") for fact in facts], json_path)

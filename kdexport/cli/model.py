@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kdexport.cli.options import json_option, write_json
+from kdexport.cli.options import csv_options, json_option, write_json
 
 PATH = click.Path(path_type=Path)
 
@@ -17,8 +17,11 @@ PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", type=PATH, required=True, help="CSV or Parquet file to write.")
 @click.option("--keep", help="Input columns to copy, between commas.")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
-def predict(model: Path, data: Path, output: Path, keep: str | None, force: bool) -> None:
-    """Answer for every row of DATA with MODEL: label and a probability per class.
+@csv_options
+def predict(
+    model: Path, data: Path, output: Path, keep: str | None, force: bool, **options: Any
+) -> None:
+    """Answer for every row of DATA with MODEL: a label and its probabilities, or a number.
 
     \b
     Example:
@@ -27,7 +30,7 @@ def predict(model: Path, data: Path, output: Path, keep: str | None, force: bool
     from kdexport.errors import DataError, OutputError
     from kdexport.runtime import open_session
     from kdexport.runtime import predict as predict_table
-    from kdexport.tables import read_table, write_columns
+    from kdexport.tables import CsvFormat, read_table, write_columns
 
     if output.exists() and not force:
         raise OutputError(
@@ -36,14 +39,16 @@ def predict(model: Path, data: Path, output: Path, keep: str | None, force: bool
             cure="pass --force to replace it",
         )
     session = open_session(model)
-    table = read_table(data)
+    given = {name: value for name, value in options.items() if value}
+    signature = session.signature
+    table = read_table(data, csv_format=CsvFormat(**given), text=signature.categorical)
     kept = [name for name in (keep or "").split(",") if name]
     absent = [name for name in kept if name not in table.columns]
     if absent:
         raise DataError(
             "--keep names columns of the data", found=f"no column {absent[0]!r}", cure="check it"
         )
-    extra = set(table.columns) - set(session.signature.numeric) - {session.signature.target}
+    extra = set(table.columns) - {*signature.columns, signature.target}
     if extra:
         click.echo(f"note: columns the model does not take: {', '.join(sorted(extra))}", err=True)
     answers = predict_table(session, table)
@@ -61,9 +66,9 @@ def info(model: Path, json_path: str | None) -> None:
     Example:
       kdexport info models/clicks/student.onnx
     """
-    from kdexport.contract import count_parameters, parse_model
+    from kdexport.contract import count_parameters, onnx_opset, parse_model
     from kdexport.runtime import read_model
-    from kdexport.schema import Signature
+    from kdexport.signature import Signature
 
     content = read_model(model)
     parsed = parse_model(content, model.name)
@@ -74,11 +79,13 @@ def info(model: Path, json_path: str | None) -> None:
         "bytes": len(content),
         "parameters": count_parameters(parsed),
         "nodes": len(parsed.graph.node),
-        "opset": parsed.opset_import[0].version,
+        "opset": onnx_opset(parsed),
         "ir_version": parsed.ir_version,
         "inputs": {value.name: _describe(value) for value in parsed.graph.input},
         "outputs": {value.name: _describe(value) for value in parsed.graph.output},
         "numeric": list(signature.numeric),
+        "categorical": list(signature.categorical),
+        "kinds": signature.kinds,
         "target": signature.target,
         "classes": list(signature.classes),
         "kdexport_version": metadata.get("kdexport.version"),

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,16 @@ RECIPE_KEYS = {
     "task": "data.task",
     "target": "data.target",
     "split_column": "data.split_column",
+    "separator": "data.separator",
+    "decimal": "data.decimal",
+    "thousands": "data.thousands",
+    "missing": "data.missing",
+    "goal": "columns.goal",
+    "categorical": "columns.categorical",
+    "numeric": "columns.numeric",
+    "drop": "columns.drop",
+    "id": "columns.id",
+    "weight_column": "columns.weight",
     "seed": "seed",
     "threads": "threads",
     "device": "device",
@@ -32,12 +42,41 @@ RECIPE_KEYS = {
 }
 
 
+NAMES = "Repeat for more."
+
+
+def csv_options(command: Command) -> Command:
+    """Add the flags that say how a CSV is written."""
+    options = [
+        click.option("--separator", help="CSV: what stands between cells; the default is a comma."),
+        click.option("--decimal", help="CSV: the decimal mark; the default is a point."),
+        click.option("--thousands", help="CSV: the mark between thousands; none by default."),
+        click.option(
+            "--missing", multiple=True, help=f"CSV: a cell that counts as missing. {NAMES}"
+        ),
+    ]
+    return _add(options, command)
+
+
+def column_options(command: Command) -> Command:
+    """Add the flags that say what columns are."""
+    options = [
+        click.option("--target", help="Column to predict."),
+        click.option("--goal", help="classification or regression; the target decides by default."),
+        click.option("--categorical", multiple=True, help=f"Take as categories. {NAMES}"),
+        click.option("--numeric", multiple=True, help=f"Take as numbers. {NAMES}"),
+        click.option("--drop", multiple=True, help=f"Leave out. {NAMES}"),
+        click.option("--id", multiple=True, help=f"Leave out: it only names rows. {NAMES}"),
+        click.option("--weight-column", help="Says how much a row counts."),
+    ]
+    return csv_options(_add(options, command))
+
+
 def recipe_options(command: Command) -> Command:
     """Add `--recipe`, `--set` and the flags that override the recipe."""
     options = [
         click.option("--recipe", type=click.Path(path_type=Path), help="TOML file to start from."),
         click.option("--task", help="Built-in task, when no file is given (see --list-tasks)."),
-        click.option("--target", help="Column to predict."),
         click.option("--test", type=click.Path(path_type=Path), help="File of test rows."),
         click.option("--split-column", help="Column that says train, validation or test."),
         click.option("--seed", type=int, help="Of splits and of every network."),
@@ -50,6 +89,10 @@ def recipe_options(command: Command) -> Command:
         click.option("--alpha", type=float, help="The teacher's share of the loss."),
         click.option("--set", "settings", multiple=True, help="Any recipe key: SECTION.KEY=VALUE."),
     ]
+    return column_options(_add(options, command))
+
+
+def _add(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
@@ -60,7 +103,7 @@ def build_recipe(options: dict[str, Any], data: Path | None) -> Recipe:
     overrides: dict[str, Any] = {}
     for flag, key in RECIPE_KEYS.items():
         value = options.get(flag)
-        if value is not None:
+        if value is not None and value != ():
             overrides[key] = _widths(value) if flag == "hidden" else value
     if data is not None:
         overrides["data.file"] = data.name

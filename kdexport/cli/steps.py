@@ -1,5 +1,6 @@
 """`run`, and the same job one step at a time: `train`, `distill`, `export`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 
 from kdexport.cli.options import (
     build_recipe,
+    column_options,
     json_option,
     recipe_options,
     show_progress,
@@ -85,6 +87,28 @@ def train(data: Path | None, work: Path, force: bool, **options: Any) -> None:
             recipe, work, data=data, test=options["test"], force=force, on_progress=on_progress
         )
     click.echo(f"teacher in {work}; next: kdexport distill {work}")
+
+
+@click.command()
+@click.argument("data", type=PATH)
+@column_options
+@json_option
+def schema(data: Path, json_path: str | None, **options: Any) -> None:
+    """Show what every column of DATA would be taken as, and why, without training.
+
+    \b
+    Example:
+      kdexport schema data.csv --target y
+    """
+    from rich.console import Console
+
+    from kdexport.pipeline import describe_columns
+    from kdexport.report.columns import render_columns
+
+    description = describe_columns(build_recipe(options, data), data=data)
+    if json_path != "-":
+        Console().print(render_columns(description))
+    write_json(asdict(description), json_path)
 
 
 @click.command()

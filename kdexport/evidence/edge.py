@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.evidence.facts import Interval, Quality, Recovered, Verdict
-from kdexport.evidence.metrics import METRICS, improvement
+from kdexport.evidence.metrics import Metric, improvement
 from kdexport.records import Float64
 
 Z_95 = 1.96
@@ -27,7 +27,12 @@ class EdgeResult:
 
 
 def measure_edge(
-    scores: Mapping[str, Mapping[str, Float64]], *, asked_share: float, n_draws: int, seed: int
+    scores: Mapping[str, Mapping[str, Float64]],
+    metrics: Mapping[str, Metric],
+    *,
+    asked_share: float,
+    n_draws: int,
+    seed: int,
 ) -> EdgeResult:
     """Estimate edge and recovered edge.
 
@@ -36,53 +41,55 @@ def measure_edge(
     Args:
         scores: Role (teacher, control, student) to metric to row scores, **Shape** `[R, n]`
             float64; R is 1 for the teacher and at least 2 for the others.
+        metrics: What the scores are of.
         asked_share: The share of the edge that counts as recovered.
         n_draws: Resamples.
         seed: Decides them.
     """
-    n_rows = scores["teacher"]["accuracy"].shape[1]
+    first = next(iter(metrics))
+    n_rows = scores["teacher"][first].shape[1]
     rng = np.random.default_rng(seed)
     shifts = {
-        role: rng.standard_t(len(by_metric["accuracy"]) - 1, n_draws)
+        role: rng.standard_t(len(by_metric[first]) - 1, n_draws)
         for role, by_metric in scores.items()
-        if len(by_metric["accuracy"]) > 1
+        if len(by_metric[first]) > 1
     }
-    stacked = np.concatenate([scores[role][m] for role in scores for m in METRICS])
+    stacked = np.concatenate([scores[role][name] for role in scores for name in metrics])
     resampled = _resample_means(stacked, n_draws, rng)
     quality: dict[str, Quality] = {role: {} for role in scores}
     draws: dict[str, dict[str, Float64]] = {role: {} for role in scores}
     rows_only: dict[str, dict[str, Float64]] = {role: {} for role in scores}
     position = 0
     for role, by_metric in scores.items():
-        for metric in METRICS:
-            replicates = by_metric[metric]
+        for name, metric in metrics.items():
+            replicates = metric.finish(by_metric[name].mean(axis=1))
             own = resampled[:, position : position + len(replicates)]
             position += len(replicates)
-            rows_only[role][metric] = own.mean(axis=1)
-            draws[role][metric] = rows_only[role][metric]
+            rows_only[role][name] = metric.finish(own).mean(axis=1)
+            draws[role][name] = rows_only[role][name]
             if role in shifts:
-                spread = replicates.mean(axis=1).std(ddof=1) / np.sqrt(len(replicates))
-                draws[role][metric] = draws[role][metric] + shifts[role] * spread
-            quality[role][metric] = _interval(float(replicates.mean()), draws[role][metric])
+                spread = replicates.std(ddof=1) / np.sqrt(len(replicates))
+                draws[role][name] = draws[role][name] + shifts[role] * spread
+            quality[role][name] = _interval(float(replicates.mean()), draws[role][name])
     edge, recovered = {}, {}
-    for metric in METRICS:
-        value = {role: quality[role][metric].value for role in scores}
-        edge[metric] = _interval(
+    for name, metric in metrics.items():
+        value = {role: np.asarray(quality[role][name].value) for role in scores}
+        edge[name] = _interval(
             float(improvement(metric, value["teacher"], value["control"])),
-            improvement(metric, draws["teacher"][metric], draws["control"][metric]),
+            improvement(metric, draws["teacher"][name], draws["control"][name]),
         )
-        recovered[metric] = _judge(
+        recovered[name] = _judge(
             _share(metric, value),
-            _share(metric, {role: draws[role][metric] for role in scores}),
-            _share(metric, {role: rows_only[role][metric] for role in scores}),
-            edge[metric],
+            _share(metric, {role: draws[role][name] for role in scores}),
+            _share(metric, {role: rows_only[role][name] for role in scores}),
+            edge[name],
             asked_share,
             n_rows,
         )
     return EdgeResult(quality, edge, recovered)
 
 
-def _share(metric: str, value: Mapping[str, float | Float64]) -> Float64:
+def _share(metric: Metric, value: Mapping[str, Float64]) -> Float64:
     gained = improvement(metric, value["student"], value["control"])
     edge = improvement(metric, value["teacher"], value["control"])
     with np.errstate(divide="ignore", invalid="ignore"):

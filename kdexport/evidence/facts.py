@@ -8,7 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from kdexport.errors import DataError
+from kdexport.signature import Classes
 
+TaskKind = Literal["binary", "multiclass", "regression"]
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
 
 
@@ -48,12 +50,12 @@ class PartFact(Fact):
 class TaskFact(Fact):
     """What was learned."""
 
-    kind: Literal["binary", "multiclass"]
+    kind: TaskKind
     source: str
     rows: dict[str, PartFact]
     n_features: int
     target: str
-    classes: tuple[int, ...] | tuple[str, ...]
+    classes: Classes
     data_sha256: str
 
 
@@ -68,13 +70,17 @@ class FileFact(Fact):
 
 
 class ParityFact(Fact):
-    """How a file answers beside its source."""
+    """How a file answers beside its source: probabilities of classes, or predicted numbers.
+
+    Logits are None where the two sides keep them to themselves.
+    """
 
     rows: int
-    max_probability_difference: float
-    max_logit_difference: float
-    flips: int
-    ties: int
+    max_probability_difference: float | None = None
+    max_logit_difference: float | None = None
+    max_prediction_difference: float | None = None
+    flips: int = 0
+    ties: int = 0
     worst_row: int
     passed: bool
 

@@ -15,10 +15,10 @@ import numpy as np
 import onnx
 
 from kdexport.bundle import STUDENT, TEACHER, load_bundle, unpack_golden
-from kdexport.contract import INPUT, IR_VERSION, OPSET
+from kdexport.contract import IR_VERSION, OPSET
 from kdexport.errors import DataError
 from kdexport.evidence.facts import LatencyFact, Percentile
-from kdexport.records import Float32, Float64
+from kdexport.records import Column, Float64, Inputs
 from kdexport.runtime import Session, open_session
 
 CONFIDENCE = 0.99
@@ -29,7 +29,7 @@ FLOOR = "floor"
 
 def measure_latency(
     candidates: Mapping[str, Session],
-    features: Float32,
+    feeds: Mapping[str, Column],
     *,
     batches: Sequence[int],
     n_calls: int,
@@ -39,21 +39,23 @@ def measure_latency(
     """Time every candidate and the floor at every batch size.
 
     Args:
-        candidates: Name to loaded file; all take `numeric` `[n, F]`.
-        features: **Shape** `[n, F]` float32: real rows to draw batches from.
+        candidates: Name to loaded file; all take the same inputs.
+        feeds: Input name to values of real rows to draw batches from, **Shape** each `[n, ...]`.
         batches: Rows per call.
         n_calls: Timed calls per candidate and batch size.
         n_threads: Intra-op threads that the sessions were opened with.
         seed: Decides order and rows.
     """
     rng = np.random.default_rng(seed)
-    floor = open_session(_build_floor(features.shape[1]), n_threads=n_threads)
+    n_rows = len(next(iter(feeds.values())))
+    floor = open_session(_build_floor(feeds), n_threads=n_threads)
     sessions = {**candidates, FLOOR: floor}
     facts = []
     for batch in batches:
-        rows = [features[rng.integers(len(features), size=batch)] for _ in range(N_FEEDS)]
+        drawn = [rng.integers(n_rows, size=batch) for _ in range(N_FEEDS)]
+        chunks = [{name: values[rows] for name, values in feeds.items()} for rows in drawn]
         calls = {
-            name: [session.prepare_call({INPUT: chunk}) for chunk in rows]
+            name: [session.prepare_call(chunk) for chunk in chunks]
             for name, session in sessions.items()
         }
         times = _time_interleaved(calls, n_calls, rng)
@@ -64,7 +66,9 @@ def measure_latency(
     return facts
 
 
-def load_candidates(paths: Sequence[Path], *, n_threads: int) -> tuple[dict[str, Session], Float32]:
+def load_candidates(
+    paths: Sequence[Path], *, n_threads: int
+) -> tuple[dict[str, Session], dict[str, Column]]:
     """Open what is to be timed, and find rows to time it on.
 
     Args:
@@ -72,34 +76,36 @@ def load_candidates(paths: Sequence[Path], *, n_threads: int) -> tuple[dict[str,
         n_threads: Intra-op threads of each session.
 
     Returns:
-        Sessions by name, and rows `[n, F]` float32: a bundle's golden rows, else drawn ones.
+        Sessions by name, and inputs by name: a bundle's golden rows, else drawn ones.
 
     Raises:
         DataError: A path is neither, or the candidates take different columns.
     """
     candidates: dict[str, Session] = {}
-    features: Float32 | None = None
+    inputs: Inputs | None = None
     for path in paths:
         if path.is_dir():
             bundle = load_bundle(path)
-            features = unpack_golden(bundle.files)[INPUT] if features is None else features
+            inputs = unpack_golden(bundle.files)[0] if inputs is None else inputs
             for name in (STUDENT, TEACHER):
                 label = name if len(paths) == 1 else f"{path.name}/{name}"
                 candidates[label] = open_session(bundle.files[name], n_threads=n_threads)
         else:
             label = path.name if path.name not in candidates else str(path)
             candidates[label] = open_session(path, n_threads=n_threads)
-    columns = [session.signature.numeric for session in candidates.values()]
+    columns = [session.signature.columns for session in candidates.values()]
     if any(names != columns[0] for names in columns):
         raise DataError(
             "files that are timed together take the same columns",
             found=f"{', '.join(candidates)} do not",
             cure="time them one by one",
         )
-    if features is None:
-        rng = np.random.default_rng(0)
-        features = rng.standard_normal((1024, len(columns[0])), dtype=np.float32)
-    return candidates, features
+    if inputs is None:
+        signature = next(iter(candidates.values())).signature
+        numeric = np.random.default_rng(0).standard_normal((1024, len(signature.numeric)))
+        texts = np.full((1024, len(signature.categorical)), "", object)
+        inputs = Inputs(numeric.astype(signature.precision), texts)
+    return candidates, inputs.feeds()
 
 
 def _time_interleaved(
@@ -184,15 +190,16 @@ def _binomial_probabilities(n: int, p: float) -> Float64:
     return probabilities
 
 
-def _build_floor(n_features: int) -> bytes:
-    """An Identity graph with the same input: what a call costs that does nothing."""
-    shape = ("batch", n_features)
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Identity", [INPUT], ["output"])],
-        FLOOR,
-        [onnx.helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, shape)],
-        [onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, shape)],
-    )
+def _build_floor(feeds: Mapping[str, Column]) -> bytes:
+    """Identity graphs with the same inputs: what a call costs that does nothing."""
+    nodes, inputs, outputs = [], [], []
+    for name, values in feeds.items():
+        dtype = np.dtype(np.str_) if values.dtype.kind == "O" else values.dtype
+        element, shape = onnx.helper.np_dtype_to_tensor_dtype(dtype), ("batch", values.shape[1])
+        nodes.append(onnx.helper.make_node("Identity", [name], [f"{name}_out"]))
+        inputs.append(onnx.helper.make_tensor_value_info(name, element, shape))
+        outputs.append(onnx.helper.make_tensor_value_info(f"{name}_out", element, shape))
+    graph = onnx.helper.make_graph(nodes, FLOOR, inputs, outputs)
     model = onnx.helper.make_model(
         graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )

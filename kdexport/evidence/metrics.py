@@ -1,73 +1,118 @@
 """Metrics as means of one score per row, so that every interval comes from the same resampling.
 
-Takes probabilities and class positions, gives scores. A new metric is one function here.
+Takes answers and targets, gives scores. A new metric is one entry here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from kdexport.records import Float32, Float64, Int64
+from kdexport.records import Answers, Column, Float32, Float64
 
 SMALLEST_PROBABILITY = 1e-15  # a float32 softmax can answer 0; its log loss is bounded here
 
-RowScore = Callable[[Float64, Int64], Float64]
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        score: Answers and targets `[n]` to one score per row, `[n]` float64.
+        finish: The mean score (any shape) to the metric's value.
+        higher_is_better: Whether it grows with quality.
+    """
+
+    score: Callable[[Answers, Column], Float64]
+    finish: Callable[[Float64], Float64] = np.asarray
+    higher_is_better: bool = False
 
 
-def score_correct(probabilities: Float64, labels: Int64) -> Float64:
+def score_correct(answers: Answers, targets: Column) -> Float64:
     """1 where the most probable class is the label, else 0."""
-    correct: Float64 = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    correct: Float64 = (answers.probabilities.argmax(axis=1) == targets).astype(np.float64)
     return correct
 
 
-def score_log_loss(probabilities: Float64, labels: Int64) -> Float64:
+def score_log_loss(answers: Answers, targets: Column) -> Float64:
     """Minus the natural log of the label's probability."""
-    own = probabilities[np.arange(len(labels)), labels]
+    own = answers.probabilities[np.arange(len(targets)), targets].astype(np.float64)
     return -np.log(np.maximum(own, SMALLEST_PROBABILITY))
 
 
-def score_brier(probabilities: Float64, labels: Int64) -> Float64:
+def score_brier(answers: Answers, targets: Column) -> Float64:
     """Squared distance to the one-hot label (Brier 1950): 0 to 2."""
-    own = probabilities[np.arange(len(labels)), labels]
-    squares: Float64 = np.square(probabilities).sum(axis=1) - 2 * own + 1
-    return squares
+    exact = answers.probabilities.astype(np.float64)
+    squares: Float64 = np.square(exact).sum(axis=1) - 2 * exact[np.arange(len(targets)), targets]
+    return squares + 1
 
 
-METRICS: dict[str, RowScore] = {
-    "accuracy": score_correct,
-    "log_loss": score_log_loss,
-    "brier": score_brier,
+def score_square(answers: Answers, targets: Column) -> Float64:
+    """Squared error."""
+    return np.square(answers.predictions.astype(np.float64) - targets)
+
+
+def score_absolute(answers: Answers, targets: Column) -> Float64:
+    """Absolute error."""
+    return np.abs(answers.predictions.astype(np.float64) - targets)
+
+
+def score_unexplained(answers: Answers, targets: Column) -> Float64:
+    """Squared error in variances of the targets: its mean is 1 - R2."""
+    variance = float(np.var(targets)) or 1.0
+    return score_square(answers, targets) / variance
+
+
+CLASSIFICATION: dict[str, Metric] = {
+    "accuracy": Metric(score_correct, higher_is_better=True),
+    "log_loss": Metric(score_log_loss),
+    "brier": Metric(score_brier),
 }
-HIGHER_IS_BETTER = {"accuracy"}
+REGRESSION: dict[str, Metric] = {
+    "rmse": Metric(score_square, np.sqrt),
+    "mae": Metric(score_absolute),
+    "r2": Metric(score_unexplained, lambda mean: np.asarray(1 - mean), higher_is_better=True),
+}
 
 
-def score_rows(probabilities: Float32, labels: Int64) -> dict[str, Float64]:
+def find_metrics(*, is_regression: bool) -> Mapping[str, Metric]:
+    """Return the metrics of a task by name, the one that leads first."""
+    return REGRESSION if is_regression else CLASSIFICATION
+
+
+def score_rows(
+    metrics: Mapping[str, Metric], answers: Answers, targets: Column, weights: Float64
+) -> dict[str, Float64]:
     """Score every row on every metric.
 
-    **Shape** probabilities `[n, K]` float32, labels `[n]` int64 positions; each result `[n]`.
+    **Shape** targets `[n]` (int64 class positions, or numbers), weights `[n]` of mean 1; each
+    result `[n]` float64.
     """
-    exact = probabilities.astype(np.float64)
-    return {name: score(exact, labels) for name, score in METRICS.items()}
+    return {name: metric.score(answers, targets) * weights for name, metric in metrics.items()}
 
 
-def improvement(metric: str, value: float | Float64, reference: float | Float64) -> Float64:
+def improvement(metric: Metric, value: Float64, reference: Float64) -> Float64:
     """How much better `value` is than `reference`: positive is better, for every metric."""
-    sign = 1.0 if metric in HIGHER_IS_BETTER else -1.0
-    return np.asarray(sign * (np.asarray(value) - np.asarray(reference)))
+    sign = 1.0 if metric.higher_is_better else -1.0
+    return np.asarray(sign * (value - reference))
 
 
-def measure_fidelity(student: Float32, teacher: Float32) -> dict[str, float]:
+def measure_fidelity(student: Answers, teacher: Answers) -> dict[str, float]:
     """How a student answers beside its teacher, right or wrong.
 
-    **Shape** both `[n, K]` float32 probabilities.
-
     Returns:
-        `agreement`: share of rows with the same most probable class; `kl`: mean
-        KL(teacher || student) in nats.
+        Of classes, `agreement`: share of rows with the same most probable class, and `kl`: mean
+        KL(teacher || student) in nats. Of numbers, `rmse` between the two.
     """
-    p = np.maximum(teacher.astype(np.float64), SMALLEST_PROBABILITY)
-    q = np.maximum(student.astype(np.float64), SMALLEST_PROBABILITY)
+    if not student.probabilities.shape[1]:
+        apart = student.predictions.astype(np.float64) - teacher.predictions
+        return {"rmse": float(np.sqrt(np.square(apart).mean()))}
+    p, q = (_bounded(answers.probabilities) for answers in (teacher, student))
     return {
         "agreement": float((p.argmax(axis=1) == q.argmax(axis=1)).mean()),
         "kl": float((p * np.log(p / q)).sum(axis=1).mean()),
     }
+
+
+def _bounded(probabilities: Float32) -> Float64:
+    return np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY)

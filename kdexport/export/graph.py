@@ -1,54 +1,126 @@
-"""The graph around a network: raw features in, label and probabilities out.
+"""The graph around a network: raw columns in, label and probabilities (or a number) out.
 
-Takes the ONNX model of a network (features to logits), gives a finished file by the contract:
-missing and extreme cells before it, softmax and label map behind it, names and metadata tidy.
-Knows spox and onnx, not torch.
+Takes the ONNX model of a network, gives a finished file by the contract: missing and extreme
+cells and category codes before it, softmax and label map behind it, names and metadata tidy. Knows
+spox and onnx, not torch.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 import onnx
+import spox.opset.ai.onnx.ml.v3 as ml
 import spox.opset.ai.onnx.v18 as op
 from spox import Tensor, Var, argument, build, inline
 
 from kdexport.contract import (
-    INPUT,
+    CATEGORICAL,
     IR_VERSION,
     LABEL,
     LOGITS,
+    ML_OPSET,
+    NUMERIC,
     OPSET,
+    PREDICTION,
     PROBABILITIES,
     set_metadata,
 )
-from kdexport.schema import Signature
+from kdexport.records import Float64
+from kdexport.schema import OTHER, Schema
+from kdexport.signature import Signature
+
+BATCH = "batch"
+ML_DOMAIN = "ai.onnx.ml"
+UNKNOWN = 0  # position of every text that no column knows, in the vocabulary
 
 
-def build_model(
-    network: onnx.ModelProto,
-    signature: Signature,
-    *,
-    center: Sequence[float],
-    limit: float,
-) -> onnx.ModelProto:
-    """Wrap a network into a file that takes raw features.
+@dataclass(frozen=True)
+class Filling:
+    """How raw numbers become finite ones.
+
+    Attributes:
+        center: **Shape** `[F]`: what a missing cell is replaced by; float64 inputs are also
+            centred by it.
+        limit: Numbers beyond +-limit, infinite ones too, are moved onto it.
+    """
+
+    center: Float64
+    limit: float
+
+
+def build_model(network: onnx.ModelProto, schema: Schema, filling: Filling) -> onnx.ModelProto:
+    """Wrap a network into a file that takes raw columns.
 
     Args:
-        network: From `features` `[n, F]` float32 to `logits` `[n, K]` float32.
-        signature: Columns and classes of the file.
-        center: What a missing cell of each column is replaced by, `[F]`.
-        limit: Cells beyond +-limit, infinite ones too, are moved onto it.
+        network: From `features` `[n, F + I]` float32 and `codes` `[n, C]` int64, those that the
+            schema has, to `outputs` `[n, K]` float32.
+        schema: Columns, categories and classes of the file.
+        filling: How missing and extreme numbers are read.
     """
-    batch, n_features = "batch", len(signature.numeric)
-    raw = argument(Tensor(np.float32, (batch, n_features)))
-    known = op.where(op.isnan(raw), op.const(np.asarray(center, np.float32)), raw)
-    filled = op.clip(known, op.const(np.float32(-limit)), op.const(np.float32(limit)))
-    (logits,) = inline(network)(filled).values()
-    outputs = {LABEL: _label(logits, signature), PROBABILITIES: op.softmax(logits, axis=-1)}
-    model = build(inputs={INPUT: raw}, outputs=outputs)
+    signature = schema.signature
+    inputs, filled = {}, {}
+    if signature.numeric:
+        dtype = np.dtype(signature.precision)
+        inputs[NUMERIC] = argument(Tensor(dtype, (BATCH, len(signature.numeric))))
+        filled["features"] = _fill_numbers(inputs[NUMERIC], schema, filling)
+    if signature.categorical:
+        inputs[CATEGORICAL] = argument(Tensor(np.str_, (BATCH, len(signature.categorical))))
+        filled["codes"] = _find_codes(inputs[CATEGORICAL], schema)
+    (result,) = inline(network)(**filled).values()
+    model = build(inputs=inputs, outputs=_answers(result, signature))
     return tidy_model(model, signature)
+
+
+def _fill_numbers(raw: Var, schema: Schema, filling: Filling) -> Var:
+    """Replace missing cells by the mean, bound extreme ones, and append the indicators."""
+    limit = op.const(np.float32(filling.limit))
+    bounds = op.const(np.float32(-filling.limit)), limit
+    if schema.signature.precision == "float64":  # centred while it is exact, then narrowed
+        numbers = op.cast(op.sub(raw, op.const(filling.center)), to=np.float32)
+        substitute = op.const(np.float32(0))
+    else:
+        numbers, substitute = raw, op.const(filling.center.astype(np.float32))
+    missing = op.isnan(numbers)
+    filled = op.clip(op.where(missing, substitute, numbers), *bounds)
+    if not schema.indicators:
+        return filled
+    chosen = op.gather(missing, op.const(np.array(schema.indicators, np.int64)), axis=1)
+    return op.concat([filled, op.cast(chosen, to=np.float32)], axis=1)
+
+
+def _find_codes(raw: Var, schema: Schema) -> Var:
+    """Turn texts into row numbers: one look-up for all columns, then one map per column.
+
+    The vocabulary is common to all columns, so what a text stands for depends on its column: the
+    map has a row number for every column and text.
+    """
+    vocabulary = sorted({text for category in schema.categories for text in category.kept})
+    position = {text: i for i, text in enumerate(vocabulary, start=UNKNOWN + 1)}
+    n_texts = 1 + len(vocabulary)
+    rows = np.empty((len(schema.categories), n_texts), np.int64)
+    first = 0
+    for column, category in enumerate(schema.categories):
+        rows[column] = first + OTHER
+        for code, text in enumerate(category.kept, start=OTHER + 1):
+            rows[column, position[text]] = first + code
+        first += category.n_codes
+    found = ml.label_encoder(
+        raw,
+        keys_strings=vocabulary,
+        values_int64s=list(position.values()),
+        default_int64=UNKNOWN,
+    )
+    offsets = np.arange(len(schema.categories), dtype=np.int64) * n_texts
+    return op.gather(op.const(rows.ravel()), op.add(found, op.const(offsets)))
+
+
+def _answers(result: Var, signature: Signature) -> dict[str, Var]:
+    if signature.is_regression:
+        return {PREDICTION: op.squeeze(result, op.const(np.array([1], np.int64)))}
+    return {LABEL: _label(result, signature), PROBABILITIES: op.softmax(result, axis=-1)}
 
 
 def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
@@ -80,6 +152,8 @@ def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     tidy.ClearField("functions")
     tidy.ClearField("opset_import")
     tidy.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    if any(node.domain == ML_DOMAIN for node in graph.node):
+        tidy.opset_import.append(onnx.helper.make_opsetid(ML_DOMAIN, ML_OPSET))
     tidy.ir_version = IR_VERSION
     tidy.producer_name, tidy.producer_version = "kdexport", version("kdexport")
     set_metadata(tidy, signature.to_metadata())
@@ -89,7 +163,8 @@ def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
 
 def _label(logits: Var, signature: Signature) -> Var:
     position = op.arg_max(logits, axis=-1, keepdims=0)
-    if signature.classes == tuple(range(len(signature.classes))):
+    positions = tuple(range(len(signature.classes)))
+    if signature.label_dtype == "int64" and signature.classes == positions:
         return position  # int64 already, and equal to its own class value
     values = signature.label_values
     if signature.label_dtype == "string":

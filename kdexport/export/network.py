@@ -1,7 +1,8 @@
-"""Torch modules to ONNX: from filled features to logits, the scaler folded in where it is exact.
+"""Torch modules to ONNX: from filled inputs to logits, the scalers folded in where it is exact.
 
-Takes stacked networks and their standardizer, gives an ONNX model of one input and one output.
-The only room outside `training` that knows torch.
+Takes stacked networks, gives an ONNX model from `features` (numbers in their raw scale, then
+indicators) and `codes` (one row number per category) to `outputs`. The only room outside
+`training` that knows torch.
 """
 
 import contextlib
@@ -9,59 +10,91 @@ import logging
 import warnings
 from collections.abc import Iterator
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
 from kdexport.contract import OPSET
-from kdexport.training.nets import StackedMLP, Standardizer
+from kdexport.training.encode import Encoder
+from kdexport.training.nets import StackedMLP
 
-# Folding turns (x - c) / s into x / s - c / s. In float32 that loses about log2(|c| / s) bits, so
-# it is done only where the centre is within a few deviations; elsewhere two nodes stay in front.
+FEATURES, CODES, OUTPUTS = "features", "codes", "outputs"
+
+# The scale always stands in the weights. Moving the centre into the bias as well turns (x - c) / s
+# into x / s - c / s; in float32 that loses about log2(|c| / s) bits, so it is done only where the
+# centre is within a deviation. Elsewhere one node subtracts it.
 MAX_FOLDED_OFFSET = 1.0
 
 
-def build_student(stack: StackedMLP, member: int, standardizer: Standardizer) -> nn.Module:
-    """Return one member as a plain module from filled raw features to logits."""
-    return _with_scaler(_chain(stack.linears(member)), standardizer)
+def build_student(stack: StackedMLP, member: int) -> nn.Module:
+    """Return one member as a plain module from filled raw inputs to outputs."""
+    first, *rest = stack.linears(member)
+    network = nn.Sequential(*_alternate(rest)) if rest else nn.Identity()
+    _scale_targets(rest[-1] if rest else first, stack.encoder)
+    return _Network(_FirstLayer([first], stack.encoder), network, has_hidden=bool(rest))
 
 
-def build_teacher(stack: StackedMLP, standardizer: Standardizer) -> nn.Module:
-    """Return the whole ensemble as one module from filled raw features to mean logits.
+def build_teacher(stack: StackedMLP) -> nn.Module:
+    """Return the whole ensemble as one module from filled raw inputs to mean outputs.
 
-    One branch per member; their last layers become a single one over the concatenation, so that
-    the mean costs nothing.
+    The first layers stand side by side as one, the last ones become a single layer over the
+    concatenation, so that the mean costs nothing; between them each member has its own branch.
     """
     members = [stack.linears(member) for member in range(stack.n_members)]
     heads = [layers.pop() for layers in members]
     head = nn.Linear(sum(h.in_features for h in heads), heads[0].out_features)
     head.weight.data = torch.cat([h.weight.data for h in heads], dim=1) / stack.n_members
     head.bias.data = torch.stack([h.bias.data for h in heads]).mean(dim=0)
-    branches = [nn.Sequential(*_alternate(layers), nn.ReLU()) for layers in members if layers]
-    return _with_scaler(_Branches(branches, head, n_branches=stack.n_members), standardizer)
+    _scale_targets(head, stack.encoder)
+    if not members[0]:  # without hidden layers, the mean of the members is one of them
+        mean = nn.Linear(heads[0].in_features, heads[0].out_features)
+        mean.weight.data = torch.stack(head.weight.data.chunk(stack.n_members, dim=1)).sum(dim=0)
+        mean.bias.data = head.bias.data
+        return _Network(_FirstLayer([mean], stack.encoder), nn.Identity(), has_hidden=False)
+    first = _FirstLayer([layers.pop(0) for layers in members], stack.encoder)
+    branches: list[nn.Module] = [
+        nn.Sequential(*_alternate(layers), nn.ReLU()) if layers else nn.Identity()
+        for layers in members
+    ]
+    return _Network(first, _Branches(branches, head), has_hidden=True)
 
 
-def export_network(module: nn.Module, *, d_in: int) -> onnx.ModelProto:
-    """Export any module from `[n, d_in]` float32 to `[n, K]` float32 logits.
+def export_network(module: nn.Module, *, d_features: int, n_categorical: int) -> onnx.ModelProto:
+    """Export a module from `[n, d_features]` float32 (and codes) to `[n, K]` float32.
 
     The module is exported in evaluation mode and left in the mode it came in.
 
+    Args:
+        module: Takes features and, where there are any, codes `[n, n_categorical]` int64.
+        d_features: Width of the features; with 0, the module is given None for them.
+        n_categorical: Number of codes.
+
     Returns:
-        A model with input `features`, output `logits` and a symbolic batch axis.
+        A model with inputs `features` and `codes`, output `outputs` and a symbolic batch axis.
     """
+    examples = {
+        FEATURES: torch.zeros(2, d_features) if d_features else None,
+        CODES: torch.zeros(2, n_categorical, dtype=torch.int64) if n_categorical else None,
+    }
+    if not n_categorical:
+        del examples[CODES]
+    batch = torch.export.Dim("batch")
     modes = [(inner, inner.training) for inner in module.modules()]
     module.eval()
     try:
         with _quiet_exporter():
             program = torch.onnx.export(
                 module,
-                (torch.zeros(2, d_in),),
+                tuple(examples.values()),
                 dynamo=True,
                 external_data=False,
                 opset_version=OPSET,
-                input_names=["features"],
-                output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=[name for name, value in examples.items() if value is not None],
+                output_names=[OUTPUTS],
+                dynamic_shapes=tuple(
+                    None if value is None else {0: batch} for value in examples.values()
+                ),
                 verbose=False,
             )
     finally:
@@ -72,62 +105,83 @@ def export_network(module: nn.Module, *, d_in: int) -> onnx.ModelProto:
     return program.model_proto
 
 
-class _Branches(nn.Module):
-    """Members beside each other, one head over all of them."""
+class _FirstLayer(nn.Module):
+    """The layer that reads the inputs: a product for numbers, rows of a table for categories.
 
-    def __init__(self, branches: list[nn.Sequential], head: nn.Linear, *, n_branches: int) -> None:
+    One row is picked per column and their sum goes into the product, so a category costs no
+    multiplication. The scaler stands in the weights, or in front where that is not exact.
+    """
+
+    center: Tensor
+    weight: Tensor
+    bias: Tensor
+    table: Tensor
+
+    def __init__(self, layers: list[nn.Linear], encoder: Encoder) -> None:
+        super().__init__()
+        weight = torch.cat([layer.weight.data for layer in layers]).double()
+        bias = torch.cat([layer.bias.data for layer in layers]).double()
+        dense, table = weight[:, : encoder.d_dense], weight[:, encoder.d_dense :].T
+        n_indicators = len(encoder.schema.indicators)
+        center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
+        inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
+        dense = dense * inverse
+        self.is_folded = bool((center * inverse).abs().le(MAX_FOLDED_OFFSET).all())
+        if self.is_folded:
+            bias = bias - dense.float().double() @ center
+        if encoder.schema.categories:
+            # Every row picks one code of the first column, which therefore carries the bias.
+            table = table.clone()
+            table[: encoder.schema.categories[0].n_codes] += bias
+        self.register_buffer("center", center.float())
+        self.register_buffer("weight", dense.float().contiguous())
+        self.register_buffer("bias", bias.float())
+        self.register_buffer("table", table.float().contiguous())
+
+    def forward(self, features: Tensor | None, codes: Tensor | None = None) -> Tensor:
+        start = self.bias
+        if codes is not None:
+            start = nn.functional.embedding(codes, self.table).sum(dim=1)
+        if features is None:
+            return start
+        if not self.is_folded:
+            features = features - self.center
+        return torch.addmm(start, features, self.weight.T)
+
+
+class _Network(nn.Module):
+    """First layer, its ReLU where a layer follows, and the layers behind it."""
+
+    def __init__(self, first: _FirstLayer, rest: nn.Module, *, has_hidden: bool) -> None:
+        super().__init__()
+        self.first, self.rest, self.has_hidden = first, rest, has_hidden
+
+    def forward(self, features: Tensor | None, codes: Tensor | None = None) -> Tensor:
+        hidden = self.first(features, codes)
+        outputs: Tensor = self.rest(torch.relu(hidden) if self.has_hidden else hidden)
+        return outputs
+
+
+class _Branches(nn.Module):
+    """Members beside each other on their share of the first layer, one head over all of them."""
+
+    def __init__(self, branches: list[nn.Module], head: nn.Linear) -> None:
         super().__init__()
         self.branches = nn.ModuleList(branches)
         self.head = head
-        self.n_branches = n_branches
 
-    def forward(self, features: Tensor) -> Tensor:
-        # Members without hidden layers read the features directly.
-        outputs = [branch(features) for branch in self.branches] or [features] * self.n_branches
-        logits: Tensor = self.head(torch.cat(outputs, dim=-1))
-        return logits
-
-
-class _Scale(nn.Module):
-    """The standardizer's last step, for tables where it cannot be folded."""
-
-    center: Tensor
-    inverse_scale: Tensor
-
-    def __init__(self, standardizer: Standardizer) -> None:
-        super().__init__()
-        self.register_buffer("center", standardizer.center.cpu())
-        self.register_buffer("inverse_scale", standardizer.inverse_scale.cpu())
-
-    def forward(self, features: Tensor) -> Tensor:
-        return (features - self.center) * self.inverse_scale
+    def forward(self, hidden: Tensor) -> Tensor:
+        shares = torch.chunk(hidden, len(self.branches), dim=-1)
+        outputs = [branch(share) for branch, share in zip(self.branches, shares, strict=True)]
+        mean: Tensor = self.head(torch.cat(outputs, dim=-1))
+        return mean
 
 
-def _with_scaler(network: nn.Module, standardizer: Standardizer) -> nn.Module:
-    offsets = standardizer.center * standardizer.inverse_scale
-    if float(offsets.abs().max()) > MAX_FOLDED_OFFSET:
-        return nn.Sequential(_Scale(standardizer), network)
-    for layer in _input_layers(network):
-        weight, bias = layer.weight.data.double(), layer.bias.data.double()
-        repeats = layer.in_features // len(standardizer.center)
-        scaled = weight * standardizer.inverse_scale.cpu().double().repeat(repeats)
-        layer.weight.data = scaled.float()
-        center = standardizer.center.cpu().double().repeat(repeats)
-        layer.bias.data = (bias - scaled @ center).float()
-    return network
-
-
-def _input_layers(network: nn.Module) -> list[nn.Linear]:
-    """Return the layers that read the features."""
-    if isinstance(network, _Branches) and network.branches:
-        return [layer for branch in network.branches for layer in _input_layers(branch)]
-    if isinstance(network, _Branches):
-        return [network.head]
-    return [next(m for m in network.modules() if isinstance(m, nn.Linear))]
-
-
-def _chain(layers: list[nn.Linear]) -> nn.Sequential:
-    return nn.Sequential(*_alternate(layers))
+def _scale_targets(last: nn.Linear, encoder: Encoder) -> None:
+    """Fold a regression's target scaling into the last layer."""
+    schema = encoder.schema
+    last.weight.data = last.weight.data * schema.target_scale
+    last.bias.data = last.bias.data * schema.target_scale + schema.target_center
 
 
 def _alternate(layers: list[nn.Linear]) -> list[nn.Module]:
@@ -146,8 +200,10 @@ def _quiet_exporter() -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # torch deprecates its own pytree class, which its exporter still uses.
+            # torch deprecates its own pytree class, which its exporter still uses, and notes how
+            # it names axes, which the finished graph names anew.
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module="torch.onnx")
             yield
     finally:
         logger.setLevel(level)

@@ -8,8 +8,17 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kdexport.evidence.facts import Evidence, Interval, LatencyFact, Recovered
+from kdexport.evidence.facts import (
+    Evidence,
+    Interval,
+    LatencyFact,
+    ParityFact,
+    Recovered,
+)
 
+SHOWN = ("accuracy", "log_loss", "rmse", "r2")
+PERCENT = {"accuracy"}
+TEN = 10  # from here on five digits say more than four decimals
 VERDICTS = {
     "RECOVERED": "the asked share of the edge is recovered",
     "NOT_RECOVERED": "the student falls short of the asked share",
@@ -22,18 +31,20 @@ def render_evidence(evidence: Evidence) -> Group:
     """Return the summary of a bundle: quality, size and latency, recovered edge, parity."""
     parts = ", ".join(f"{fact.rows:,} {name}" for name, fact in evidence.task.rows.items())
     head = f"{evidence.task.source}: {parts} rows, {evidence.task.n_features} features, "
-    head += f"{len(evidence.task.classes)} classes"
-    n = len(evidence.replicates["student"]["accuracy"])
-    shipped = evidence.quality["shipped"]["accuracy"]
+    n_classes = len(evidence.task.classes)
+    head += f"{n_classes} classes" if n_classes else "a number"
+    leading = next(iter(evidence.recovered))
+    n = len(evidence.replicates["student"][leading])
+    shipped = evidence.quality["shipped"][leading]
     return Group(
         Text(head),
         _main_table(evidence, n),
         Text(
             f"student.onnx is replicate {evidence.shipped_replicate + 1} of {n}, chosen on "
-            f"validation rows: accuracy {_percent(shipped)}"
+            f"validation rows: {_name(leading)} {_with_bounds(leading, shipped)}"
         ),
         _sizes(evidence),
-        *[_recovered_line(metric, evidence) for metric in ("accuracy", "log_loss")],
+        *[_recovered_line(metric, evidence) for metric in list(evidence.recovered)[:2]],
         *_parity_lines(evidence),
     )
 
@@ -62,6 +73,16 @@ def render_latency(facts: list[LatencyFact]) -> Table:
     return table
 
 
+def describe_parity(fact: ParityFact) -> str:
+    """Return how far a file is from its source, in words."""
+    if fact.max_prediction_difference is not None:
+        return f"predictions within {fact.max_prediction_difference:.1e}"
+    line = f"probabilities within {fact.max_probability_difference:.1e}, "
+    if fact.max_logit_difference is not None:
+        line += f"logits within {fact.max_logit_difference:.1e}, "
+    return f"{line}{fact.flips} flips, {fact.ties} ties"
+
+
 def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     """One column per candidate, so that it fits 80 characters."""
     table = Table(box=box.SIMPLE_HEAD)
@@ -72,10 +93,9 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     quality = [evidence.quality[role] for role in roles]
     files = [evidence.files.get(f"{role}.onnx") for role in roles]
     table.add_row("trained networks", "1", f"mean of {n_replicates}", f"mean of {n_replicates}", "")
-    table.add_row("accuracy, %", *[f"{100 * q['accuracy'].value:.2f}" for q in quality], "")
-    table.add_row("  95 %", *[_bounds(q["accuracy"], 100, 2) for q in quality], "")
-    table.add_row("log loss", *[f"{q['log_loss'].value:.4f}" for q in quality], "")
-    table.add_row("  95 %", *[_bounds(q["log_loss"], 1, 4) for q in quality], "")
+    for metric in SHOWN[:2] if "accuracy" in quality[0] else SHOWN[2:]:
+        table.add_row(_name(metric), *[_scaled(metric, q[metric].value) for q in quality], "")
+        table.add_row("  95 %", *[_bounds(metric, q[metric]) for q in quality], "")
     table.add_row("bytes", *[f"{file.bytes:,}" if file else "-" for file in files], "")
     table.add_row("parameters", *[f"{file.parameters:,}" if file else "-" for file in files], "")
     for batch in sorted({fact.batch for fact in evidence.latency}):
@@ -86,8 +106,24 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     return table
 
 
-def _bounds(interval: Interval, factor: float, digits: int) -> str:
-    return f"{factor * interval.low:.{digits}f}-{factor * interval.high:.{digits}f}"
+def _bounds(metric: str, interval: Interval) -> str:
+    return f"{_scaled(metric, interval.low)}-{_scaled(metric, interval.high)}"
+
+
+def _name(metric: str) -> str:
+    name = metric.replace("_", " ")
+    return f"{name}, %" if metric in PERCENT else name
+
+
+def _scaled(metric: str, value: float) -> str:
+    if metric in PERCENT:
+        return f"{100 * value:.2f}"
+    return f"{value:.4f}" if abs(value) < TEN else f"{value:,.5g}"
+
+
+def _with_bounds(metric: str, interval: Interval) -> str:
+    low, high = _scaled(metric, interval.low), _scaled(metric, interval.high)
+    return f"{_scaled(metric, interval.value)} [{low}, {high}]"
 
 
 def _find_latency(evidence: Evidence, name: str, batch: int) -> LatencyFact | None:
@@ -109,7 +145,7 @@ def _recovered_line(metric: str, evidence: Evidence) -> Text:
     name = metric.replace("_", " ")
     line = f"recovered edge, {name}: {_percent(share)}: {share.verdict.replace('_', ' ')}, "
     line += f"{VERDICTS[share.verdict]} (asked {share.asked_share:.0%}; "
-    line += f"edge {edge.value:.4f} [{edge.low:.4f}, {edge.high:.4f}])"
+    line += f"edge {edge.value:.4g} [{edge.low:.4g}, {edge.high:.4g}])"
     if share.rows_to_settle:
         line += f"; about {share.rows_to_settle:,} test rows would settle it"
     elif share.verdict == "INCONCLUSIVE":
@@ -121,8 +157,7 @@ def _parity_lines(evidence: Evidence) -> list[Text]:
     return [
         Text(
             f"parity of {name}: {'passed' if fact.passed else 'FAILED'} on {fact.rows:,} rows, "
-            f"probabilities within {fact.max_probability_difference:.1e}, "
-            f"logits within {fact.max_logit_difference:.1e}, {fact.flips} flips, {fact.ties} ties"
+            f"{describe_parity(fact)}"
         )
         for name, fact in evidence.parity.items()
     ]

@@ -1,76 +1,97 @@
 """Synthetic rows for the transfer set, made in the user's own columns.
 
-Takes training features, gives new ones without labels: the teacher labels them. Columns that are
-whole numbers in training stay whole numbers, and nothing leaves the range seen in training.
+Takes training inputs, gives new ones without labels: the teacher labels them. Columns that are
+whole numbers in training stay whole numbers, categories are those seen in training, and nothing
+leaves the range seen there.
 """
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from kdexport.recipe import TransferRecipe
-from kdexport.records import Float32
+from kdexport.records import Float64, Inputs, Int64
+from kdexport.training.encode import Encoder
 
 N_NEIGHBOURS = 5
 LOCAL_NOISE = 0.5  # standard deviations of munge's noise, in distances to the neighbour
+MAX_SEARCHED = 10_000  # rows among which neighbours are searched: the search grows with it
+CATEGORY_DISTANCE = 2**-0.5  # of two unequal categories, in deviations: sqrt(2) * this = 1
 
 
-def make_synthetic_rows(features: Float32, recipe: TransferRecipe, *, seed: int) -> Float32:
+def make_synthetic_inputs(
+    inputs: Inputs, encoder: Encoder, recipe: TransferRecipe, *, seed: int
+) -> tuple[Inputs, Int64]:
     """Make `recipe.n_synthetic` rows that look like the training rows but are none of them.
 
     "munge" walks from each row towards one of its near neighbours: a share of its cells takes the
-    neighbour's value, blurred by noise as wide as the two differ. "jitter" adds Gaussian noise to
-    every cell.
-
-    **Shape** input `[n, F]` float32, output `[n_synthetic, F]` float32.
+    neighbour's value, numbers blurred by noise as wide as the two differ. "jitter" adds Gaussian
+    noise to every number and keeps the categories.
 
     Args:
-        features: Raw training features, all finite.
+        inputs: Training rows.
+        encoder: Says how far apart two rows are.
         recipe: Number of rows, method and strength.
         seed: Decides every draw.
 
+    Returns:
+        The rows, and for each the position of the training row it was made from, `[n]`.
+
     Source: Bucila, Caruana and Niculescu-Mizil, "Model Compression" (2006), algorithm 1 (MUNGE);
-        neighbours are searched among the training rows alone, and drawn from the nearest few.
+        neighbours are searched among the training rows alone (at most 10,000 of them), and drawn
+        from the nearest few.
     """
     rng = np.random.default_rng(seed)
-    n = recipe.n_synthetic
-    if n == 0 or len(features) < 2:
-        return np.empty((0, features.shape[1]), np.float32)
-    scale = features.std(axis=0, dtype=np.float64)
-    scale[scale == 0] = 1.0
-    source = _draw_evenly(len(features), n, rng)
+    n = recipe.n_synthetic if inputs.n_rows > 1 else 0
+    sources = _draw_evenly(inputs.n_rows, n, rng)
+    own = inputs.numeric[sources].astype(np.float64)
+    categorical = inputs.categorical[sources]
     if recipe.method == "jitter":
-        made = features[source] + rng.standard_normal((n, features.shape[1])) * (
-            recipe.noise * scale
-        )
+        scale = np.array(encoder.schema.scale)
+        numeric = own + rng.standard_normal(own.shape) * (recipe.noise * scale)
     else:
-        neighbour = _draw_neighbours(features / scale, source, rng)
-        own, other = features[source].astype(np.float64), features[neighbour].astype(np.float64)
+        neighbours = _draw_neighbours(encoder, inputs, sources, rng)
+        other = inputs.numeric[neighbours].astype(np.float64)
         noise = rng.standard_normal(own.shape) * (LOCAL_NOISE * np.abs(own - other))
-        made = np.where(rng.random(own.shape) < recipe.swap_probability, other + noise, own)
-    whole = (features == np.round(features)).all(axis=0)
+        swapped = rng.random(own.shape) < recipe.swap_probability
+        numeric = np.where(swapped, other + np.nan_to_num(noise), own)
+        swapped = rng.random(categorical.shape) < recipe.swap_probability
+        categorical = np.where(swapped, inputs.categorical[neighbours], categorical)
+    bounded = _bound(numeric, inputs.numeric.astype(np.float64))
+    return inputs.like(bounded, categorical), sources
+
+
+def _bound(made: Float64, seen: Float64) -> Float64:
+    """Keep whole columns whole and every column in the range seen in training."""
+    known = ~np.isnan(seen)
+    whole = ((seen == np.round(seen)) | ~known).all(axis=0)
     made[:, whole] = np.round(made[:, whole])
-    bounded: Float32 = np.clip(made, features.min(axis=0), features.max(axis=0)).astype(np.float32)
-    return bounded
+    lowest = np.where(known, seen, np.inf).min(axis=0)
+    highest = np.where(known, seen, -np.inf).max(axis=0)
+    return np.clip(made, lowest, highest)
 
 
-def _draw_evenly(
-    n_from: int, n: int, rng: np.random.Generator
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _draw_evenly(n_from: int, n: int, rng: np.random.Generator) -> Int64:
     """Draw n of n_from positions, each as often as the others give or take one."""
-    repeats = -(-n // n_from)
+    repeats = max(1, -(-n // n_from))
     return np.concatenate([rng.permutation(n_from) for _ in range(repeats)])[:n]
 
 
 def _draw_neighbours(
-    standardised: np.ndarray[tuple[int, int], np.dtype[np.float64]],
-    source: np.ndarray[tuple[int], np.dtype[np.int64]],
-    rng: np.random.Generator,
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    encoder: Encoder, inputs: Inputs, sources: Int64, rng: np.random.Generator
+) -> Int64:
     """Return, for each source row, one of its nearest other rows at random."""
-    n_neighbours = min(N_NEIGHBOURS, len(standardised) - 1)
-    search = NearestNeighbors(n_neighbors=n_neighbours).fit(standardised)
-    nearest = search.kneighbors(return_distance=False)  # of the fitted rows, themselves left out
-    chosen: np.ndarray[tuple[int], np.dtype[np.int64]] = nearest[
-        source, rng.integers(n_neighbours, size=len(source))
-    ]
+    used, positions = np.unique(sources, return_inverse=True)
+    searched = np.arange(inputs.n_rows)
+    if len(searched) > MAX_SEARCHED:
+        searched = np.sort(rng.choice(searched, MAX_SEARCHED, replace=False))
+    n_neighbours = min(N_NEIGHBOURS, len(searched) - 1)
+    rows = encoder(encoder.prepare(inputs)).numpy()
+    rows[:, encoder.d_dense :] *= CATEGORY_DISTANCE
+    search = NearestNeighbors(n_neighbors=n_neighbours + 1).fit(rows[searched])
+    nearest = searched[search.kneighbors(rows[used], return_distance=False)]
+    # A row found as its own neighbour is moved to the end, which is never drawn.
+    nearest = np.take_along_axis(
+        nearest, np.argsort(nearest == used[:, None], axis=1, kind="stable"), axis=1
+    )
+    chosen: Int64 = nearest[positions, rng.integers(n_neighbours, size=len(sources))]
     return chosen

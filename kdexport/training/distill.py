@@ -1,6 +1,6 @@
 """Distillation: soft targets, and students and controls trained side by side in one stack.
 
-Takes rows and a teacher (a function from raw features to logits), gives a stack of which the first
+Takes rows and a teacher (a function from raw inputs to outputs), gives a stack of which the first
 half are students and the second half controls. Members share architecture, seeds, schedule and
 number of steps; they differ in what they may draw and in what they are told about it.
 """
@@ -12,20 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from kdexport.recipe import Recipe
-from kdexport.records import Float32, Parts, ProgressSink, Rows, ignore_progress
+from kdexport.records import Float32, Inputs, Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
-from kdexport.training.augment import make_synthetic_rows
-from kdexport.training.ensemble import one_hot
-from kdexport.training.fit import FitRecord, Loss, fit_stack
-from kdexport.training.nets import StackedMLP, Standardizer, as_tensor
+from kdexport.training.augment import make_synthetic_inputs
+from kdexport.training.encode import Encoder
+from kdexport.training.ensemble import target_tensor, weight_tensor
+from kdexport.training.fit import FitRecord, Judge, Loss, fit_stack
+from kdexport.training.nets import StackedMLP
+from kdexport.training.objective import Objective, find_objective
 
-NO_LABEL = -1
-
-LabelRows = Callable[[Float32], Float32]
-"""A teacher: raw features `[n, F]` float32 to logits `[n, K]` float32."""
+LabelRows = Callable[[Inputs], Float32]
+"""A teacher: n rows of raw inputs to outputs `[n, K]` float32: logits, or one standardised
+number."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def build_students(schema: Schema, recipe: Recipe) -> StackedMLP:
     """Return the untrained students and controls that the recipe asks for."""
     seeds = list(range(recipe.seed, recipe.seed + recipe.student.n_replicates))
     return StackedMLP(
-        d_in=len(schema.signature.numeric),
+        Encoder(schema),
         hidden=recipe.student.hidden,
-        d_out=len(schema.signature.classes),
+        d_out=find_objective(schema).d_out,
         seeds=seeds + seeds,
     ).to(recipe.device)
 
@@ -77,35 +77,40 @@ def train_students(
 
     Args:
         rows: Encoded parts.
-        schema: Features, classes and scaling.
+        schema: Columns, classes and scaling.
         teacher: Labels training and synthetic rows.
         recipe: Architecture, temperature, alpha, schedule, transfer set, seed, device.
         on_progress: Called a few dozen times.
     """
     stack = build_students(schema, recipe)
-    standardize = Standardizer.from_schema(schema).to(recipe.device)
-    synthetic = make_synthetic_rows(rows.train.features, recipe.transfer, seed=recipe.seed)
-    transfer = np.concatenate([rows.train.features, synthetic])
-    labels = np.concatenate([rows.train.labels, np.full(len(synthetic), NO_LABEL)])
-    n_replicates = recipe.student.n_replicates
-    everything = torch.arange(len(transfer), device=recipe.device)
-    pools = [everything] * n_replicates + [everything[: rows.train.n_rows]] * n_replicates
-    alphas = torch.tensor([recipe.student.alpha] * n_replicates + [0.0] * n_replicates)
+    objective = find_objective(schema, temperature=recipe.student.temperature)
+    synthetic, sources = make_synthetic_inputs(
+        rows.train.inputs, stack.encoder, recipe.transfer, seed=recipe.seed
+    )
+    transfer = rows.train.inputs.joined_with(synthetic)
+    targets = target_tensor(rows.train, objective, recipe)
+    weights = weight_tensor(rows.train, recipe)
+    no_label = torch.full((synthetic.n_rows, objective.d_out), math.nan, device=recipe.device)
+    n_replicates, alpha = recipe.student.n_replicates, recipe.student.alpha
+    alphas = torch.tensor([alpha] * n_replicates + [0.0] * n_replicates, device=recipe.device)
+    everything = torch.arange(transfer.n_rows, device=recipe.device)
+    labelled = everything[: rows.train.n_rows]
     seeds = list(range(recipe.seed, recipe.seed + n_replicates))
     record = fit_stack(
         stack,
-        features=standardize(as_tensor(transfer, recipe.device)),
-        pools=pools,
+        rows=stack.encoder.prepare(transfer, recipe.device),
+        pools=[everything] * n_replicates + [labelled] * n_replicates,
         loss=make_distillation_loss(
-            as_tensor(teacher(transfer), recipe.device),
-            torch.from_numpy(labels).to(recipe.device),
-            alphas.to(recipe.device),
-            temperature=recipe.student.temperature,
+            objective,
+            teacher=torch.from_numpy(teacher(transfer)).to(recipe.device),
+            targets=torch.cat([targets, no_label]),
+            weights=torch.cat([weights, weights[torch.from_numpy(sources)]]),
+            alphas=alphas,
         ),
-        validation_features=standardize(as_tensor(rows.validation.features, recipe.device)),
-        validation_targets=_validation_targets(rows.validation, schema, teacher, recipe),
+        validation_rows=stack.encoder.prepare(rows.validation.inputs, recipe.device),
+        judge=_make_judge(rows.validation, objective, teacher, recipe),
         recipe=recipe.student,
-        n_steps=recipe.student.max_epochs * math.ceil(len(transfer) / recipe.student.batch_size),
+        n_steps=recipe.student.max_epochs * math.ceil(transfer.n_rows / recipe.student.batch_size),
         seeds=seeds + seeds,
         step_name=f"{n_replicates} students and {n_replicates} controls",
         on_progress=on_progress,
@@ -113,55 +118,56 @@ def train_students(
     return Students(stack, record)
 
 
-def _validation_targets(
-    validation: Rows, schema: Schema, teacher: LabelRows, recipe: Recipe
-) -> Tensor:
-    """What each member's answers on the validation rows are compared with, `[M, v, K]`.
+def make_distillation_loss(
+    objective: Objective, *, teacher: Tensor, targets: Tensor, weights: Tensor, alphas: Tensor
+) -> Loss:
+    """Build the loss alpha * soft + (1 - alpha) * hard, as weighted batch means.
+
+    The soft term is T^2 KL(teacher || student) for classes and the Huber loss for numbers, the
+    hard one cross entropy or squared error. A row without a label has only its soft term, with the
+    whole weight: alpha is the teacher's share of the loss where there is anybody to share it with.
+
+    Args:
+        objective: The two terms.
+        teacher: Its outputs, **Shape** `[N, K]` float32.
+        targets: **Shape** `[N, K]` float32, NaN where there is no label.
+        weights: **Shape** `[N]` float32: how much a row counts.
+        alphas: **Shape** `[M]` float32: each member's alpha; 0 never looks at the teacher.
+
+    Returns:
+        From outputs `[M, B, K]` and row numbers `[M, B]` to one loss per member, `[M]`.
+
+    Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015).
+    """
+    unlabelled = torch.isnan(targets[:, 0])
+    known = torch.where(unlabelled[:, None], 0.0, targets)
+    taught = alphas > 0
+
+    def loss(outputs: Tensor, drawn: Tensor) -> Tensor:
+        alone = unlabelled[drawn]
+        hard = torch.where(alone, 0.0, objective.score(outputs, known[drawn]))
+        losses = (1.0 - alphas[:, None]) * hard
+        soft = objective.imitate(outputs[taught], teacher[drawn[taught]])
+        soft_share = torch.where(alone[taught], 1.0, alphas[taught, None])
+        losses[taught] = losses[taught] + soft_share * soft
+        return (losses * weights[drawn]).mean(dim=1)
+
+    return loss
+
+
+def _make_judge(
+    validation: Rows, objective: Objective, teacher: LabelRows, recipe: Recipe
+) -> Judge:
+    """Say what each member's answers on the validation rows are compared with.
 
     A student is judged by the mixture it is trained on, alpha of the teacher's answers and the
     rest labels: against labels alone, the noise of a few hundred of them picks the step. A control
     knows only labels.
     """
-    labels = one_hot(validation.labels, schema, recipe)
-    answers = torch.softmax(as_tensor(teacher(validation.features), recipe.device), dim=-1)
-    mixture = recipe.student.alpha * answers + (1 - recipe.student.alpha) * labels
-    n_replicates = recipe.student.n_replicates
-    return torch.stack([mixture] * n_replicates + [labels] * n_replicates)
-
-
-def make_distillation_loss(
-    teacher_logits: Tensor, labels: Tensor, alphas: Tensor, *, temperature: float
-) -> Loss:
-    """Build the loss alpha T^2 KL(teacher || student) + (1 - alpha) CE, both as batch means.
-
-    A row without a label has only its soft term, with the whole weight: alpha is the teacher's
-    share of the loss where there is anybody to share it with. The factor T^2 keeps the soft
-    term's gradient at one size whatever the temperature.
-
-    Args:
-        teacher_logits: **Shape** `[N, K]` float32.
-        labels: **Shape** `[N]` int64, `NO_LABEL` where there is none.
-        alphas: **Shape** `[M]` float32: each member's alpha; 0 never looks at the teacher.
-        temperature: Divides both models' logits in the soft term.
-
-    Returns:
-        From logits `[M, B, K]` and row numbers `[M, B]` to one loss per member, `[M]`.
-
-    Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015).
-    """
-    soft_targets = torch.log_softmax(teacher_logits / temperature, dim=-1)
-    taught = alphas > 0
-
-    def loss(logits: Tensor, drawn: Tensor) -> Tensor:
-        drawn_labels = labels[drawn]
-        hard = F.cross_entropy(
-            logits.flatten(0, 1), drawn_labels.flatten(), ignore_index=NO_LABEL, reduction="none"
-        ).view(drawn.shape)
-        answers = torch.log_softmax(logits[taught] / temperature, dim=-1)
-        soft = F.kl_div(answers, soft_targets[drawn[taught]], reduction="none", log_target=True)
-        soft_share = torch.where(drawn_labels[taught] == NO_LABEL, 1.0, alphas[taught, None])
-        losses = (1.0 - alphas[:, None]) * hard
-        losses[taught] = losses[taught] + soft_share * temperature**2 * soft.sum(dim=-1)
-        return losses.mean(dim=1)
-
-    return loss
+    labels = target_tensor(validation, objective, recipe)
+    answers = objective.soften(torch.from_numpy(teacher(validation.inputs)).to(recipe.device))
+    alpha, n_replicates = recipe.student.alpha, recipe.student.n_replicates
+    mixture = alpha * answers + (1 - alpha) * labels
+    targets = torch.stack([mixture] * n_replicates + [labels] * n_replicates)
+    weights = weight_tensor(validation, recipe)
+    return lambda outputs: objective.judge(outputs, targets, weights)

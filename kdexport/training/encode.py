@@ -50,9 +50,20 @@ class Encoder(nn.Module):
             raise ValueError(f"a schema has at most {LARGEST_CODE} codes: {schema.n_codes}")
 
     @property
+    def d_in(self) -> int:
+        """Width of compact rows: how many inputs of a network are not 0."""
+        return self.d_dense + len(self.schema.categories)
+
+    @property
     def d_out(self) -> int:
         """Width of what `forward` gives: numbers, indicators and one column per code."""
         return self.d_dense + self.schema.n_codes
+
+    @property
+    def exported_center(self) -> Float64:
+        """What the exported network still has to subtract: the graph does it for float64."""
+        is_centred = self.schema.signature.precision == "float64"
+        return np.zeros_like(self.center) if is_centred else self.center
 
     def standardize(self, numeric: Float32 | Float64) -> Float32:
         """Raw numbers to standardised ones, **Shape** both `[n, F]`, computed in float64."""

@@ -1,4 +1,4 @@
-"""The native teacher: an ensemble of networks on labels, logits averaged.
+"""The native teacher: an ensemble of networks on labels, outputs averaged.
 
 Takes rows and a recipe, gives a trained stack.
 """
@@ -6,22 +6,24 @@ Takes rows and a recipe, gives a trained stack.
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdexport.recipe import Recipe
-from kdexport.records import Int64, Parts, ProgressSink, Rows, ignore_progress
+from kdexport.records import Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
-from kdexport.training.fit import FitRecord, fit_stack, fit_temperatures
-from kdexport.training.nets import StackedMLP, Standardizer, as_tensor, compute_mean_logits
+from kdexport.training.encode import Encoder
+from kdexport.training.fit import FitRecord, fit_stack
+from kdexport.training.nets import StackedMLP, compute_mean_outputs
+from kdexport.training.objective import Objective, find_objective
 
 
 def build_ensemble(schema: Schema, recipe: Recipe) -> StackedMLP:
     """Return the untrained ensemble that the recipe asks for."""
     teacher = recipe.teacher
     return StackedMLP(
-        d_in=len(schema.signature.numeric),
+        Encoder(schema),
         hidden=teacher.hidden,
-        d_out=len(schema.signature.classes),
+        d_out=find_objective(schema).d_out,
         seeds=range(recipe.seed, recipe.seed + teacher.n_members),
         dropout=teacher.dropout,
     ).to(recipe.device)
@@ -36,52 +38,56 @@ def train_ensemble(
 ) -> tuple[StackedMLP, FitRecord]:
     """Train the native teacher; test rows are never read.
 
-    The mean of the members' logits is calibrated as each member was: divided by one temperature
+    The mean of the members' outputs is calibrated as each member was: divided by one temperature
     fitted on the validation rows, which stays in the members' last layers.
 
     Args:
         rows: Encoded parts; training rows fit, validation rows stop each member early.
-        schema: Features, classes and scaling.
+        schema: Columns, classes and scaling.
         recipe: Number, shape and schedule of the members, seed, device.
         on_progress: Called a few dozen times.
 
     Returns:
         The trained ensemble, in evaluation mode, and how it went.
     """
-    ensemble = build_ensemble(schema, recipe)
-    standardize = Standardizer.from_schema(schema).to(recipe.device)
-    labels = torch.from_numpy(rows.train.labels).to(recipe.device)
-    validation_features = standardize(as_tensor(rows.validation.features, recipe.device))
-    validation_targets = one_hot(rows.validation.labels, schema, recipe)
+    ensemble, objective = build_ensemble(schema, recipe), find_objective(schema)
+    targets = target_tensor(rows.train, objective, recipe)
+    weights = weight_tensor(rows.train, recipe)
+    validation = ensemble.encoder.prepare(rows.validation.inputs, recipe.device)
+    validation_targets = target_tensor(rows.validation, objective, recipe)
+    validation_weights = weight_tensor(rows.validation, recipe)
     everyone = torch.arange(rows.train.n_rows, device=recipe.device)
     n_steps = recipe.teacher.max_epochs * math.ceil(rows.train.n_rows / recipe.teacher.batch_size)
 
-    def cross_entropy(logits: Tensor, drawn: Tensor) -> Tensor:
-        losses = nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels[drawn].flatten(), reduction="none"
-        )
-        return losses.view(drawn.shape).mean(dim=1)
+    def loss(outputs: Tensor, drawn: Tensor) -> Tensor:
+        return (objective.score(outputs, targets[drawn]) * weights[drawn]).mean(dim=1)
 
     record = fit_stack(
         ensemble,
-        features=standardize(as_tensor(rows.train.features, recipe.device)),
+        rows=ensemble.encoder.prepare(rows.train.inputs, recipe.device),
         pools=[everyone] * ensemble.n_members,
-        loss=cross_entropy,
-        validation_features=validation_features,
-        validation_targets=validation_targets.expand(ensemble.n_members, -1, -1),
+        loss=loss,
+        validation_rows=validation,
+        judge=lambda outputs: objective.judge(
+            outputs, validation_targets.expand(ensemble.n_members, -1, -1), validation_weights
+        ),
         recipe=recipe.teacher,
         n_steps=n_steps,
         seeds=range(recipe.seed, recipe.seed + ensemble.n_members),
         step_name=f"teacher ({ensemble.n_members} members)",
         on_progress=on_progress,
     )
-    mean_logits = compute_mean_logits(ensemble, validation_features)
-    temperatures, _ = fit_temperatures(mean_logits[None], validation_targets[None])
-    ensemble.divide_logits(torch.from_numpy(temperatures).expand(ensemble.n_members))
+    mean = compute_mean_outputs(ensemble, validation)
+    temperatures, _ = objective.judge(mean[None], validation_targets[None], validation_weights)
+    ensemble.divide_outputs(torch.from_numpy(temperatures).expand(ensemble.n_members))
     return ensemble, record
 
 
-def one_hot(labels: Int64, schema: Schema, recipe: Recipe) -> Tensor:
-    """Turn class positions `[n]` into class probabilities, **Shape** `[n, K]` float32."""
-    codes = torch.from_numpy(labels).to(recipe.device)
-    return nn.functional.one_hot(codes, len(schema.signature.classes)).float()
+def target_tensor(rows: Rows, objective: Objective, recipe: Recipe) -> Tensor:
+    """Return the rows' hard targets, **Shape** `[n, K]` float32."""
+    return torch.from_numpy(objective.encode_targets(rows.targets)).to(recipe.device)
+
+
+def weight_tensor(rows: Rows, recipe: Recipe) -> Tensor:
+    """Return how much each row counts, **Shape** `[n]` float32."""
+    return torch.from_numpy(rows.weights).float().to(recipe.device)

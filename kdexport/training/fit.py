@@ -7,8 +7,8 @@ Source: Berta, Holzmueller, Jordan and Bach, "Rethinking Early Stopping: Refine,
 (2025); temperature scaling: Guo et al., "On Calibration of Modern Neural Networks" (2017).
 
 Takes tensors, changes the stack's weights in place, gives the record of how it went. Teacher,
-students and controls all train here; what differs between them (loss, targets, which rows a
-member may draw) is passed in.
+students and controls all train here; what differs between them (loss, how validation rows judge,
+which rows a member may draw) is passed in.
 """
 
 import math
@@ -21,15 +21,17 @@ from torch import Tensor
 
 from kdexport.recipe import FitRecipe
 from kdexport.records import Float64, Int64, Progress, ProgressSink, ignore_progress
-from kdexport.training.nets import StackedMLP, compute_member_logits
+from kdexport.training.nets import StackedMLP, compute_member_outputs
 
 WARM_UP_SHARE = 0.05
 N_LOOKS = 30  # how often, in a whole run, the validation rows are looked at
-MIN_INVERSE_TEMPERATURE = 0.1  # and at most its inverse
-N_NEWTON_STEPS = 10
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits `[M, B, K]`, row numbers `[M, B]`) to the mean loss per member, `[M]`."""
+"""(outputs `[M, B, K]`, row numbers `[M, B]`) to the mean loss per member, `[M]`."""
+
+Judge = Callable[[Tensor], tuple[Float64, Float64]]
+"""Outputs on the validation rows `[M, v, K]` to each member's best temperature and the loss at it,
+`[M]` float64 each."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,11 @@ class FitRecord:
 def fit_stack(
     stack: StackedMLP,
     *,
-    features: Tensor,
+    rows: Tensor,
     pools: Sequence[Tensor],
     loss: Loss,
-    validation_features: Tensor,
-    validation_targets: Tensor,
+    validation_rows: Tensor,
+    judge: Judge,
     recipe: FitRecipe,
     n_steps: int,
     seeds: Sequence[int],
@@ -74,13 +76,12 @@ def fit_stack(
 
     Args:
         stack: The networks; changed in place.
-        features: **Shape** `[N, F]` float32, standardised: every row that any member may draw.
+        rows: **Shape** `[N, D]` float32, compact: every row that any member may draw.
         pools: Per member, the row numbers it draws from, int64; passed over in a new random order
             each time.
-        loss: From logits and row numbers to one loss per member.
-        validation_features: **Shape** `[v, F]` float32, standardised.
-        validation_targets: **Shape** `[M, v, K]` float32: the class probabilities (one-hot for
-            labels) whose log loss picks each member's best weights.
+        loss: From outputs and row numbers to one loss per member.
+        validation_rows: **Shape** `[v, D]` float32, compact.
+        judge: Picks each member's best weights by its outputs on the validation rows.
         recipe: Batch size, learning rate and schedule, patience.
         n_steps: Optimiser steps, the same for every member.
         seeds: Per member, the seed of its row order.
@@ -105,54 +106,23 @@ def fit_stack(
     while n_done < n_steps and not keeper.has_stalled(recipe.patience):
         n_block = min(look_every, n_steps - n_done)
         drawn = torch.stack([order.next(n_block * recipe.batch_size) for order in orders])
-        for rows in torch.split(drawn, recipe.batch_size, dim=1):
+        for numbers in torch.split(drawn, recipe.batch_size, dim=1):
             # The sum over members leaves each member the gradient of its own mean loss.
-            total = loss(stack(features[rows]), rows).sum()
+            total = loss(stack(rows[numbers]), numbers).sum()
             optimizer.zero_grad(set_to_none=True)
             total.backward()
             optimizer.step()
             schedule.step()
         n_done += n_block
-        logits = compute_member_logits(stack, validation_features)
-        keeper.look(*fit_temperatures(logits, validation_targets), n_done)
+        stack.fill_fallbacks()
+        keeper.look(*judge(compute_member_outputs(stack, validation_rows)), n_done)
         on_progress(Progress(step_name, n_done, n_steps))
     keeper.restore()
-    stack.divide_logits(torch.from_numpy(keeper.temperatures))
+    stack.divide_outputs(torch.from_numpy(keeper.temperatures))
     stack.eval()
     return FitRecord(
         n_done, keeper.best_steps, keeper.temperatures, np.array(keeper.losses, np.float64)
     )
-
-
-def fit_temperatures(logits: Tensor, targets: Tensor) -> tuple[Float64, Float64]:
-    """Find the temperature that each member's logits are best divided by.
-
-    Args:
-        logits: **Shape** `[M, v, K]` float32.
-        targets: **Shape** `[M, v, K]` float32 class probabilities.
-
-    Returns:
-        Temperatures between 0.1 and 10 and the log loss at each, **Shape** `[M]` float64. The
-        loss is convex in the inverse temperature, so Newton's steps are taken inside a bracket
-        that every slope narrows; a step that would leave it halves it instead.
-    """
-    exact, shares = logits.double(), targets.double()
-    centred = exact - (exact * shares).sum(dim=-1, keepdim=True)  # 0 where the target stands
-    low = torch.full_like(exact[:, 0, 0], MIN_INVERSE_TEMPERATURE)
-    high = torch.full_like(low, 1 / MIN_INVERSE_TEMPERATURE)
-    inverse = torch.ones_like(low)
-    for _ in range(N_NEWTON_STEPS):
-        probabilities = torch.softmax(centred * inverse[:, None, None], dim=-1)
-        means = (probabilities * centred).sum(dim=-1)
-        slope = means.mean(dim=-1)
-        curvature = ((probabilities * centred.square()).sum(dim=-1) - means.square()).mean(dim=-1)
-        low = torch.where(slope < 0, inverse, low)
-        high = torch.where(slope > 0, inverse, high)
-        step = inverse - slope / curvature.clamp_min(torch.finfo(torch.float64).tiny)
-        inside = (step >= low) & (step <= high)
-        inverse = torch.where(inside, step, (low * high).sqrt())
-    losses = _log_losses(exact * inverse[:, None, None], shares)
-    return (1 / inverse).cpu().numpy(), losses.cpu().numpy()
 
 
 class _RowOrder:
@@ -214,8 +184,3 @@ def _learning_rate_factor(recipe: FitRecipe, n_steps: int) -> Callable[[int], fl
         return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
     return factor
-
-
-def _log_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """Log loss per member, **Shape** `[M]`, from logits and class probabilities `[M, v, K]`."""
-    return -(targets * torch.log_softmax(logits, dim=-1)).sum(dim=-1).mean(dim=-1)

@@ -1,6 +1,7 @@
 """Networks: many members of one shape, stacked so that one batched product serves them all.
 
-Takes standardised features, gives logits. Knows nothing of losses, data or files.
+Takes rows that an `Encoder` prepared, gives outputs (logits, or one number). Knows nothing of
+losses, data or files.
 """
 
 import itertools
@@ -10,54 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdexport.records import Float32
-from kdexport.schema import FLOAT32_MAX, Schema
+from kdexport.training.encode import Encoder
 
 RANDOM_VALUES_PER_BYTE = 256
-LARGEST_STANDARDISED = 1e20  # beyond it a network's float32 sums could overflow
-
-
-class Standardizer(nn.Module):
-    """Raw features to standardised ones: missing cells, extreme cells, centre and scale.
-
-    A missing cell (NaN) becomes the column's mean, an infinite or absurdly large one the largest
-    value that no network overflows on, and a column that was constant in training becomes 0.
-
-    **Shape** input and output `[..., F]` float32.
-
-    Example:
-        >>> import torch
-        >>> from kdexport.training.nets import Standardizer
-        >>> standardize = Standardizer(center=[1.0, 5.0], scale=[2.0, 0.0])
-        >>> standardize(torch.tensor([[3.0, 7.0], [float("nan"), 5.0]])).tolist()
-        [[1.0, 0.0], [0.0, 0.0]]
-    """
-
-    center: Tensor
-    inverse_scale: Tensor
-
-    def __init__(self, *, center: Sequence[float], scale: Sequence[float]) -> None:
-        super().__init__()
-        scales = np.asarray(scale, np.float64)
-        varies = scales > 0
-        inverse = np.divide(1.0, scales, out=np.zeros_like(scales), where=varies)
-        self.register_buffer("center", torch.tensor(list(center), dtype=torch.float32))
-        self.register_buffer("inverse_scale", torch.tensor(inverse, dtype=torch.float32))
-        smallest = float(scales[varies].min()) if varies.any() else 1.0
-        self.limit = min(FLOAT32_MAX, LARGEST_STANDARDISED * smallest)
-
-    @classmethod
-    def from_schema(cls, schema: Schema) -> "Standardizer":
-        """Build the standardizer of a schema."""
-        return cls(center=schema.center, scale=schema.scale)
-
-    def fill(self, features: Tensor) -> Tensor:
-        """Replace missing cells by the mean and bound extreme ones, still in the raw scale."""
-        filled = torch.where(torch.isnan(features), self.center, features)
-        return filled.clamp(-self.limit, self.limit)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return (self.fill(features) - self.center) * self.inverse_scale
 
 
 class ByteDropout:
@@ -88,24 +44,29 @@ class ByteDropout:
 class StackedMLP(nn.Module):
     """M multilayer perceptrons of one shape as one module; each has its own weights and masks.
 
-    Member i is initialised from `seeds[i]` alone (uniform in +-1/sqrt(d_in), as `nn.Linear` is),
-    so it does not depend on who stands beside it.
+    Member i is initialised from `seeds[i]` alone (uniform in +-1/sqrt(inputs that are not 0), as
+    `nn.Linear` is), so it does not depend on who stands beside it.
 
-    **Shape** input `[M, B, F]`, or `[B, F]` to give every member the same rows; output `[M, B, K]`
-    float32 logits.
+    **Shape** input `[M, B, D]` compact rows, or `[B, D]` to give every member the same; output
+    `[M, B, K]` float32.
 
     Example:
         >>> import torch
+        >>> from kdexport.schema import Schema
+        >>> from kdexport.signature import Signature
+        >>> from kdexport.training.encode import Encoder
         >>> from kdexport.training.nets import StackedMLP
-        >>> stack = StackedMLP(d_in=20, hidden=(64, 32), d_out=2, seeds=range(3))
-        >>> tuple(stack(torch.zeros(5, 20)).shape)
+        >>> signature = Signature(numeric=("a", "b"), target="y")
+        >>> encoder = Encoder(Schema(signature=signature, center=(0.0, 0.0), scale=(1.0, 1.0)))
+        >>> stack = StackedMLP(encoder, hidden=(64, 32), d_out=2, seeds=range(3))
+        >>> tuple(stack(torch.zeros(5, 2)).shape)
         (3, 5, 2)
     """
 
     def __init__(
         self,
+        encoder: Encoder,
         *,
-        d_in: int,
         hidden: Sequence[int],
         d_out: int,
         seeds: Sequence[int],
@@ -114,12 +75,14 @@ class StackedMLP(nn.Module):
         super().__init__()
         if not seeds:
             raise ValueError("a stack has one seed per member, however: it got none")
-        widths = (d_in, *hidden, d_out)
+        self.encoder = encoder
+        widths = (encoder.d_out, *hidden, d_out)
+        n_active = (encoder.d_in, *hidden)  # of a column's categories, one is 1 and the others 0
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for d_from, d_to in itertools.pairwise(widths):
-            bound = d_from**-0.5
+        for (d_from, d_to), n_inputs in zip(itertools.pairwise(widths), n_active, strict=True):
+            bound = n_inputs**-0.5
             self.weights.append(nn.Parameter(_uniform((d_from, d_to), bound, generators)))
             self.biases.append(nn.Parameter(_uniform((1, d_to), bound, generators)))
         self.dropout = ByteDropout(dropout, seed=seeds[0]) if dropout > 0 else None
@@ -132,11 +95,11 @@ class StackedMLP(nn.Module):
     def n_parameters_per_member(self) -> int:
         return sum(p[0].numel() for p in self.parameters())
 
-    def forward(self, features: Tensor) -> Tensor:
-        if features.ndim == 2:
-            features = features.expand(self.n_members, -1, -1)
+    def forward(self, rows: Tensor) -> Tensor:
+        hidden = self.encoder(rows)
+        if hidden.ndim == 2:
+            hidden = hidden.expand(self.n_members, -1, -1)
         *inner, last = zip(self.weights, self.biases, strict=True)
-        hidden = features
         for weight, bias in inner:
             hidden = torch.relu(torch.baddbmm(bias, hidden, weight))
             if self.training and self.dropout is not None:
@@ -145,8 +108,16 @@ class StackedMLP(nn.Module):
         return torch.baddbmm(bias, hidden, weight)
 
     @torch.no_grad()
-    def divide_logits(self, temperatures: Tensor) -> None:
-        """Divide each member's logits by its temperature, **Shape** `[M]`, for good."""
+    def fill_fallbacks(self) -> None:
+        """Set what training never sets: the weights of categories met only at inference."""
+        positions, means = self.encoder.fallbacks()
+        if positions:
+            first = self.weights[0]
+            first[:, list(positions)] = torch.from_numpy(means).to(first) @ first
+
+    @torch.no_grad()
+    def divide_outputs(self, temperatures: Tensor) -> None:
+        """Divide each member's outputs by its temperature, **Shape** `[M]`, for good."""
         for parameter in (self.weights[-1], self.biases[-1]):
             parameter.div_(temperatures.to(parameter)[:, None, None])
 
@@ -162,39 +133,34 @@ class StackedMLP(nn.Module):
 
 
 @torch.no_grad()
-def compute_logits(
-    stack: StackedMLP, features: Tensor, *, n_rows_at_once: int = 512
+def compute_chunks(
+    stack: StackedMLP, rows: Tensor, *, n_rows_at_once: int = 512
 ) -> tuple[Tensor, ...]:
     """Answer for many rows in chunks, in evaluation mode.
 
     Args:
         stack: The networks.
-        features: **Shape** `[n, F]` float32, standardised.
+        rows: **Shape** `[n, D]` float32, compact.
         n_rows_at_once: Rows per chunk: few enough that the layers stay in the cache.
 
     Returns:
-        One tensor of logits per chunk, **Shape** each `[M, <= n_rows_at_once, K]`.
+        One tensor of outputs per chunk, **Shape** each `[M, <= n_rows_at_once, K]`.
     """
     was_training = stack.training
     stack.eval()
-    chunks = tuple(stack(chunk) for chunk in torch.split(features, n_rows_at_once))
+    chunks = tuple(stack(chunk) for chunk in torch.split(rows, n_rows_at_once))
     stack.train(was_training)
     return chunks
 
 
-def compute_member_logits(stack: StackedMLP, features: Tensor) -> Tensor:
-    """Every member's logits, **Shape** `[M, n, K]`, for standardised features `[n, F]`."""
-    return torch.cat(compute_logits(stack, features), dim=1)
+def compute_member_outputs(stack: StackedMLP, rows: Tensor) -> Tensor:
+    """Every member's outputs, **Shape** `[M, n, K]`, for compact rows `[n, D]`."""
+    return torch.cat(compute_chunks(stack, rows), dim=1)
 
 
-def compute_mean_logits(stack: StackedMLP, features: Tensor) -> Tensor:
-    """The members' mean logits, **Shape** `[n, K]`: the ensemble's answer."""
-    return torch.cat([chunk.mean(dim=0) for chunk in compute_logits(stack, features)])
-
-
-def as_tensor(features: Float32, device: str) -> Tensor:
-    """Copy an array to a device."""
-    return torch.from_numpy(np.ascontiguousarray(features)).to(device)
+def compute_mean_outputs(stack: StackedMLP, rows: Tensor) -> Tensor:
+    """The members' mean outputs, **Shape** `[n, K]`: the ensemble's answer."""
+    return torch.cat([chunk.mean(dim=0) for chunk in compute_chunks(stack, rows)])
 
 
 def _uniform(shape: tuple[int, int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:

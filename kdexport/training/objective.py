@@ -112,9 +112,7 @@ def find_objective(schema: Schema, *, temperature: float = 1.0) -> Objective:
     return Classification(len(schema.signature.classes), temperature=temperature)
 
 
-def fit_temperatures(
-    logits: Tensor, targets: Tensor, weights: Tensor
-) -> tuple[Float64, Float64]:
+def fit_temperatures(logits: Tensor, targets: Tensor, weights: Tensor) -> tuple[Float64, Float64]:
     """Find the temperature that each member's logits are best divided by.
 
     Args:

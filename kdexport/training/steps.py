@@ -8,11 +8,11 @@ import os
 import numpy as np
 import torch
 
-from kdexport.records import Float32, ProgressSink
+from kdexport.records import Float32, Inputs, ProgressSink
 from kdexport.training.distill import Students, build_students, train_students
 from kdexport.training.ensemble import build_ensemble, train_ensemble
 from kdexport.training.fit import FitRecord
-from kdexport.training.nets import StackedMLP, Standardizer, as_tensor, compute_mean_logits
+from kdexport.training.nets import StackedMLP, compute_mean_outputs
 from kdexport.workspace import Prepared, Trained
 
 
@@ -36,12 +36,11 @@ def train_students_of(prepared: Prepared, teacher: Trained, on_progress: Progres
     """Train students on a checkpointed teacher's answers, and controls beside them."""
     set_threads(prepared.recipe.threads)
     ensemble = load_ensemble(prepared, teacher)
-    standardize = Standardizer.from_schema(prepared.schema).to(prepared.recipe.device)
 
-    def label(features: Float32) -> Float32:
-        filled = standardize(as_tensor(features, prepared.recipe.device))
-        logits: Float32 = compute_mean_logits(ensemble, filled).cpu().numpy()
-        return logits
+    def label(inputs: Inputs) -> Float32:
+        rows = ensemble.encoder.prepare(inputs, prepared.recipe.device)
+        outputs: Float32 = compute_mean_outputs(ensemble, rows).cpu().numpy()
+        return outputs
 
     students: Students = train_students(
         prepared.rows, prepared.schema, label, prepared.recipe, on_progress=on_progress

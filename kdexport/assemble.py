@@ -212,11 +212,10 @@ def _check_parity(
 
 def _describe_difference(fact: ParityFact, n_test: int) -> str:
     found = {
-        "probabilities": fact.max_probability_difference,
-        "logits": fact.max_logit_difference,
-        "predictions": fact.max_prediction_difference,
+        "probabilities differ by up to": fact.max_probability_difference,
+        "logits or numbers, relative to their size, by up to": fact.max_relative_difference,
     }
-    parts = [f"{name} differ by up to {v:.2g}" for name, v in found.items() if v is not None]
+    parts = [f"{name} {value:.2g}" for name, value in found.items() if value is not None]
     where = "test row" if fact.worst_row < n_test else "altered copy"
     number = fact.worst_row if fact.worst_row < n_test else fact.worst_row - n_test
     return f"{', '.join(parts)}, {fact.flips} flips; {where} {number} is the worst"

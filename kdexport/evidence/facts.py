@@ -72,13 +72,15 @@ class FileFact(Fact):
 class ParityFact(Fact):
     """How a file answers beside its source: probabilities of classes, or predicted numbers.
 
-    Logits are None where the two sides keep them to themselves.
+    What the two sides do not give is None. `max_relative_difference` is that of logits or numbers
+    to their own size: it stays readable on rows whose cells are absurdly large.
     """
 
     rows: int
     max_probability_difference: float | None = None
     max_logit_difference: float | None = None
     max_prediction_difference: float | None = None
+    max_relative_difference: float | None = None
     flips: int = 0
     ties: int = 0
     worst_row: int

@@ -11,7 +11,7 @@ from kdexport.evidence.facts import ParityFact
 from kdexport.records import Answers, Column, Float64
 
 PROBABILITY_TOLERANCE = 1e-6
-LOGIT_TOLERANCE = 1e-5  # of the row's largest logit, or of a regression's prediction
+RELATIVE_TOLERANCE = 1e-5  # of the row's largest logit, or of a regression's prediction
 
 
 def compare_answers(source: Answers, file: Answers) -> ParityFact:
@@ -42,12 +42,13 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
         return _compare_numbers(source.predictions, file.predictions)
     differences = _row_differences(source.probabilities, file.probabilities)
     passes = differences <= PROBABILITY_TOLERANCE
-    largest_logit = None
+    largest_logit = largest_relative = None
     if source.logits is not None and file.logits is not None:
         logit_differences = _row_differences(source.logits, file.logits)
         scale = np.maximum(1.0, np.abs(source.logits.astype(np.float64)).max(axis=1))
-        passes &= logit_differences <= LOGIT_TOLERANCE * scale
+        passes &= logit_differences <= RELATIVE_TOLERANCE * scale
         largest_logit = float(logit_differences.max())
+        largest_relative = float((logit_differences / scale).max())
     best_two = np.sort(source.probabilities.astype(np.float64), axis=1)[:, -2:]
     tied = best_two[:, 1] - best_two[:, 0] <= 2 * PROBABILITY_TOLERANCE
     flipped = (source.predictions != file.predictions) & ~tied
@@ -55,6 +56,7 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
         rows=source.n_rows,
         max_probability_difference=float(differences.max()),
         max_logit_difference=largest_logit,
+        max_relative_difference=largest_relative,
         flips=int(flipped.sum()),
         ties=int(tied.sum()),
         worst_row=_worst(differences, passes & ~flipped),
@@ -66,11 +68,12 @@ def _compare_numbers(source: Column, file: Column) -> ParityFact:
     differences = _row_differences(source[:, None], file[:, None])
     exact = source.astype(np.float64)
     usual = float(np.median(np.abs(exact - np.median(exact))))
-    allowed = LOGIT_TOLERANCE * np.maximum(np.abs(exact), usual)
-    passes = np.isfinite(differences) & (differences <= allowed)
+    scale = np.maximum(np.maximum(np.abs(exact), usual), np.finfo(np.float32).tiny)
+    passes = np.isfinite(differences) & (differences <= RELATIVE_TOLERANCE * scale)
     return ParityFact(
         rows=len(source),
         max_prediction_difference=float(differences.max()),
+        max_relative_difference=float((differences / scale).max()),
         worst_row=_worst(differences, passes),
         passed=bool(passes.all()),
     )

@@ -75,11 +75,12 @@ def render_latency(facts: list[LatencyFact]) -> Table:
 
 def describe_parity(fact: ParityFact) -> str:
     """Return how far a file is from its source, in words."""
-    if fact.max_prediction_difference is not None:
-        return f"predictions within {fact.max_prediction_difference:.1e}"
+    relative = fact.max_relative_difference
+    if fact.max_probability_difference is None:
+        return f"predictions within {relative:.1e} of their size"
     line = f"probabilities within {fact.max_probability_difference:.1e}, "
-    if fact.max_logit_difference is not None:
-        line += f"logits within {fact.max_logit_difference:.1e}, "
+    if relative is not None:
+        line += f"logits within {relative:.1e} of their size, "
     return f"{line}{fact.flips} flips, {fact.ties} ties"
 
 

@@ -141,13 +141,13 @@ def make_distillation_loss(
     """
     unlabelled = torch.isnan(targets[:, 0])
     known = torch.where(unlabelled[:, None], 0.0, targets)
-    taught = alphas > 0
+    tempered, taught = objective.temper(teacher), alphas > 0
 
     def loss(outputs: Tensor, drawn: Tensor) -> Tensor:
         alone = unlabelled[drawn]
         hard = torch.where(alone, 0.0, objective.score(outputs, known[drawn]))
         losses = (1.0 - alphas[:, None]) * hard
-        soft = objective.imitate(outputs[taught], teacher[drawn[taught]])
+        soft = objective.imitate(outputs[taught], tempered[drawn[taught]])
         soft_share = torch.where(alone[taught], 1.0, alphas[taught, None])
         losses[taught] = losses[taught] + soft_share * soft
         return (losses * weights[drawn]).mean(dim=1)

@@ -35,8 +35,12 @@ class Objective(Protocol):
         """Hard loss of each row, **Shape** `[M, B, K]` twice to `[M, B]`."""
         ...
 
-    def imitate(self, outputs: Tensor, teacher: Tensor) -> Tensor:
-        """Soft loss of each row beside the teacher's outputs, **Shape** as `score`."""
+    def temper(self, teacher: Tensor) -> Tensor:
+        """Turn the teacher's outputs `[N, K]` into what `imitate` compares with, `[N, K]`."""
+        ...
+
+    def imitate(self, outputs: Tensor, tempered: Tensor) -> Tensor:
+        """Soft loss of each row beside the tempered teacher, **Shape** as `score`."""
         ...
 
     def soften(self, teacher: Tensor) -> Tensor:
@@ -65,11 +69,13 @@ class Classification:
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return -(targets * torch.log_softmax(outputs, dim=-1)).sum(dim=-1)
 
-    def imitate(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+    def temper(self, teacher: Tensor) -> Tensor:
+        return torch.log_softmax(teacher / self.temperature, dim=-1)
+
+    def imitate(self, outputs: Tensor, tempered: Tensor) -> Tensor:
         """T^2 KL(teacher || student): T^2 keeps the gradient at one size whatever T is."""
         answers = torch.log_softmax(outputs / self.temperature, dim=-1)
-        asked = torch.log_softmax(teacher / self.temperature, dim=-1)
-        terms = F.kl_div(answers, asked, reduction="none", log_target=True)
+        terms = F.kl_div(answers, tempered, reduction="none", log_target=True)
         return self.temperature**2 * terms.sum(dim=-1)
 
     def soften(self, teacher: Tensor) -> Tensor:
@@ -94,8 +100,11 @@ class Regression:
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs - targets).square().squeeze(-1)
 
-    def imitate(self, outputs: Tensor, teacher: Tensor) -> Tensor:
-        return F.huber_loss(outputs, teacher, reduction="none").squeeze(-1)
+    def temper(self, teacher: Tensor) -> Tensor:
+        return teacher
+
+    def imitate(self, outputs: Tensor, tempered: Tensor) -> Tensor:
+        return F.huber_loss(outputs, tempered, reduction="none").squeeze(-1)
 
     def soften(self, teacher: Tensor) -> Tensor:
         return teacher

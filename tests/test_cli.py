@@ -11,6 +11,7 @@ import pytest
 
 from kdexport import load_bundle, open_session
 from kdexport.cli import main
+from kdexport.records import Inputs
 
 
 def kdexport(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -150,9 +151,8 @@ def test_output_is_kept(
         (b"a,a,y\n1,2,0\n3,4,1\n", "'a'"),
         (b"a,y\n1,0\n2,0\n3,0\n4,0\n", "at least two classes"),
         (b"a,y\n1,0\n2,1\ninf,0\n4,1\n", "'a'"),
-        (b"a,y\n1,0\n2,1\n,0\n4,1\n", "'a'"),
-        (b"a,y\n1,0\nred,1\n3,0\n4,1\n", "'a'"),
-        (b"a,y\n1,0.5\n2,1.25\n3,0\n4,1\n", "regression"),
+        (b"a,y\n,0\n,1\n,0\n,1\n", "'y'"),
+        (b"a,y\n1,0.5\n2,0.5\n3,0.5\n4,0.5\n", "varies"),
         (b"a,z\n1,0\n2,1\n", "'y'"),
         (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", "CSV or Parquet"),
     ],
@@ -218,7 +218,8 @@ def test_extreme_cells_answer_finitely(bundle: Path) -> None:
     session = open_session(bundle / "student.onnx")
     rows = np.zeros((5, 4), np.float32)
     rows[1, 0], rows[2, 1], rows[3, 2], rows[4, 3] = np.nan, np.inf, -np.inf, 3e38
-    answers = session.answer(rows)
+    inputs = Inputs(rows, np.empty((5, 0), object))
+    answers = session.answer(inputs)
     assert np.isfinite(answers.probabilities).all()
-    alone = session.answer(rows[:1])
+    alone = session.answer(inputs.take(slice(1)))
     np.testing.assert_array_equal(answers.probabilities[0], alone.probabilities[0])

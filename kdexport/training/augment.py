@@ -41,8 +41,9 @@ def make_synthetic_inputs(
         from the nearest few.
     """
     rng = np.random.default_rng(seed)
-    n = recipe.n_synthetic if inputs.n_rows > 1 else 0
-    sources = _draw_evenly(inputs.n_rows, n, rng)
+    if inputs.n_rows < 2 or recipe.n_synthetic == 0:
+        return inputs.take(slice(0)), np.empty(0, np.int64)
+    sources = _draw_evenly(inputs.n_rows, recipe.n_synthetic, rng)
     own = inputs.numeric[sources].astype(np.float64)
     categorical = inputs.categorical[sources]
     if recipe.method == "jitter":
@@ -72,7 +73,7 @@ def _bound(made: Float64, seen: Float64) -> Float64:
 
 def _draw_evenly(n_from: int, n: int, rng: np.random.Generator) -> Int64:
     """Draw n of n_from positions, each as often as the others give or take one."""
-    repeats = max(1, -(-n // n_from))
+    repeats = -(-n // n_from)
     return np.concatenate([rng.permutation(n_from) for _ in range(repeats)])[:n]
 
 

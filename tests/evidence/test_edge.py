@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kdexport.evidence.edge import EdgeResult, measure_edge
-from kdexport.evidence.metrics import METRICS, score_rows
+from kdexport.evidence.metrics import CLASSIFICATION, REGRESSION, score_rows
+from kdexport.records import Answers
 
 SHARE = 0.8
 N_DRAWS = 200
@@ -24,15 +25,16 @@ def simulate(
     scores = {}
     for role, (level, n, spread) in levels.items():
         right = draw(level, n, spread)
-        scores[role] = {metric: right if metric == "accuracy" else 1 - right for metric in METRICS}
-    return measure_edge(scores, asked_share=0.9, n_draws=N_DRAWS, seed=int(rng.integers(2**31)))
+        scores[role] = {name: right if name == "accuracy" else 1 - right for name in CLASSIFICATION}
+    seed = int(rng.integers(2**31))
+    return measure_edge(scores, CLASSIFICATION, asked_share=0.9, n_draws=N_DRAWS, seed=seed)
 
 
 def test_share_of_known_edge() -> None:
     """The recovered share is the student's gain over the control's, whatever the metric's sign."""
     rng = np.random.default_rng(0)
     result = simulate(rng, teacher=0.95, control=0.75, student=0.91, n_rows=50_000)
-    for metric in METRICS:
+    for metric in CLASSIFICATION:
         assert result.recovered[metric].value == pytest.approx(SHARE, abs=0.03)
         assert result.edge[metric].low > 0
 
@@ -71,7 +73,8 @@ def test_inconclusive_says_how_many_rows() -> None:
 def test_scores_of_hand_made_rows() -> None:
     """Accuracy, log loss and Brier of two rows are what one works out by hand."""
     probabilities = np.array([[0.75, 0.25], [0.5, 0.5]], np.float32)
-    scores = score_rows(probabilities, np.array([0, 1]))
+    answers = Answers(np.array([0, 0]), probabilities)
+    scores = score_rows(CLASSIFICATION, answers, np.array([0, 1]), np.ones(2))
     np.testing.assert_allclose(scores["accuracy"], [1, 0])
     np.testing.assert_allclose(scores["log_loss"], -np.log([0.75, 0.5]))
     np.testing.assert_allclose(scores["brier"], [0.125, 0.5])
@@ -79,5 +82,41 @@ def test_scores_of_hand_made_rows() -> None:
 
 def test_certain_and_wrong_is_finite() -> None:
     """An answer of exactly 0 for the label has a large, finite log loss."""
-    scores = score_rows(np.array([[1.0, 0.0]], np.float32), np.array([1]))
+    answers = Answers(np.array([0]), np.array([[1.0, 0.0]], np.float32))
+    scores = score_rows(CLASSIFICATION, answers, np.array([1]), np.ones(1))
     assert np.isfinite(scores["log_loss"]).all()
+
+
+def test_regression_metrics_of_hand_made_rows() -> None:
+    """RMSE, MAE and R2 are what one works out by hand."""
+    answers = Answers(np.array([1.0, 5.0], np.float32), np.empty((2, 0), np.float32))
+    scores = score_rows(REGRESSION, answers, np.array([2.0, 8.0]), np.ones(2))
+    values = {
+        name: float(metric.finish(scores[name].mean())) for name, metric in REGRESSION.items()
+    }
+    assert values == pytest.approx({"rmse": 5**0.5, "mae": 2.0, "r2": 1 - 5 / 9})
+
+
+def test_weights_count_rows() -> None:
+    """A row of weight 2 counts as two rows of weight 1."""
+    answers = Answers(np.array([0, 0]), np.array([[0.9, 0.1], [0.6, 0.4]], np.float32))
+    twice = Answers(np.array([0, 0, 0]), answers.probabilities[[0, 0, 1]])
+    weights = np.array([2.0, 1.0]) / 1.5
+    once = score_rows(CLASSIFICATION, answers, np.array([0, 1]), weights)
+    repeated = score_rows(CLASSIFICATION, twice, np.array([0, 0, 1]), np.ones(3))
+    for name in CLASSIFICATION:
+        assert once[name].mean() == pytest.approx(repeated[name].mean())
+
+
+def test_recovered_rmse() -> None:
+    """The recovered edge of a regression is that of RMSE, a root of means, not a mean of roots."""
+    rng = np.random.default_rng(4)
+    errors = {"teacher": 1.0, "control": 2.0, "student": 1.2}
+    scores = {}
+    for role, size in errors.items():
+        squares = np.square(size * rng.standard_normal((1 if role == "teacher" else 5, 40_000)))
+        scores[role] = dict.fromkeys(REGRESSION, squares)
+    result = measure_edge(scores, REGRESSION, asked_share=0.7, n_draws=N_DRAWS, seed=0)
+    assert result.recovered["rmse"].value == pytest.approx(0.8, abs=0.02)
+    assert result.quality["student"]["rmse"].value == pytest.approx(1.2, abs=0.01)
+    assert result.recovered["rmse"].verdict == "RECOVERED"

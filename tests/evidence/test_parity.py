@@ -14,7 +14,7 @@ def answer(logits: np.ndarray) -> Answers:
     """Softmax answers of logits."""
     exact = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     probabilities = (exact / exact.sum(axis=1, keepdims=True)).astype(np.float32)
-    return Answers(logits, probabilities, CLASSES[probabilities.argmax(axis=1)])
+    return Answers(CLASSES[probabilities.argmax(axis=1)], probabilities, logits)
 
 
 LOGITS = np.array([[2.0, -1.0], [0.0, 0.0], [-3.0, 1.0]], np.float32)
@@ -39,6 +39,7 @@ def test_saturated_probabilities_fail_on_logits() -> None:
     moved = 50 * LOGITS
     moved[0, 0] += 5
     fact = compare_answers(answer(50 * LOGITS), answer(moved))
+    assert fact.max_probability_difference is not None
     assert fact.max_probability_difference < 1e-6
     assert not fact.passed
 
@@ -53,4 +54,42 @@ def test_nan_never_passes() -> None:
 def test_zero_rows_are_refused() -> None:
     """Nothing compared is no pass."""
     with pytest.raises(ParityError, match="at least one row"):
-        compare_answers(answer(LOGITS[:1]), Answers(LOGITS[:0], LOGITS[:0], CLASSES[:0]))
+        compare_answers(answer(LOGITS[:1]), Answers(CLASSES[:0], LOGITS[:0], LOGITS[:0]))
+
+
+def predict(values: list[float]) -> Answers:
+    """Answers of a regression."""
+    return Answers(np.array(values, np.float32), np.empty((len(values), 0), np.float32))
+
+
+def test_numbers_within_rounding_pass() -> None:
+    """Predicted numbers may differ by a hundred-thousandth of their size, whatever the unit."""
+    for unit in (1e-6, 1.0, 1e9):
+        source = predict([unit, 2 * unit, -3 * unit])
+        assert compare_answers(source, predict([unit, 2.000001 * unit, -3 * unit])).passed
+        fact = compare_answers(source, predict([unit, 2.0001 * unit, -3 * unit]))
+        assert not fact.passed
+        assert fact.worst_row == 1
+
+
+def test_number_beside_huge_ones() -> None:
+    """A huge prediction in one row excuses no difference in another."""
+    source = predict([1.0, 2.0, 3.0, 1e20])
+    assert not compare_answers(source, predict([1.0, 2.01, 3.0, 1e20])).passed
+
+
+def test_logits_beside_huge_ones() -> None:
+    """Huge logits in one row excuse no difference in another."""
+    logits = np.concatenate([LOGITS, [[1e20, -1e20]]]).astype(np.float32)
+    moved = logits.copy()
+    moved[0] += 1
+    fact = compare_answers(answer(logits), answer(moved))
+    assert fact.max_probability_difference is not None
+    assert fact.max_probability_difference < 1e-6
+    assert not fact.passed
+    assert fact.worst_row == 0
+
+
+def test_nan_prediction_never_passes() -> None:
+    """A predicted NaN fails even beside a NaN."""
+    assert not compare_answers(predict([1.0, np.nan]), predict([1.0, np.nan])).passed

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from kdexport.recipe import TransferRecipe
-from kdexport.records import Float32
-from kdexport.training.augment import make_synthetic_rows
+from kdexport.records import Float32, Inputs
+from kdexport.schema import Category
+from kdexport.training.augment import make_synthetic_inputs
+from kdexport.training.encode import Encoder
+from tests.training.toys import make_encoder
 
 METHODS = pytest.mark.parametrize("method", ["munge", "jitter"])
 
@@ -21,8 +24,11 @@ FEATURES = make_features()
 
 
 def make(method: str, *, n: int = 300, seed: int = 0, features: Float32 = FEATURES) -> Float32:
-    """Make synthetic rows."""
-    return make_synthetic_rows(features, TransferRecipe(n_synthetic=n, method=method), seed=seed)
+    """Make synthetic rows of numbers."""
+    inputs = Inputs(features, np.empty((len(features), 0), object))
+    recipe = TransferRecipe(n_synthetic=n, method=method)
+    made, _ = make_synthetic_inputs(inputs, make_encoder(features.shape[1]), recipe, seed=seed)
+    return made.numeric
 
 
 @METHODS
@@ -92,3 +98,41 @@ def test_munge_keeps_neighbourhoods() -> None:
     assert (np.sign(made[:, 0]) == np.sign(made[:, 1])).all()
     assert (np.abs(made) > 30).all()
     assert (made[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def make_mixed() -> tuple[Inputs, Encoder]:
+    """A number with missing cells and two categories, one of which follows the number's sign."""
+    rng = np.random.default_rng(1)
+    numbers = rng.normal(size=(200, 1)).astype(np.float32)
+    sides = np.where(numbers[:, 0] > 0, "right", "left")
+    numbers[::9] = np.nan
+    texts = np.column_stack([sides, rng.choice(["", "u", "v"], 200)]).astype(object)
+    categories = (
+        Category(kept=("left", "right"), shares=(0.5, 0.5), has_other=False),
+        Category(kept=("", "u", "v"), shares=(0.3, 0.3, 0.4), has_other=False),
+    )
+    return Inputs(numbers, texts), make_encoder(1, categories=categories, indicators=(0,))
+
+
+@METHODS
+def test_categories(method: str) -> None:
+    """Categories made are those of the column; missing numbers stay as frequent as they were."""
+    inputs, encoder = make_mixed()
+    recipe = TransferRecipe(n_synthetic=2000, method=method)
+    made, sources = make_synthetic_inputs(inputs, encoder, recipe, seed=0)
+    assert set(made.categorical[:, 0]) == {"left", "right"}
+    assert set(made.categorical[:, 1]) == {"", "u", "v"}
+    share = np.isnan(inputs.numeric).mean()
+    assert np.isnan(made.numeric).mean() == pytest.approx(share, abs=0.03)
+    assert sources.shape == (2000,)
+    if method == "jitter":
+        np.testing.assert_array_equal(made.categorical, inputs.categorical[sources])
+
+
+def test_munge_keeps_categories_together() -> None:
+    """Near neighbours share categories, so munge seldom makes a combination that is not there."""
+    inputs, encoder = make_mixed()
+    made, _ = make_synthetic_inputs(inputs, encoder, TransferRecipe(n_synthetic=2000), seed=0)
+    known = ~np.isnan(made.numeric[:, 0])
+    agrees = (made.numeric[:, 0] > 0) == (made.categorical[:, 0] == "right")
+    assert agrees[known].mean() > 0.9

@@ -1,29 +1,33 @@
 """The distillation loss, and students beside their controls."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdexport.recipe import read_recipe
-from kdexport.records import Float32, Parts
+from kdexport.recipe import ColumnsRecipe, read_recipe
+from kdexport.records import Float32, Inputs, Parts
 from kdexport.schema import Schema
 from kdexport.tables import as_table
 from kdexport.training.distill import (
-    NO_LABEL,
     build_students,
     make_distillation_loss,
     train_students,
 )
 from kdexport.training.ensemble import build_ensemble, train_ensemble
+from kdexport.training.objective import Classification
 
 N_ROWS, N_CLASSES = 32, 3
 TEACHER = torch.randn(N_ROWS, N_CLASSES, generator=torch.Generator().manual_seed(0)) * 3
 LABELS = torch.arange(N_ROWS) % N_CLASSES
-UNLABELLED = torch.full((N_ROWS,), NO_LABEL)
+TARGETS = F.one_hot(LABELS, N_CLASSES).float()
+UNLABELLED = torch.full((N_ROWS, N_CLASSES), float("nan"))
 STUDENT = torch.randn(1, N_ROWS, N_CLASSES, generator=torch.Generator().manual_seed(1))
 EVERY_ROW = torch.arange(N_ROWS)[None]
+ONES = torch.ones(N_ROWS)
 
 
 def measure(
@@ -32,10 +36,17 @@ def measure(
     alpha: float = 1.0,
     temperature: float = 2.0,
     teacher: Tensor = TEACHER,
-    labels: Tensor = LABELS,
+    targets: Tensor = TARGETS,
+    weights: Tensor = ONES,
 ) -> Tensor:
     """The loss of one member over every row."""
-    loss = make_distillation_loss(teacher, labels, torch.tensor([alpha]), temperature=temperature)
+    loss = make_distillation_loss(
+        Classification(N_CLASSES, temperature=temperature),
+        teacher=teacher,
+        targets=targets,
+        weights=weights,
+        alphas=torch.tensor([alpha]),
+    )
     return loss(logits, EVERY_ROW)[0]
 
 
@@ -86,14 +97,20 @@ def test_alpha_mixes() -> None:
 def test_unlabelled_rows(alpha: float) -> None:
     """A row without a label has its soft term only, with the whole weight."""
     torch.testing.assert_close(
-        measure(STUDENT, alpha=alpha, labels=UNLABELLED), measure(STUDENT, alpha=1.0)
+        measure(STUDENT, alpha=alpha, targets=UNLABELLED), measure(STUDENT, alpha=1.0)
     )
 
 
 def test_members_apart() -> None:
     """In one stack each member has the loss that it has alone, students and controls."""
     alphas = [0.5, 0.0, 1.0]
-    loss = make_distillation_loss(TEACHER, LABELS, torch.tensor(alphas), temperature=2.0)
+    loss = make_distillation_loss(
+        Classification(N_CLASSES, temperature=2.0),
+        teacher=TEACHER,
+        targets=TARGETS,
+        weights=ONES,
+        alphas=torch.tensor(alphas),
+    )
     generator = torch.Generator().manual_seed(2)
     logits = torch.randn(3, N_ROWS, N_CLASSES, generator=generator)
     together = loss(logits, EVERY_ROW.expand(3, -1))
@@ -103,7 +120,13 @@ def test_members_apart() -> None:
 
 def test_drawn_rows() -> None:
     """Row numbers choose teacher answers and labels."""
-    loss = make_distillation_loss(TEACHER, LABELS, torch.tensor([0.5]), temperature=2.0)
+    loss = make_distillation_loss(
+        Classification(N_CLASSES, temperature=2.0),
+        teacher=TEACHER,
+        targets=TARGETS,
+        weights=ONES,
+        alphas=torch.tensor([0.5]),
+    )
     order = torch.randperm(N_ROWS, generator=torch.Generator().manual_seed(3))[None]
     measured = loss(STUDENT[:, order[0]], order)[0]
     torch.testing.assert_close(measured, measure(STUDENT, alpha=0.5))
@@ -132,14 +155,14 @@ def make_parts() -> tuple[Schema, Parts]:
     matrix = rng.normal(size=(240, 2)) * [1, 10] + [0, 50]
     labels = np.where(matrix[:, 0] > 0, "yes", "no").astype(object)
     table = as_table({"a": matrix[:, 0], "b": matrix[:, 1], "y": labels})
-    schema = Schema.fit(table.take(np.arange(200)), "y")
+    schema = Schema.fit(table.take(np.arange(200)), "y", ColumnsRecipe(), classes=("no", "yes"))
     bounds = ((0, 150), (150, 200), (200, 240))
     return schema, Parts(*(schema.encode(table.take(np.arange(*b))) for b in bounds))
 
 
-def teach(features: Float32) -> Float32:
+def teach(inputs: Inputs) -> Float32:
     """A teacher that knows the rule."""
-    return np.stack([-3 * features[:, 0], 3 * features[:, 0]], axis=1)
+    return np.stack([-3 * inputs.numeric[:, 0], 3 * inputs.numeric[:, 0]], axis=1)
 
 
 def test_students_and_controls() -> None:
@@ -158,7 +181,7 @@ def test_controls_never_see_the_teacher() -> None:
     """Another teacher changes the students and leaves the controls to the last bit."""
     schema, parts = make_parts()
     first = train_students(parts, schema, teach, RECIPE)
-    second = train_students(parts, schema, lambda features: -teach(features), RECIPE)
+    second = train_students(parts, schema, lambda inputs: -teach(inputs), RECIPE)
     for p, q in zip(first.stack.parameters(), second.stack.parameters(), strict=True):
         torch.testing.assert_close(p[2:], q[2:], rtol=0, atol=1e-6)
         assert not torch.equal(p[:2], q[:2])
@@ -168,11 +191,12 @@ def test_controls_never_see_the_teacher() -> None:
 def test_test_rows_never_read(kind: str) -> None:
     """Spoiled test rows change no weight."""
     schema, parts = make_parts()
-    spoiled = parts.test
-    spoiled = type(spoiled)(spoiled.features * np.nan, spoiled.labels * 0 + 9, spoiled.row_ids)
+    test = parts.test
+    inputs = Inputs(test.inputs.numeric * np.nan, test.inputs.categorical)
+    spoiled = replace(test, inputs=inputs, targets=test.targets * 0 + 9)
     stacks = []
-    for test in (parts.test, spoiled):
-        changed = Parts(parts.train, parts.validation, test)
+    for part in (test, spoiled):
+        changed = Parts(parts.train, parts.validation, part)
         if kind == "teacher":
             stacks.append(train_ensemble(changed, schema, RECIPE)[0])
         else:

@@ -9,9 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdexport.recipe import FitRecipe
-from kdexport.records import Progress
-from kdexport.training.fit import FitRecord, fit_stack, fit_temperatures
-from kdexport.training.nets import StackedMLP, compute_member_logits
+from kdexport.records import Float64, Progress
+from kdexport.training.fit import FitRecord, fit_stack
+from kdexport.training.nets import StackedMLP, compute_member_outputs
+from kdexport.training.objective import Classification, fit_temperatures
+from tests.training.toys import make_encoder
 
 N_ROWS = 200
 
@@ -41,6 +43,12 @@ FEATURES, LABELS = make_rows()
 TARGETS = F.one_hot(LABELS, 2).float()
 
 
+def judge(outputs: Tensor) -> tuple[Float64, Float64]:
+    """Compare with the labels of the last 80 rows."""
+    targets = TARGETS[120:].expand(len(outputs), -1, -1)
+    return Classification(2).judge(outputs, targets, torch.ones(80))
+
+
 def fit(
     seeds: Sequence[int] = (1, 2),
     *,
@@ -50,7 +58,7 @@ def fit(
     **changes: object,
 ) -> tuple[StackedMLP, FitRecord]:
     """Train a small stack on the labels; the last 80 rows validate."""
-    stack = StackedMLP(d_in=3, hidden=(8,), d_out=2, seeds=seeds)
+    stack = StackedMLP(make_encoder(3), hidden=(8,), d_out=2, seeds=seeds)
 
     def loss(logits: Tensor, drawn: Tensor) -> Tensor:
         losses = F.cross_entropy(logits.flatten(0, 1), LABELS[drawn].flatten(), reduction="none")
@@ -58,11 +66,11 @@ def fit(
 
     record = fit_stack(
         stack,
-        features=FEATURES,
+        rows=FEATURES,
         pools=pools or [torch.arange(120)] * len(seeds),
         loss=loss,
-        validation_features=FEATURES[120:],
-        validation_targets=TARGETS[120:].expand(len(seeds), -1, -1),
+        validation_rows=FEATURES[120:],
+        judge=judge,
         recipe=make_recipe(**changes),
         n_steps=n_steps,
         seeds=seeds,
@@ -76,7 +84,7 @@ def fit(
 def test_known_temperature(temperature: float) -> None:
     """Where the labels follow softmax(z), logits T z are best divided by T."""
     true = torch.randn(1, 400, 3, generator=torch.Generator().manual_seed(0)) * 2
-    found, _ = fit_temperatures(true * temperature, torch.softmax(true, dim=-1))
+    found, _ = fit_temperatures(true * temperature, torch.softmax(true, dim=-1), torch.ones(400))
     assert found == pytest.approx(temperature, rel=0.01)
 
 
@@ -84,7 +92,9 @@ def test_temperature_per_member() -> None:
     """Each member gets its own temperature and the log loss at it."""
     true = torch.randn(300, 2, generator=torch.Generator().manual_seed(0)) * 2
     targets = torch.softmax(true, dim=-1).expand(2, -1, -1)
-    temperatures, losses = fit_temperatures(torch.stack([true * 3, true / 2]), targets)
+    temperatures, losses = fit_temperatures(
+        torch.stack([true * 3, true / 2]), targets, torch.ones(300)
+    )
     entropy = -(targets[0] * targets[0].log()).sum(dim=-1).mean().item()
     np.testing.assert_allclose(temperatures, [3, 0.5], rtol=0.01)
     np.testing.assert_allclose(losses, entropy, rtol=1e-3)
@@ -94,7 +104,7 @@ def test_temperature_never_hurts() -> None:
     """The loss at the found temperature is no higher than at 1."""
     logits = torch.randn(4, 50, 3, generator=torch.Generator().manual_seed(0)) * 5
     targets = F.one_hot(torch.arange(50) % 3, 3).float().expand(4, -1, -1)
-    _, losses = fit_temperatures(logits, targets)
+    _, losses = fit_temperatures(logits, targets, torch.ones(50))
     plain = -(targets * torch.log_softmax(logits.double(), dim=-1)).sum(dim=-1).mean(dim=-1)
     assert (losses <= plain.numpy() + 1e-9).all()
 
@@ -110,7 +120,7 @@ def test_kept_weights_are_the_recorded() -> None:
     """The weights left are those of the best look, at its temperature: their loss says so."""
     stack, record = fit(learning_rate=0.3, schedule="constant")
     assert not stack.training
-    logits = compute_member_logits(stack, FEATURES[120:]).double()
+    logits = compute_member_outputs(stack, FEATURES[120:]).double()
     losses = -(TARGETS[120:] * torch.log_softmax(logits, dim=-1)).sum(dim=-1).mean(dim=-1)
     np.testing.assert_allclose(losses, record.best_losses, rtol=1e-5)
     assert (record.best_steps <= record.n_steps).all()
@@ -134,9 +144,9 @@ def test_twins_in_one_stack() -> None:
 def test_member_trains_as_if_alone() -> None:
     """A member learns the same whoever stands beside it."""
     rows = FEATURES[120:]
-    alone = compute_member_logits(fit((2,))[0], rows)[0]
+    alone = compute_member_outputs(fit((2,))[0], rows)[0]
     torch.testing.assert_close(
-        compute_member_logits(fit((1, 2))[0], rows)[1], alone, rtol=1e-3, atol=1e-4
+        compute_member_outputs(fit((1, 2))[0], rows)[1], alone, rtol=1e-3, atol=1e-4
     )
 
 
@@ -150,12 +160,12 @@ def test_draws_its_pool_only() -> None:
 
     pools = [torch.arange(64), torch.arange(64, 96)]
     fit_stack(
-        StackedMLP(d_in=3, hidden=(4,), d_out=2, seeds=[0, 1]),
-        features=FEATURES,
+        StackedMLP(make_encoder(3), hidden=(4,), d_out=2, seeds=[0, 1]),
+        rows=FEATURES,
         pools=pools,
         loss=loss,
-        validation_features=FEATURES[120:],
-        validation_targets=TARGETS[120:].expand(2, -1, -1),
+        validation_rows=FEATURES[120:],
+        judge=judge,
         recipe=make_recipe(batch_size=16),
         n_steps=4,
         seeds=[0, 1],

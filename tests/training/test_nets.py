@@ -1,55 +1,21 @@
-"""Standardizer, dropout masks and stacked networks."""
+"""Dropout masks and stacked networks."""
 
-import numpy as np
 import pytest
 import torch
 
 from kdexport.training.nets import (
     ByteDropout,
     StackedMLP,
-    Standardizer,
-    compute_logits,
-    compute_mean_logits,
-    compute_member_logits,
+    compute_chunks,
+    compute_mean_outputs,
+    compute_member_outputs,
 )
+from tests.training.toys import make_encoder
 
 
 def make_stack(seeds: list[int], **options: float) -> StackedMLP:
     """A tiny stack of three inputs and two outputs."""
-    return StackedMLP(d_in=3, hidden=(5, 4), d_out=2, seeds=seeds, **options)
-
-
-def test_standardize() -> None:
-    """A cell becomes its distance to the centre in scales."""
-    standardize = Standardizer(center=[1.0, -2.0], scale=[2.0, 0.5])
-    assert standardize(torch.tensor([[5.0, -1.0]])).tolist() == [[2.0, 2.0]]
-
-
-def test_missing_is_mean() -> None:
-    """A missing cell counts as the column's mean, which is 0 once standardised."""
-    standardize = Standardizer(center=[1.0, -2.0], scale=[2.0, 0.5])
-    cells = torch.tensor([[float("nan"), float("nan")]])
-    assert standardize.fill(cells).tolist() == [[1.0, -2.0]]
-    assert standardize(cells).tolist() == [[0.0, 0.0]]
-
-
-@pytest.mark.parametrize("cell", [float("inf"), float("-inf"), 3.4e38, -3.4e38])
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_extreme_is_finite(cell: float, scale: float) -> None:
-    """An infinite or absurd cell keeps its sign and overflows nothing behind it."""
-    standardize = Standardizer(center=[0.0], scale=[scale])
-    (value,) = standardize(torch.tensor([[cell]]))[0].tolist()
-    assert np.isfinite(np.float32(value))
-    assert np.sign(value) == np.sign(cell)
-    stack = StackedMLP(d_in=1, hidden=(64,), d_out=2, seeds=[0])
-    assert stack(torch.tensor([[value]])).isfinite().all()
-
-
-@pytest.mark.parametrize("cell", [5.0, 6.0, -1e30, float("inf"), float("nan")])
-def test_constant_column(cell: float) -> None:
-    """A column that was constant in training is 0 whatever it holds."""
-    standardize = Standardizer(center=[5.0], scale=[0.0])
-    assert standardize(torch.tensor([[cell]])).tolist() == [[0.0]]
+    return StackedMLP(make_encoder(3), hidden=(5, 4), d_out=2, seeds=seeds, **options)
 
 
 def test_members_independent() -> None:
@@ -73,7 +39,7 @@ def test_gradients_independent() -> None:
 
 def test_initial_weights() -> None:
     """Initial weights are within 1/sqrt(d_in) and fill that range."""
-    stack = StackedMLP(d_in=100, hidden=(50,), d_out=2, seeds=[0])
+    stack = StackedMLP(make_encoder(100), hidden=(50,), d_out=2, seeds=[0])
     weights = stack.weights[0].detach()
     assert weights.abs().max() <= 0.1
     assert weights.std() == pytest.approx(0.1 / 3**0.5, rel=0.05)
@@ -152,15 +118,15 @@ def test_dropout_in_training_only() -> None:
     assert torch.equal(stack(rows), make_stack([1])(rows))
 
 
-def test_mean_logits() -> None:
-    """The ensemble's answer is the mean of its members' logits, whatever the chunks."""
+def test_mean_outputs() -> None:
+    """The ensemble's answer is the mean of its members' outputs, whatever the chunks."""
     stack = make_stack([1, 2, 3])
     rows = torch.randn(5000, 3, generator=torch.Generator().manual_seed(0))
-    members = compute_member_logits(stack, rows)
+    members = compute_member_outputs(stack, rows)
     assert members.shape == (3, 5000, 2)
-    torch.testing.assert_close(compute_mean_logits(stack, rows), members.mean(dim=0))
+    torch.testing.assert_close(compute_mean_outputs(stack, rows), members.mean(dim=0))
     torch.testing.assert_close(members, stack(rows).detach())
-    chunks = compute_logits(stack, rows, n_rows_at_once=2048)
+    chunks = compute_chunks(stack, rows, n_rows_at_once=2048)
     assert [chunk.shape[1] for chunk in chunks] == [2048, 2048, 904]
 
 
@@ -168,16 +134,16 @@ def test_mean_logits() -> None:
 def test_mode_restored(training: bool) -> None:
     """Answering is done in evaluation mode, and the mode it came in is restored."""
     stack = make_stack([1], dropout=0.5).train(training)
-    first, second = (compute_mean_logits(stack, torch.ones(4, 3)) for _ in range(2))
+    first, second = (compute_mean_outputs(stack, torch.ones(4, 3)) for _ in range(2))
     assert torch.equal(first, second)
     assert stack.training is training
     assert not first.requires_grad
 
 
-def test_divide_logits() -> None:
-    """Dividing by a temperature divides that member's logits."""
+def test_divide_outputs() -> None:
+    """Dividing by a temperature divides that member's outputs."""
     stack = make_stack([1, 2])
     rows = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     before = stack(rows).detach()
-    stack.divide_logits(torch.tensor([2.0, 0.5], dtype=torch.float64))
+    stack.divide_outputs(torch.tensor([2.0, 0.5], dtype=torch.float64))
     torch.testing.assert_close(stack(rows).detach(), before / torch.tensor([[[2.0]], [[0.5]]]))

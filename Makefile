@@ -3,13 +3,16 @@ PYTHON ?= python3.11
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench readme
+.PHONY: demo test test-thorough check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
 
 test: $(INSTALLED)  ## the tests
 	$(BIN)/python -m pytest
+
+test-thorough: $(INSTALLED)  ## made-up tables by the hundred: source and file agree
+	KDEXPORT_EXAMPLES=200 $(BIN)/python -m pytest tests/test_property.py
 
 check: $(INSTALLED)  ## style, types and walls
 	$(BIN)/ruff check .

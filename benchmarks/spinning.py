@@ -11,15 +11,13 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 
-RESULT = Path(__file__).parent / "results" / "spinning.json"
+from record import make_claim, write_result
+
 SPINS = {"default": "300000", "bounded": "10000"}  # libgomp's default count, and the product's
 MAX_SLOW_DOWN, MAX_COST = 3.0, 1.05
 TRAIN = """
@@ -68,19 +66,9 @@ def main() -> None:
             MAX_COST,
         ),
     ]
-    result = {
-        "name": "spinning",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": {
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-        },
-        "command": f"python benchmarks/spinning.py --rounds {options.rounds}",
-        "rows": rows,
-        "claims": claims,
-    }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(
+        "spinning", f"python benchmarks/spinning.py --rounds {options.rounds}", rows, claims
+    )
     print(json.dumps(claims, indent=1))
 
 
@@ -109,16 +97,8 @@ def keep_busy() -> Iterator[None]:
 
 def claim(name: str, ratios: list[float], target: float) -> dict[str, object]:
     """The median ratio, with the smallest and the largest seen as its bounds."""
-    value = statistics.median(ratios)
-    return {
-        "name": name,
-        "value": value,
-        "low": min(ratios),
-        "high": max(ratios),
-        "unit": "times",
-        "target": target,
-        "met": value <= target,
-    }
+    value, low, high = statistics.median(ratios), min(ratios), max(ratios)
+    return make_claim(name, value, low=low, high=high, unit="times", target=target, at_least=False)
 
 
 if __name__ == "__main__":

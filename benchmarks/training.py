@@ -12,28 +12,25 @@ Usage: python benchmarks/training.py [--draws 42,0,1,2,3] [--threads N]
 
 import argparse
 import json
-import os
-import platform
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kdexport.pipeline import prepare
 from kdexport.recipe import Recipe, read_recipe
-from kdexport.records import Parts
+from kdexport.records import Parts, Rows
+from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import train_ensemble
-from kdexport.training.nets import Standardizer, compute_mean_logits
+from kdexport.training.nets import compute_mean_outputs
 from kdexport.training.steps import set_threads
 from kdexport.training.tasks import make_clicks
 from kdexport.workspace import Prepared
 
+from record import make_claim, write_result  # isort: skip  # beside this script
 import torch  # isort: skip  # after the package, which bounds OpenMP's spinning first
 from torch import nn  # isort: skip
 
-RESULT = Path(__file__).parent / "results" / "training.json"
 MIN_SPEEDUP, MAX_LOSS_POINTS = 5.0, 0.05
 ARTICLE = {
     "teacher.batch_size": 64,
@@ -64,22 +61,8 @@ def main() -> None:
         claim("accuracy lost, stacked", losses, "points", MAX_LOSS_POINTS, at_least=False),
         claim("accuracy lost, default", default_losses, "points", MAX_LOSS_POINTS, at_least=False),
     ]
-    result = {
-        "name": "training",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": n_threads,
-        },
-        "command": f"python benchmarks/training.py --draws {options.draws}",
-        "rows": rows,
-        "claims": claims,
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    command = f"python benchmarks/training.py --draws {options.draws}"
+    write_result("training", command, rows, claims, threads=n_threads)
     print(json.dumps(claims, indent=1))
 
 
@@ -110,9 +93,10 @@ def time_draw(draw: int) -> dict[str, Any]:
 def _join(prepared: Prepared, order: np.ndarray) -> Prepared:
     """All 4,000 rows as training rows; the validation rows are among them."""
     train, validation = prepared.rows.train, prepared.rows.validation
-    joined = type(train)(
-        np.concatenate([train.features, validation.features])[order],
-        np.concatenate([train.labels, validation.labels])[order],
+    joined = Rows(
+        train.inputs.joined_with(validation.inputs).take(order),
+        np.concatenate([train.targets, validation.targets])[order],
+        np.ones(len(order)),
         np.concatenate([train.row_ids, validation.row_ids])[order],
     )
     rows = Parts(joined, validation, prepared.rows.test)
@@ -121,13 +105,12 @@ def _join(prepared: Prepared, order: np.ndarray) -> Prepared:
 
 def train_stacked(prepared: Prepared, recipe: Recipe) -> Any:
     ensemble, _ = train_ensemble(prepared.rows, prepared.schema, recipe)
-    return lambda features: compute_mean_logits(ensemble, features)
+    return lambda rows: compute_mean_outputs(ensemble, rows)
 
 
 def train_loop(prepared: Prepared) -> Any:
-    standardize = Standardizer.from_schema(prepared.schema)
-    features = standardize(torch.from_numpy(prepared.rows.train.features))
-    labels = torch.from_numpy(prepared.rows.train.labels)
+    features = Encoder(prepared.schema).prepare(prepared.rows.train.inputs)
+    labels = torch.from_numpy(prepared.rows.train.targets)
     networks = []
     for seed in range(12):
         torch.manual_seed(seed)
@@ -151,9 +134,8 @@ def train_loop(prepared: Prepared) -> Any:
 @torch.no_grad()
 def measure_accuracy(answer: Any, prepared: Prepared) -> float:
     """Accuracy on the test rows in percent."""
-    standardize = Standardizer.from_schema(prepared.schema)
-    features = standardize(torch.from_numpy(prepared.rows.test.features))
-    labels = torch.from_numpy(prepared.rows.test.labels)
+    features = Encoder(prepared.schema).prepare(prepared.rows.test.inputs)
+    labels = torch.from_numpy(prepared.rows.test.targets)
     n_right = sum(
         int((answer(chunk).argmax(dim=1) == chunk_labels).sum())
         for chunk, chunk_labels in zip(
@@ -171,16 +153,15 @@ def claim(
     rng = np.random.default_rng(0)
     draws = [center(rng.choice(values, len(values))) for _ in range(2000)]
     low, high = np.percentile(draws, [2.5, 97.5])
-    value = float(center(values))
-    return {
-        "name": name,
-        "value": value,
-        "low": float(low),
-        "high": float(high),
-        "unit": unit,
-        "target": target,
-        "met": bool(value >= target if at_least else value <= target),
-    }
+    return make_claim(
+        name,
+        float(center(values)),
+        low=float(low),
+        high=float(high),
+        unit=unit,
+        target=target,
+        at_least=at_least,
+    )
 
 
 if __name__ == "__main__":

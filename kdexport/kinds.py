@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from kdexport.columns import is_missing, numbers_of, texts_of
+from kdexport.columns import is_missing, numbers_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Column, Table
@@ -167,8 +167,7 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
     values = table.columns[name]
     missing = is_missing(values)
     n_missing, n_rows = int(missing.sum()), len(values)
-    texts = texts_of(table, name)[~missing]
-    n_distinct = len(set(texts.tolist()))
+    n_distinct = _count_distinct(values[~missing])
 
     def decide(kind: Kind, why: str) -> Decision:
         return Decision(name, kind, why, n_missing, n_distinct)
@@ -202,6 +201,10 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
             f"(--categorical {name} takes it all the same)",
         )
     return decide("category", "text")
+
+
+def _count_distinct(values: Column) -> int:
+    return len(set(values.tolist())) if values.dtype.kind == "O" else len(np.unique(values))
 
 
 def _holds_flags(values: Column, missing: np.ndarray) -> bool:

@@ -1,5 +1,6 @@
-"""Files and frames into tables, and tables into parts."""
+"""Files and frames into tables: which cells make which type of column."""
 
+import datetime as dt
 import warnings
 from pathlib import Path
 
@@ -10,17 +11,10 @@ import pyarrow as pa
 import pytest
 
 from kdexport.errors import DataError, KdexportWarning, OutputError
-from kdexport.records import Parts, Table
-from kdexport.tables import (
-    as_table,
-    concat_tables,
-    drop_unlabelled,
-    hash_table,
-    iter_chunks,
-    read_table,
-    split_table,
-    write_columns,
-)
+from kdexport.records import Column, Table
+from kdexport.tables import CsvFormat, as_table, iter_chunks, read_table, write_columns
+
+GERMAN = CsvFormat(separator=";", decimal=",", thousands=".")
 
 
 def write(folder: Path, content: str | bytes, name: str = "rows.csv") -> Path:
@@ -30,16 +24,15 @@ def write(folder: Path, content: str | bytes, name: str = "rows.csv") -> Path:
     return path
 
 
-def split(table: Table, seed: int = 0, **changes: object) -> Parts[Table]:
-    """Split with everyday shares."""
-    options = {"test": None, "split_column": None, "test_share": 0.2, "validation_share": 0.25}
-    return split_table(table, "y", seed=seed, **(options | changes))
+def column(folder: Path, cells: list[str], *, missing: tuple[str, ...] = ()) -> Column:
+    """Return the column that a CSV of these cells and a column of ones is read as."""
+    path = write(folder, "a,y\n" + "".join(f"{cell},1\n" for cell in cells))
+    return read_table(path, csv_format=CsvFormat(missing=missing)).columns["a"]
 
 
-def labelled(n: int = 200) -> Table:
-    """Rows of one feature, 3 in 4 of class no."""
-    labels = np.array(["no", "no", "no", "yes"] * (n // 4), object)
-    return as_table({"a": np.arange(n, dtype=float), "y": labels})
+def day(text: str) -> np.datetime64:
+    """Return a time as tables hold it."""
+    return np.datetime64(text, "us")
 
 
 def test_no_such_file(tmp_path: Path) -> None:
@@ -71,25 +64,21 @@ def test_no_rows(tmp_path: Path, content: str, found: str) -> None:
         b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe" * 30,
         b"PAR1" + b"\x00\xff" * 99,
         b"a,y\n1,\xff\xfe\xfa\n2,ok\n",
+        b"a,y\n1,2,3,4\n",
+        b"a,b,y\n1,2,3\n1,2,3,4,5\n",
     ],
 )
-def test_binary_garbage(tmp_path: Path, content: bytes) -> None:
-    """A file that is no table, whatever its name, is an error that names it."""
+def test_garbage(tmp_path: Path, content: bytes) -> None:
+    """A file that is no table, or has rows longer than its header, is an error that names it."""
     with pytest.raises(DataError, match=r"rows\.csv"):
         read_table(write(tmp_path, content))
 
 
-@pytest.mark.parametrize("content", ["a,y\n1,2,3,4\n", "a,b,y\n1,2,3\n1,2,3,4,5\n"])
-def test_ragged_rows(tmp_path: Path, content: str) -> None:
-    """A row of more cells than the header is refused."""
-    with pytest.raises(DataError, match=r"rows\.csv"):
+@pytest.mark.parametrize("content", [b"a,a,y\n1,2,3\n", b"\xef\xbb\xbfa,a,y\n1,2,3\n"])
+def test_duplicate_header(tmp_path: Path, content: bytes) -> None:
+    """A header that names a column twice is refused with name and number (A3), mark or not."""
+    with pytest.raises(DataError, match=r"rows\.csv has 'a' 2 times"):
         read_table(write(tmp_path, content))
-
-
-def test_duplicate_header(tmp_path: Path) -> None:
-    """A header that names a column twice is refused, naming it and how often."""
-    with pytest.raises(DataError, match=r"'a' 2 times"):
-        read_table(write(tmp_path, "a,a,y\n1,2,3\n"))
 
 
 @pytest.mark.parametrize("kind", ["pandas", "pyarrow"])
@@ -101,38 +90,165 @@ def test_duplicate_header_of_frames(kind: str) -> None:
         as_table(frame if kind == "pandas" else arrow)
 
 
-def test_bom(tmp_path: Path) -> None:
-    """A UTF-8 byte order mark is no part of the first name."""
-    table = read_table(write(tmp_path, b"\xef\xbb\xbfa,y\n1,2\n3,4\n"))
-    assert list(table.columns) == ["a", "y"]
-
-
-def test_bom_and_duplicate(tmp_path: Path) -> None:
-    """A byte order mark hides no repeated name."""
-    with pytest.raises(DataError, match="'a' 2 times"):
-        read_table(write(tmp_path, b"\xef\xbb\xbfa,a\n1,2\n"))
+@pytest.mark.parametrize("header", ["y,a,b", "a,b,y", '"y",a,b', '"x: [1]",b,y'])
+def test_bom(tmp_path: Path, header: str) -> None:
+    """A UTF-8 byte order mark is no part of the first name, quoted or not (A1)."""
+    marked = read_table(write(tmp_path, b"\xef\xbb\xbf" + header.encode() + b"\n1,2,3\n"))
+    plain = read_table(write(tmp_path, header + "\n1,2,3\n"))
+    assert list(marked.columns) == list(plain.columns)
+    assert marked.hash() == plain.hash()
 
 
 def test_odd_names(tmp_path: Path) -> None:
-    """Header text with punctuation, quotes, accents and spaces survives as it is."""
-    names = ['"x: [1]"', '"p,q"', "größe", "中文", '" led"']
-    table = read_table(write(tmp_path, ",".join(names) + "\n1,2,3,4,5\n"))
-    assert list(table.columns) == ["x: [1]", "p,q", "größe", "中文", " led"]
+    """Header text with punctuation, quotes, accents, spaces and line ends survives (A3)."""
+    names = ['"x: [1]"', '"p,q"', "größe", "中文", '" led"', '"say ""hi"""', '"two\nlines"']
+    table = read_table(write(tmp_path, ",".join(names) + "\n1,2,3,4,5,6,7\n"))
+    expected = ["x: [1]", "p,q", "größe", "中文", " led", 'say "hi"', "two\nlines"]
+    assert list(table.columns) == expected
+    assert [values.tolist() for values in table.columns.values()] == [[i] for i in range(1, 8)]
 
 
-def test_types(tmp_path: Path) -> None:
-    """Whole numbers, fractions and text are read as int64, float64 and object."""
-    table = read_table(write(tmp_path, "i,f,s,e\n1,1.5,u,\n2,,,\n"))
-    assert [table.columns[c].dtype.kind for c in "ifs"] == ["i", "f", "O"]
-    assert np.isnan(table.columns["f"][1])
-    assert table.columns["s"].tolist() == ["u", None]
-    assert table.row_ids.tolist() == [0, 1]
+@pytest.mark.parametrize(
+    ("cells", "kind", "values"),
+    [
+        (["1", "-20", "+3", " 4 "], "i", [1, -20, 3, 4]),
+        (["1", "2.5", "-2e3", ".5"], "f", [1.0, 2.5, -2000.0, 0.5]),
+        (["0", "0.5", "-0.25"], "f", [0.0, 0.5, -0.25]),
+        (["TRUE", "false", "True", "FALSE"], "b", [True, False, True, False]),
+        (["2026-01-31", "1969-12-31"], "M", [day("2026-01-31"), day("1969-12-31")]),
+        (["2026-01-31T12:30", "2026-01-31"], "M", [day("2026-01-31T12:30"), day("2026-01-31")]),
+        (["2026-01-31 12:30:01.5Z"], "M", [day("2026-01-31T12:30:01.5")]),
+        (["u", " v w ", "ü"], "O", ["u", " v w ", "ü"]),
+        (["00501", "10001"], "O", ["00501", "10001"]),
+        (["-07", "12"], "O", ["-07", "12"]),
+        (["0x10", "0x11"], "O", ["0x10", "0x11"]),
+        (["true", "yes"], "O", ["true", "yes"]),
+        (["2026-02-31", "2026-02-01"], "O", ["2026-02-31", "2026-02-01"]),
+        (["2026-01-31", "soon"], "O", ["2026-01-31", "soon"]),
+        (["31.01.2026", "01.02.2026"], "O", ["31.01.2026", "01.02.2026"]),
+    ],
+)
+def test_types(tmp_path: Path, cells: list[str], kind: str, values: list[object]) -> None:
+    """A column is numbers, flags or dates where all its cells spell one, and else text as is."""
+    read = column(tmp_path, cells)
+    assert read.dtype.kind == kind
+    assert list(read) == values
+
+
+def test_row_ids(tmp_path: Path) -> None:
+    """Rows are numbered from 0, in the order of the file."""
+    assert read_table(write(tmp_path, "a,y\n5,u\n4,v\n")).row_ids.tolist() == [0, 1]
+
+
+def test_missing_numbers(tmp_path: Path) -> None:
+    """An empty or blank cell among whole numbers is NaN."""
+    read = column(tmp_path, ["1", "", "  ", '""', "2"])
+    np.testing.assert_array_equal(read, [1.0, np.nan, np.nan, np.nan, 2.0])
+
+
+def test_missing_flags_and_dates(tmp_path: Path) -> None:
+    """An empty cell among flags is None and among dates NaT."""
+    assert column(tmp_path, ["true", "", "False"]).tolist() == [True, None, False]
+    dates = column(tmp_path, ["2026-01-31", ""])
+    assert dates.dtype.kind == "M"
+    assert np.isnat(dates).tolist() == [False, True]
+
+
+def test_words_for_missing_are_text(tmp_path: Path) -> None:
+    """NA, None, null and nan in a text column are values; an empty cell alone is missing."""
+    cells = ["NA", "None", "null", "nan", "NaN", "N/A", "", "u"]
+    read = column(tmp_path, cells)
+    assert read.tolist() == ["NA", "None", "null", "nan", "NaN", "N/A", None, "u"]
+
+
+def test_markers(tmp_path: Path) -> None:
+    """Markers that the user lists are missing, in text as in numbers."""
+    assert column(tmp_path, ["u", "?", "NA"], missing=("?",)).tolist() == ["u", None, "NA"]
+    numbers = column(tmp_path, ["1", "?", "NA", "3"], missing=("?", "NA"))
+    np.testing.assert_array_equal(numbers, [1, np.nan, np.nan, 3])
+
+
+def test_blank_column(tmp_path: Path) -> None:
+    """A column of empty cells is empty text, whatever it held elsewhere."""
+    assert column(tmp_path, ["", "", ""]).tolist() == [None, None, None]
 
 
 def test_late_text_cell(tmp_path: Path) -> None:
-    """One text cell after many numbers makes a text column, not an error of row one."""
-    content = "a,y\n" + "1,0\n" * 500 + "oops,1\n"
-    assert read_table(write(tmp_path, content)).columns["a"].dtype == object
+    """One text cell after many numbers makes a text column, and every cell stays as written."""
+    read = column(tmp_path, ["1.50"] * 5000 + ["oops"])
+    assert read.dtype == object
+    assert read[[0, -1]].tolist() == ["1.50", "oops"]
+
+
+def test_text_by_name(tmp_path: Path) -> None:
+    """A column named as text keeps its cells as written, empty ones apart."""
+    path = write(tmp_path, "a,b\n1.50,1.50\n,2\ntrue,3\n")
+    table = read_table(path, text=["a"])
+    assert table.columns["a"].tolist() == ["1.50", None, "true"]
+    assert table.columns["b"].dtype == np.float64
+
+
+def test_other_locale(tmp_path: Path) -> None:
+    """Semicolons, decimal commas and thousands points read as the US form does (A2)."""
+    german = "n;p;s;y\n1.234;1.299,99;a,b;u\n-12;0,5;c;v\n"
+    english = 'n,p,s,y\n1234,1299.99,"a,b",u\n-12,0.5,c,v\n'
+    table = read_table(write(tmp_path, german), csv_format=GERMAN)
+    assert table.hash() == read_table(write(tmp_path, english)).hash()
+    assert table.columns["p"].tolist() == [1299.99, 0.5]
+
+
+@pytest.mark.parametrize(
+    "cells", [["1.299,99", "5,0"], ["0,5", "-12,25"], ["1 299,99"], ["1'299,99"]]
+)
+def test_other_locale_warned(tmp_path: Path, cells: list[str]) -> None:
+    """A column that is text for its decimal commas is warned about by name, with the cure (A2)."""
+    path = write(tmp_path, "a;y\n" + "".join(f"{cell};1\n" for cell in cells))
+    with pytest.warns(KdexportWarning, match=rf"column 'a' .*'{cells[0]}'.*--decimal") as caught:
+        table = read_table(path, csv_format=CsvFormat(separator=";"))
+    assert len(caught) == 1
+    assert table.columns["a"].tolist() == cells
+
+
+def test_thousands_warned(tmp_path: Path) -> None:
+    """A column that is text for its thousands commas is warned about, and --thousands cures it."""
+    path = write(tmp_path, 'a,y\n"1,234.5",1\n"12,000",2\n')
+    with pytest.warns(KdexportWarning, match=r"column 'a' .*'1,234\.5'.*--thousands"):
+        read_table(path)
+    table = read_table(path, csv_format=CsvFormat(thousands=","))
+    assert table.columns["a"].tolist() == [1234.5, 12000.0]
+
+
+def test_semicolon_header(tmp_path: Path) -> None:
+    """A file of one column with semicolons in its name is refused, naming the option."""
+    with pytest.raises(DataError, match=r"one column, 'a;b;y'.*--separator ';'"):
+        read_table(write(tmp_path, "a;b;y\n1;2;3\n"))
+
+
+def test_few_markers_warned(tmp_path: Path) -> None:
+    """A column of numbers but for a few cells is warned about, naming them and the option."""
+    cells = [str(i) for i in range(98)] + ["?", "n/k"]
+    with pytest.warns(
+        KdexportWarning, match=r"'a' is text for 2 of 100 cells: '\?', 'n/k'; .*--missing"
+    ):
+        read = column(tmp_path, cells)
+    assert read.dtype == object
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1"] * 50 + ["u"] * 50,  # too many cells
+        [*map(str, range(96)), "u", "v", "w", "x"],  # too many words
+        ["red, very", "blue"],
+        ["00501", "1.299,99"],
+    ],
+)
+def test_text_not_warned(tmp_path: Path, cells: list[str]) -> None:
+    """A column that is text for good reasons is read without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path = write(tmp_path, "a,y\n" + "".join(f'"{cell}",1\n' for cell in cells))
+        assert read_table(path).columns["a"].tolist() == cells
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
@@ -148,10 +264,12 @@ def test_write_then_read(tmp_path: Path, ending: str) -> None:
 
 
 def test_parquet_by_content(tmp_path: Path) -> None:
-    """Parquet is told by its first bytes, not by its name."""
+    """Parquet is told by its first bytes, not by its name, and keeps its types."""
     path = tmp_path / "rows.csv"
-    pl.DataFrame({"a": [1, 2]}).write_parquet(path)
-    assert read_table(path).columns["a"].tolist() == [1, 2]
+    pl.DataFrame({"a": ["01", "2"], "b": [1, None]}).write_parquet(path)
+    table = read_table(path)
+    assert table.columns["a"].tolist() == ["01", "2"]
+    np.testing.assert_array_equal(table.columns["b"], [1, np.nan])
 
 
 def test_write_into_no_folder(tmp_path: Path) -> None:
@@ -160,203 +278,20 @@ def test_write_into_no_folder(tmp_path: Path) -> None:
         write_columns({"a": np.arange(2)}, tmp_path / "absent" / "out.csv")
 
 
-def test_frames_agree() -> None:
-    """A mapping, pandas, polars and pyarrow frames give the same table."""
-    data = {"f": [1.5, -2.0, 0.0], "i": [3, 4, 5], "s": ["u", None, "é"], "b": [True, False, True]}
-    frames = {
-        "mapping": {k: np.array(v, object if k == "s" else None) for k, v in data.items()},
-        "pandas": pd.DataFrame(data),
-        "polars": pl.DataFrame(data),
-        "pyarrow": pa.table(data),
-    }
-    tables = {name: as_table(frame) for name, frame in frames.items()}
-    first = tables["mapping"]
-    for table in tables.values():
-        assert list(table.columns) == list(data)
-        for name, values in table.columns.items():
-            assert values.dtype == first.columns[name].dtype
-            assert values.tolist() == first.columns[name].tolist()
-        assert hash_table(table) == hash_table(first)
-
-
-def test_numpy_matrix() -> None:
-    """A 2-d array becomes columns x0, x1, ... of 64-bit numbers."""
-    matrix = np.arange(6, dtype=np.float32).reshape(3, 2)
-    table = as_table(matrix)
-    assert list(table.columns) == ["x0", "x1"]
-    assert table.columns["x1"].dtype == np.float64
-    assert table.columns["x1"].tolist() == [1, 3, 5]
-
-
-def test_missing_cells_of_frames() -> None:
-    """A missing number is NaN and a missing text None, whichever frame it comes from."""
-    data = {"f": [1.0, None], "s": ["u", None]}
-    for frame in (pd.DataFrame(data), pl.DataFrame(data), pa.table(data)):
-        table = as_table(frame)
-        assert np.isnan(table.columns["f"][1])
-        assert table.columns["s"].tolist() == ["u", None]
-
-
-def test_categories() -> None:
-    """Categories of pandas and polars are read as their text."""
-    text = ["u", "v", "u"]
-    for frame in (
-        pd.DataFrame({"s": pd.Categorical(text)}),
-        pl.DataFrame({"s": text}, schema={"s": pl.Categorical}),
-    ):
-        assert as_table(frame).columns["s"].tolist() == text
-
-
-@pytest.mark.parametrize("data", [[1, 2], "text", np.arange(3), None])
-def test_other_objects(data: object) -> None:
-    """Data of another type is refused, naming the type."""
-    with pytest.raises(DataError, match=type(data).__name__):
-        as_table(data)
-
-
-@pytest.mark.parametrize(
-    "data", [{}, {"a": np.arange(3), "b": np.arange(2)}, {"a": np.zeros((2, 2)), "b": np.zeros(2)}]
-)
-def test_malformed_columns(data: dict[str, np.ndarray]) -> None:
-    """Columns are there, one-dimensional and of equal length."""
-    with pytest.raises(DataError):
-        as_table(data)
-
-
-def test_unlabelled_rows_dropped() -> None:
-    """Rows without a label are dropped, and a warning counts them."""
-    for labels in (np.array([0, np.nan, 1, np.nan]), np.array(["u", None, "v", np.nan], object)):
-        table = as_table({"a": np.arange(4), "y": labels})
-        with pytest.warns(KdexportWarning, match=r"^2 rows .*'y'"):
-            kept = drop_unlabelled(table, "y")
-        assert kept.row_ids.tolist() == [0, 2]
-        assert kept.columns["a"].tolist() == [0, 2]
-
-
-def test_no_warning_without_missing_labels() -> None:
-    """A table whose rows all have labels comes back as it is, without a warning."""
-    table = labelled(8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert drop_unlabelled(table, "y") is table
-
-
-def test_no_target_column() -> None:
-    """An absent target is named, with the columns there are."""
-    with pytest.raises(DataError, match=r"no column 'z'.*'a', 'y'"):
-        drop_unlabelled(labelled(8), "z")
-
-
-def test_no_label_at_all() -> None:
-    """A target of empty cells only is refused."""
-    with pytest.raises(DataError, match="all 3 cells of 'y'"):
-        drop_unlabelled(as_table({"a": np.arange(3), "y": np.full(3, np.nan)}), "y")
-
-
-def test_split_disjoint() -> None:
-    """Every row is in exactly one part."""
-    table = labelled()
-    parts = split(table)
-    ids = np.concatenate([part.row_ids for _, part in parts.items()])
-    assert sorted(ids.tolist()) == table.row_ids.tolist()
-    assert [part.n_rows for _, part in parts.items()] == [120, 40, 40]
-
-
-def test_split_stratified() -> None:
-    """Each part has the table's share of each class."""
-    for _, part in split(labelled()).items():
-        assert (part.columns["y"] == "yes").mean() == pytest.approx(0.25)
-
-
-def test_split_seeded() -> None:
-    """One seed always draws the same rows, another seed others."""
-    ids = [split(labelled(), seed).test.row_ids.tolist() for seed in (0, 0, 1)]
-    assert ids[0] == ids[1]
-    assert ids[0] != ids[2]
-
-
-def test_split_with_own_test_rows() -> None:
-    """The user's own test rows are taken whole, and none of the table's are."""
-    own = labelled(12)
-    parts = split(labelled(), test=own)
-    assert parts.test is own
-    assert parts.train.n_rows + parts.validation.n_rows == 200
-
-
-def test_split_column() -> None:
-    """A split column decides the parts, in any case and spelling, and then goes."""
-    where = np.array(["Train", "valid", "TEST", "validation", "train", "val"] * 4, object)
-    table = as_table({"a": np.arange(24), "part": where, "y": np.arange(24) % 2})
-    parts = split(table, split_column="part")
-    assert parts.train.columns["a"].tolist() == sorted([*range(0, 24, 6), *range(4, 24, 6)])
-    assert parts.test.columns["a"].tolist() == list(range(2, 24, 6))
-    assert parts.validation.n_rows == 12
-    assert all("part" not in part.columns for _, part in parts.items())
-
-
-def test_split_column_without_validation() -> None:
-    """Without validation rows in the split column, they are drawn from its training rows."""
-    where = np.array(["train"] * 40 + ["test"] * 10, object)
-    table = as_table({"a": np.arange(50), "part": where, "y": np.arange(50) % 2})
-    parts = split(table, split_column="part")
-    assert parts.test.row_ids.tolist() == list(range(40, 50))
-    assert (parts.train.n_rows, parts.validation.n_rows) == (30, 10)
-
-
-def test_split_column_with_other_values() -> None:
-    """A split column of another value is refused, naming value and number of rows."""
-    where = np.array(["train", "test", "dev", "dev"], object)
-    table = as_table({"part": where, "y": np.arange(4) % 2})
-    with pytest.raises(DataError, match=r"'dev' in 2 rows"):
-        split(table, split_column="part")
-
-
-def test_no_split_column() -> None:
-    """An absent split column is named."""
-    with pytest.raises(DataError, match="no column 'part'"):
-        split(labelled(), split_column="part")
-
-
-def test_split_column_without_test_rows() -> None:
-    """A part that comes out empty is named."""
-    table = as_table({"part": np.array(["train"] * 8, object), "y": np.arange(8) % 2})
-    with pytest.raises(DataError, match="left for test"):
-        split(table, split_column="part")
-
-
-def test_too_few_rows() -> None:
-    """A table too small for three parts is refused."""
-    table = as_table({"a": np.arange(2), "y": np.zeros(2)})
-    with pytest.raises(DataError, match="no row is left"):
-        split(table)
-
-
-def test_lone_class_warned() -> None:
-    """A class of one row is kept for training, and a warning names it."""
-    labels = np.array(["no"] * 20 + ["yes"] * 20 + ["odd"], object)
-    table = as_table({"a": np.arange(41), "y": labels})
-    with pytest.warns(KdexportWarning, match=r"1 classes of 'y' .*'odd'"):
-        parts = split(table)
-    assert "odd" in parts.train.columns["y"]
-
-
-def test_chunks_and_concat() -> None:
+def test_chunks() -> None:
     """Chunks laid end to end are the table again."""
-    table = labelled(20)
+    table = as_table({"a": np.arange(20), "s": np.array(["u", None] * 10, object)})
     chunks = list(iter_chunks(table, 7))
     assert [chunk.n_rows for chunk in chunks] == [7, 7, 6]
-    whole = concat_tables(concat_tables(chunks[0], chunks[1]), chunks[2])
-    assert hash_table(whole) == hash_table(table)
+    whole: Table = chunks[0].joined_with(chunks[1]).joined_with(chunks[2])
+    assert whole.hash() == table.hash()
     assert whole.row_ids.tolist() == table.row_ids.tolist()
 
 
-def test_hash_tells_tables_apart() -> None:
-    """A name, a value or an empty cell changes a table's hash."""
-    base = {"a": np.array([1, 2]), "s": np.array(["", "v"], object)}
-    others = [
-        base | {"a": np.array([1, 3])},
-        base | {"s": np.array([None, "v"], object)},
-        {"b": base["a"], "s": base["s"]},
-    ]
-    hashes = {hash_table(as_table(columns)) for columns in (base, *others)}
-    assert len(hashes) == 4
+def test_dates_of_files_and_frames_agree(tmp_path: Path) -> None:
+    """A date in a CSV, in Parquet and in a frame is the same cell."""
+    frame = pl.DataFrame({"d": [dt.date(2026, 1, 31), None], "y": [1, 2]})
+    frame.write_parquet(tmp_path / "d.parquet")
+    frame.write_csv(tmp_path / "d.csv")
+    hashes = {read_table(tmp_path / f"d.{ending}").hash() for ending in ("csv", "parquet")}
+    assert hashes == {as_table(frame).hash()}

@@ -15,13 +15,14 @@ from kdexport.training.encode import Encoder
 N_NEIGHBOURS = 5
 LOCAL_NOISE = 0.5  # standard deviations of munge's noise, in distances to the neighbour
 MAX_SEARCHED = 10_000  # rows among which neighbours are searched: the search grows with it
+MAX_CELLS = 30_000_000  # of synthetic rows: 240 MB of float64
 CATEGORY_DISTANCE = 2**-0.5  # of two unequal categories, in deviations: sqrt(2) * this = 1
 
 
 def make_synthetic_inputs(
     inputs: Inputs, encoder: Encoder, recipe: TransferRecipe, *, seed: int
 ) -> tuple[Inputs, Int64]:
-    """Make `recipe.n_synthetic` rows that look like the training rows but are none of them.
+    """Make rows that look like the training rows but are none of them.
 
     "munge" walks from each row towards one of its near neighbours: a share of its cells takes the
     neighbour's value, numbers blurred by noise as wide as the two differ. "jitter" adds Gaussian
@@ -34,7 +35,7 @@ def make_synthetic_inputs(
         seed: Decides every draw.
 
     Returns:
-        The rows, and for each the position of the training row it was made from, `[n]`.
+        `recipe.n_synthetic` rows (on very wide tables fewer: memory bounds their cells), and for each the position of the training row it was made from, `[n]`.
 
     Source: Bucila, Caruana and Niculescu-Mizil, "Model Compression" (2006), algorithm 1 (MUNGE);
         neighbours are searched among the training rows alone (at most 10,000 of them), and drawn
@@ -43,7 +44,9 @@ def make_synthetic_inputs(
     rng = np.random.default_rng(seed)
     if inputs.n_rows < 2 or recipe.n_synthetic == 0:
         return inputs.take(slice(0)), np.empty(0, np.int64)
-    sources = _draw_evenly(inputs.n_rows, recipe.n_synthetic, rng)
+    d_inputs = inputs.numeric.shape[1] + inputs.categorical.shape[1]
+    n = min(recipe.n_synthetic, MAX_CELLS // d_inputs)
+    sources = _draw_evenly(inputs.n_rows, n, rng)
     own = inputs.numeric[sources].astype(np.float64)
     categorical = inputs.categorical[sources]
     if recipe.method == "jitter":

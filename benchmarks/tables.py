@@ -1,0 +1,128 @@
+"""Real tables through `kdexport run`, with no option but the target (and columns to drop).
+
+For every table of a folder: rows, columns and their kinds, quality of teacher, control and
+student, recovered edge, bytes, latency and parity. A table's own folder holds the table and a JSON
+that names its target.
+
+Usage: python benchmarks/tables.py --data DIR [--only adult,abalone]
+"""
+
+import argparse
+import json
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from kdexport import open_session, read_recipe, run
+from kdexport.evidence.facts import Evidence
+
+from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
+
+DROPPED = {"bank_marketing": ["duration"], "telco_churn": ["customerID"]}
+MAX_ADULT_BYTES, MAX_ADULT_US = 60_000, 9.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    saved = RESULTS / "tables.json"
+    rows = {r["table"]: r for r in json.loads(saved.read_text())["rows"]} if saved.exists() else {}
+    for about in sorted(options.data.glob("*/*.json")):
+        if not options.only or about.stem in options.only.split(","):
+            rows[about.stem] = measure_table(about)
+            print(json.dumps(rows[about.stem]), flush=True)
+            ordered = [rows[name] for name in sorted(rows)]
+            write_result("tables", "python benchmarks/tables.py", ordered, make_claims(rows))
+    print(json.dumps(make_claims(rows), indent=1))
+
+
+def measure_table(about: Path) -> dict[str, Any]:
+    """Run one table and return its row of results."""
+    facts = json.loads(about.read_text())
+    (data,) = (path for path in about.parent.iterdir() if path.suffix != ".json")
+    overrides = {"data.target": facts["target"], "columns.drop": DROPPED.get(about.stem, [])}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        output = Path(folder) / about.stem
+        start = time.perf_counter()
+        evidence = run(read_recipe(None, overrides), output, data=data)
+        seconds = time.perf_counter() - start
+        signature = open_session(output / "student.onnx").signature
+    one = {fact.name: fact for fact in evidence.latency if fact.batch == 1}
+    student = evidence.files["student.onnx"]
+    return {
+        "table": about.stem,
+        "kind": evidence.task.kind,
+        "rows": {name: fact.rows for name, fact in evidence.task.rows.items()},
+        "numeric": len(signature.numeric),
+        "categorical": len(signature.categorical),
+        "quality": describe_quality(evidence),
+        "recovered": {m: share.model_dump() for m, share in evidence.recovered.items()},
+        "edge": {m: edge.model_dump() for m, edge in evidence.edge.items()},
+        "student_bytes": student.bytes,
+        "student_parameters": student.parameters,
+        "p50_us": {name: fact.p50_us.value for name, fact in one.items() if fact.p50_us},
+        "parity": {
+            name: fact.model_dump(exclude_none=True) for name, fact in evidence.parity.items()
+        },
+        "seconds": round(seconds, 1),
+    }
+
+
+def describe_quality(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Return every role's metrics, without their intervals."""
+    return {
+        role: {metric: interval.value for metric, interval in by_metric.items()}
+        for role, by_metric in evidence.quality.items()
+    }
+
+
+def make_claims(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what these tables have to show."""
+    parities = [fact for row in rows.values() for fact in row["parity"].values()]
+    largest = max((fact.get("max_probability_difference", 0.0) for fact in parities), default=0.0)
+    claims = [
+        make_claim("tables that ran", len(rows), unit="tables", target=15, at_least=True),
+        make_claim(
+            "largest difference of probabilities, real and altered rows",
+            largest,
+            unit="probability",
+            target=1e-6,
+            at_least=False,
+        ),
+        make_claim(
+            "flips outside ties",
+            sum(fact["flips"] for fact in parities),
+            unit="rows",
+            target=0,
+            at_least=False,
+        ),
+    ]
+    if "adult" in rows:
+        adult = rows["adult"]
+        over_floor = adult["p50_us"]["student.onnx"] - adult["p50_us"]["floor"]
+        claims += [
+            make_claim(
+                "bytes of adult's student",
+                adult["student_bytes"],
+                unit="bytes",
+                target=MAX_ADULT_BYTES,
+                at_least=False,
+            ),
+            make_claim(
+                "p50 of adult's student over the floor, batch 1",
+                over_floor,
+                unit="us",
+                target=MAX_ADULT_US,
+                at_least=False,
+            ),
+        ]
+    return claims
+
+
+if __name__ == "__main__":
+    main()

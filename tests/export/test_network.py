@@ -1,0 +1,138 @@
+"""Torch modules to ONNX: the same answers, whatever mode and scale they come in."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdexport import open_session
+from kdexport.contract import serialize_model
+from kdexport.export.network import build_student, build_teacher, export_network
+from kdexport.records import Float32
+from kdexport.training.nets import Standardizer
+from tests.export.builders import (
+    COLUMNS,
+    FAR,
+    NEAR,
+    answer_in_torch,
+    export_member,
+    make_rows,
+    make_stack,
+    wrap,
+)
+
+
+class Modes(nn.Module):
+    """A user's own network, part of it in each mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(len(COLUMNS), 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5)
+        )
+        self.head = nn.Linear(8, 2)
+        self.train()
+        self.body[0].eval()
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.body(features))
+        return logits
+
+
+class Failing(Modes):
+    """A network that the exporter cannot follow."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        raise ValueError("no way through")
+
+
+def probabilities_of(
+    network: onnx.ModelProto, standardizer: Standardizer, rows: Float32
+) -> Float32:
+    """What the finished file of a network answers."""
+    session = open_session(serialize_model(wrap(network, standardizer)))
+    return session.answer(rows).probabilities
+
+
+def operators(network: onnx.ModelProto) -> list[str]:
+    """The kinds of its nodes, in order."""
+    return [node.op_type for node in network.graph.node]
+
+
+@pytest.mark.parametrize("kind", [Modes, Failing])
+def test_modes_are_restored(kind: type[Modes]) -> None:
+    """Every module is left in the mode it came in, also when its export fails."""
+    module = kind()
+    before = [inner.training for inner in module.modules()]
+    assert len(set(before)) == 2
+    if kind is Failing:
+        with pytest.raises(Exception, match="no way through"):
+            export_network(module, d_in=len(COLUMNS))
+    else:
+        export_network(module, d_in=len(COLUMNS))
+    assert [inner.training for inner in module.modules()] == before
+
+
+def test_training_mode_stays_out() -> None:
+    """A module in training mode is exported as it answers in evaluation mode, run after run."""
+    torch.manual_seed(0)
+    module, rows = Modes(), make_rows(NEAR, 40)
+    with torch.no_grad():
+        module(torch.from_numpy(rows))  # running means that are not those of a new BatchNorm
+    state = {name: value.clone() for name, value in module.state_dict().items()}
+    network = export_network(module, d_in=len(COLUMNS))
+    assert "Dropout" not in operators(network)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, state[name])
+    first, second = (probabilities_of(network, NEAR, rows) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+    with torch.no_grad():
+        expected = torch.softmax(module.eval()(torch.from_numpy(rows)), dim=-1)
+    np.testing.assert_allclose(first, expected.numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("standardizer", "n_scaling_nodes"), [(NEAR, 0), (FAR, 2)], ids=["folded", "not folded"]
+)
+def test_student_parity(standardizer: Standardizer, n_scaling_nodes: int) -> None:
+    """A student's file answers as its network; the scaler is folded in only where it is exact."""
+    network, rows = export_member(standardizer), make_rows(standardizer, 500)
+    assert sum(kind in {"Sub", "Mul"} for kind in operators(network)) == n_scaling_nodes
+    expected = torch.softmax(answer_in_torch(make_stack(), standardizer, rows)[0], dim=-1)
+    found = probabilities_of(network, standardizer, rows)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", [(16, 8), ()], ids=["deep", "no hidden layer"])
+@pytest.mark.parametrize("standardizer", [NEAR, FAR], ids=["folded", "not folded"])
+def test_teacher_is_the_mean_of_its_members(
+    standardizer: Standardizer, hidden: tuple[int, ...]
+) -> None:
+    """A teacher's file answers with the mean of its members' logits."""
+    stack, rows = make_stack(hidden=hidden), make_rows(standardizer, 200)
+    network = export_network(build_teacher(stack, standardizer), d_in=len(COLUMNS))
+    members = answer_in_torch(stack, standardizer, rows)
+    assert not torch.allclose(members[0], members[1], atol=0.1)
+    expected = torch.softmax(members.mean(dim=0), dim=-1)
+    found = probabilities_of(network, standardizer, rows)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-6)
+
+
+def test_student_without_hidden_layers() -> None:
+    """A student may be a single linear layer, and any member can be the one that ships."""
+    stack, rows = make_stack(hidden=()), make_rows(NEAR, 200)
+    network = export_network(build_student(stack, 2, NEAR), d_in=len(COLUMNS))
+    assert operators(network) == ["Gemm"]
+    expected = torch.softmax(answer_in_torch(stack, NEAR, rows)[2], dim=-1)
+    found = probabilities_of(network, NEAR, rows)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-6)
+
+
+def test_export_leaves_the_stack_alone() -> None:
+    """Folding scales copies: the stack answers after an export as it did before."""
+    stack, rows = make_stack(), make_rows(NEAR, 20)
+    before = answer_in_torch(stack, NEAR, rows)
+    build_student(stack, 0, NEAR)
+    build_teacher(stack, NEAR)
+    assert torch.equal(answer_in_torch(stack, NEAR, rows), before)

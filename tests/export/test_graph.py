@@ -11,8 +11,9 @@ from torch import Tensor, nn
 import kdexport
 from kdexport import open_session
 from kdexport.contract import IR_VERSION, OPSET, expose_logits, parse_model, serialize_model
+from kdexport.export.graph import tidy_model
 from kdexport.export.network import build_student, export_network
-from kdexport.schema import Classes
+from kdexport.schema import Classes, Signature
 from kdexport.training.nets import Standardizer
 from tests.export.builders import (
     COLUMNS,
@@ -158,6 +159,26 @@ def test_nothing_is_left_of_its_making() -> None:
     assert {entry.key for entry in model.metadata_props} == {"kdexport.schema", "kdexport.classes"}
     for trace in ("torch", "spox", str(Path(kdexport.__file__).parent), str(Path.home())):
         assert trace.encode() not in content
+
+
+def test_leftovers_are_removed() -> None:
+    """Tidying gives the same bytes whatever names, notes, shapes and versions a model came with."""
+    dirty = onnx.shape_inference.infer_shapes(parse_model(make_file()))
+    graph = dirty.graph
+    assert graph.value_info
+    for item in (dirty, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        item.doc_string = "made at home"
+        note = item.metadata_props.add()
+        note.key, note.value = "kdexport.schema", "made at home"
+    for node in graph.node:
+        node.name = "somewhere"
+    graph.name = "main"
+    graph.quantization_annotation.add().tensor_name = "w0"
+    dirty.opset_import.append(onnx.helper.make_opsetid("ai.onnx.ml", 3))
+    dirty.ir_version = IR_VERSION + 1
+    dirty.producer_name = "somebody"
+    tidy = tidy_model(dirty, Signature(numeric=COLUMNS, classes=("no", "yes"), target="y"))
+    assert serialize_model(tidy) == make_file()
 
 
 def test_versions() -> None:

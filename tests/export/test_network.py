@@ -47,6 +47,14 @@ class Failing(Modes):
         raise ValueError("no way through")
 
 
+class Counting(nn.Module):
+    """A network that asks how many rows there are."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        n_rows = features.shape[0]
+        return torch.cat([features[:, :1], features.new_zeros(n_rows, 1)], dim=1)
+
+
 def probabilities_of(
     network: onnx.ModelProto, standardizer: Standardizer, rows: Float32
 ) -> Float32:
@@ -90,6 +98,18 @@ def test_training_mode_stays_out() -> None:
     with torch.no_grad():
         expected = torch.softmax(module.eval()(torch.from_numpy(rows)), dim=-1)
     np.testing.assert_allclose(first, expected.numpy(), rtol=0, atol=1e-6)
+
+
+def test_batch_axis_is_symbolic() -> None:
+    """The number of rows that a network is exported with is not written into its file."""
+    network = export_network(Counting(), d_in=len(COLUMNS))
+    for value in (*network.graph.input, *network.graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_param
+    for n_rows in (1, 2, 7, 1000):
+        rows = make_rows(NEAR, n_rows)
+        found = probabilities_of(network, NEAR, rows)[:, 0]
+        expected = torch.sigmoid(torch.from_numpy(rows[:, 0]))
+        np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

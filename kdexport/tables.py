@@ -330,7 +330,12 @@ def _split_by_column(table: Table, split_column: str) -> tuple[Table, Table | No
 
 def _warn_about_lone_classes(labels: Column, target: str) -> None:
     counts = Counter(labels.tolist())
-    lone = sorted(str(value) for value, n in counts.items() if n == 1)
+    # Whole numbers that stood beside an empty cell were read as fractions: 7.0 is class 7.
+    lone = sorted(
+        str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        for value, n in counts.items()
+        if n == 1
+    )
     if lone:
         shown = ", ".join(map(repr, lone[:MAX_CLASSES_NAMED]))
         warnings.warn(

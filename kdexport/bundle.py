@@ -90,12 +90,12 @@ def write_folder(output: Path, files: Mapping[str, bytes]) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        if output.exists():
-            output.rename(old)
         try:
+            if output.exists():
+                output.rename(old)
             fresh.rename(output)
         except BaseException:
-            if old.exists():
+            if old.exists() and not output.exists():
                 old.rename(output)
             raise
     except OSError as error:

@@ -84,6 +84,7 @@ class FitRecipe(Section):
         Literal["constant", "cosine"], Field(description="learning rate over the steps")
     ]
     max_epochs: Annotated[Count, Field(description="passes over the training rows at most")]
+    max_steps: Annotated[Count, Field(description="optimiser steps at most")]
     patience: Annotated[
         Count, Field(description="looks at the validation rows without progress before stopping")
     ]
@@ -100,6 +101,7 @@ class TeacherRecipe(FitRecipe):
     weight_decay: Annotated[float, Field(ge=0)] = 0.3
     schedule: Literal["constant", "cosine"] = "cosine"
     max_epochs: Count = 100
+    max_steps: Count = 4000
     patience: Count = 10
 
 
@@ -119,6 +121,7 @@ class StudentRecipe(FitRecipe):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     schedule: Literal["constant", "cosine"] = "cosine"
     max_epochs: Count = 12
+    max_steps: Count = 8000
     patience: Count = 30
 
 

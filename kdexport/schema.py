@@ -18,6 +18,7 @@ from kdexport.signature import Classes, Signature, listed
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_ROUNDING = 1e-5  # of a deviation: beyond it, float32 loses detail that a network could use
+SMALLEST_SCALE = 1e-30  # below it, 1 / scale would not fit float32: the column is constant
 OTHER = 0  # the code of every category without a weight of its own
 MISSING = ""
 
@@ -228,7 +229,8 @@ def _center_and_scale(values: Float64) -> tuple[Float64, Float64]:
     scale = np.sqrt(squares / n_known)
     lowest = np.where(known, values, np.inf).min(axis=0, initial=np.inf)
     highest = np.where(known, values, -np.inf).max(axis=0, initial=-np.inf)
-    return center, np.where(lowest < highest, scale, 0.0)
+    varies = (lowest < highest) & (scale > SMALLEST_SCALE)
+    return center, np.where(varies, scale, 0.0)
 
 
 def _target_scaling(table: Table, target: str) -> tuple[float, float]:

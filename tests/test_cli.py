@@ -10,16 +10,8 @@ import polars as pl
 import pytest
 
 from kdexport import load_bundle, open_session
-from kdexport.cli import main
 from kdexport.records import Inputs
-
-
-def kdexport(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run the command line in this process; returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["kdexport", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    return int(stop.value.code or 0)
+from tests.commands import CODE, kdexport
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +20,7 @@ def bundle(
 ) -> Path:
     """A bundle made by the command line from a user's CSV."""
     output = tmp_path_factory.mktemp("out") / "bundle"
-    command = [sys.executable, "-c", "from kdexport.cli import main; main()", "run"]
+    command = [sys.executable, "-c", CODE, "run"]
     command += [str(csv_path), "--target", "y", "-o", str(output), *quick_flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -193,7 +185,7 @@ def test_help_needs_no_heavy_package() -> None:
 def test_torch_free_commands(bundle: Path, csv_path: Path, tmp_path: Path) -> None:
     """check, predict, info, bench and report work where torch cannot be imported."""
     block = "import sys; sys.modules['torch'] = sys.modules['sklearn'] = None; "
-    block += "from kdexport.cli import main; main()"
+    block += CODE
     student = str(bundle / "student.onnx")
     for arguments in (
         ["check", str(bundle)],

@@ -28,7 +28,11 @@ def check(bundle: Path, json_path: str | None) -> None:
     from kdexport.report.terminal import describe_parity
 
     loaded = load_bundle(bundle)
-    click.echo(f"files    passed: {len(loaded.files)} hashes are those of the evidence")
+    said_to_stderr = json_path == "-"  # standard output is then the JSON alone
+    click.echo(
+        f"files    passed: {len(loaded.files)} hashes are those of the evidence",
+        err=said_to_stderr,
+    )
     result = replay_golden(loaded)
     write_json(result.model_dump(), json_path)
     line = f"{result.rows} golden rows, {describe_parity(result)}"
@@ -38,7 +42,7 @@ def check(bundle: Path, json_path: str | None) -> None:
             found=f"{line}; row {result.worst_row} is the worst",
             cure="do not ship it: make the bundle again",
         )
-    click.echo(f"answers  passed: {line}")
+    click.echo(f"answers  passed: {line}", err=said_to_stderr)
 
 
 @click.command()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import BaseModel
 
-from kdexport.errors import RecipeError
+from kdexport.errors import OutputError, RecipeError
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Progress, ProgressSink, ignore_progress
 
@@ -120,12 +120,23 @@ def build_recipe(options: dict[str, Any], data: Path | None) -> Recipe:
 
 
 def write_json(value: BaseModel | dict[str, Any] | list[Any], path: str | None) -> None:
-    """Write `--json`: to a file, or to standard output for `-`."""
+    """Write `--json`: to a file, or to standard output for `-`.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     if path is None:
         return
     content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    with click.open_file(path, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    try:
+        with click.open_file(path, "w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputError(
+            "--json names a file that can be written",
+            found=f"{path!r}: {error.strerror}",
+            cure="pass a file in a folder of yours that exists",
+        ) from error
 
 
 json_option = click.option("--json", "json_path", help="Write the result as JSON; - is stdout.")

@@ -28,7 +28,7 @@ from kdexport.contract import (
     PROBABILITIES,
     set_metadata,
 )
-from kdexport.records import Float64
+from kdexport.records import Float32, Float64
 from kdexport.schema import OTHER, Schema
 from kdexport.signature import Signature
 
@@ -44,11 +44,11 @@ class Filling:
     Attributes:
         center: **Shape** `[F]`: what a missing cell is replaced by; float64 inputs are also
             centred by it.
-        limit: Numbers beyond +-limit, infinite ones too, are moved onto it.
+        limit: **Shape** `[F]`: numbers beyond +-limit, infinite ones too, are moved onto it.
     """
 
     center: Float64
-    limit: float
+    limit: Float64
 
 
 def build_model(network: onnx.ModelProto, schema: Schema, filling: Filling) -> onnx.ModelProto:
@@ -76,19 +76,24 @@ def build_model(network: onnx.ModelProto, schema: Schema, filling: Filling) -> o
 
 def _fill_numbers(raw: Var, schema: Schema, filling: Filling) -> Var:
     """Replace missing cells by the mean, bound extreme ones, and append the indicators."""
-    limit = op.const(np.float32(filling.limit))
-    bounds = op.const(np.float32(-filling.limit)), limit
     if schema.signature.precision == "float64":  # centred while it is exact, then narrowed
         numbers = op.cast(op.sub(raw, op.const(filling.center)), to=np.float32)
         substitute = op.const(np.float32(0))
     else:
         numbers, substitute = raw, op.const(filling.center.astype(np.float32))
     missing = op.isnan(numbers)
-    filled = op.clip(op.where(missing, substitute, numbers), *bounds)
+    filled = _bound(op.where(missing, substitute, numbers), filling.limit.astype(np.float32))
     if not schema.indicators:
         return filled
     chosen = op.gather(missing, op.const(np.array(schema.indicators, np.int64)), axis=1)
     return op.concat([filled, op.cast(chosen, to=np.float32)], axis=1)
+
+
+def _bound(numbers: Var, limit: Float32) -> Var:
+    """Move numbers beyond +-limit onto it: in one node where all columns share one."""
+    if (limit == limit[0]).all():
+        return op.clip(numbers, op.const(-limit[0]), op.const(limit[0]))
+    return op.max([op.min([numbers, op.const(limit)]), op.const(-limit)])
 
 
 def _find_codes(raw: Var, schema: Schema) -> Var:

@@ -35,7 +35,8 @@ def make_synthetic_inputs(
         seed: Decides every draw.
 
     Returns:
-        `recipe.n_synthetic` rows (on very wide tables fewer: memory bounds their cells), and for each the position of the training row it was made from, `[n]`.
+        `recipe.n_synthetic` rows (fewer on very wide tables, whose cells memory bounds), and for
+        each the position of the training row it was made from, `[n]`.
 
     Source: Bucila, Caruana and Niculescu-Mizil, "Model Compression" (2006), algorithm 1 (MUNGE);
         neighbours are searched among the training rows alone (at most 10,000 of them), and drawn

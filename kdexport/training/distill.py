@@ -19,7 +19,7 @@ from kdexport.schema import Schema
 from kdexport.training.augment import make_synthetic_inputs
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import target_tensor, weight_tensor
-from kdexport.training.fit import FitRecord, Judge, Loss, fit_stack
+from kdexport.training.fit import FitRecord, Judge, Loss, count_steps, fit_stack
 from kdexport.training.nets import StackedMLP
 from kdexport.training.objective import Objective, find_objective
 
@@ -110,7 +110,7 @@ def train_students(
         validation_rows=stack.encoder.prepare(rows.validation.inputs, recipe.device),
         judge=_make_judge(rows.validation, objective, teacher, recipe),
         recipe=recipe.student,
-        n_steps=recipe.student.max_epochs * math.ceil(transfer.n_rows / recipe.student.batch_size),
+        n_steps=count_steps(recipe.student, transfer.n_rows),
         seeds=seeds + seeds,
         step_name=f"{n_replicates} students and {n_replicates} controls",
         on_progress=on_progress,

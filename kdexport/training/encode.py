@@ -15,6 +15,7 @@ from kdexport.records import Float32, Float64, Inputs
 from kdexport.schema import FLOAT32_MAX, OTHER, Schema
 
 LARGEST_STANDARDISED = 1e20  # beyond it a network's float32 sums could overflow
+FAR_OUT = 1e6  # deviations within which no bound may fall
 LARGEST_CODE = 2**24  # compact rows hold codes as float32
 
 
@@ -28,7 +29,8 @@ class Encoder(nn.Module):
     Attributes:
         center: Mean of each numeric column, **Shape** `[F]` float64.
         inverse_scale: 1 / deviation, 0 for constant columns, **Shape** `[F]` float64.
-        limit: Numbers (less their centre, where precision is float64) are bounded by +-limit.
+        limit: Numbers (less their centre, where precision is float64) are bounded by +-limit,
+            **Shape** `[F]` float64: one value for all columns unless their scales are worlds apart.
         offsets: First row of each categorical column's codes, **Shape** `[C]` int64.
     """
 
@@ -41,8 +43,7 @@ class Encoder(nn.Module):
         self.inverse_scale: Float64 = np.divide(
             1.0, scales, out=np.zeros_like(scales), where=varies
         )
-        smallest = float(scales[varies].min()) if varies.any() else 1.0
-        self.limit = min(FLOAT32_MAX, LARGEST_STANDARDISED * smallest)
+        self.limit = _find_limits(self.center, scales)
         sizes = [category.n_codes for category in schema.categories]
         self.offsets = np.cumsum([0, *sizes])[:-1].astype(np.int64)
         self.d_dense = len(schema.signature.numeric) + len(schema.indicators)
@@ -61,9 +62,12 @@ class Encoder(nn.Module):
 
     @property
     def exported_center(self) -> Float64:
-        """What the exported network still has to subtract: the graph does it for float64."""
+        """What the exported network still has to subtract: the graph does it for float64.
+
+        Nothing from a constant column, which has no weight: its numbers only must not overflow.
+        """
         is_centred = self.schema.signature.precision == "float64"
-        return np.zeros_like(self.center) if is_centred else self.center
+        return np.where(is_centred | (self.inverse_scale == 0), 0.0, self.center)
 
     def standardize(self, numeric: Float32 | Float64) -> Float32:
         """Raw numbers to standardised ones, **Shape** both `[n, F]`, computed in float64."""
@@ -111,3 +115,12 @@ class Encoder(nn.Module):
                 positions.append(first + OTHER)
                 means.append(mean)
         return positions, np.array(means, np.float32).reshape(len(means), self.d_out)
+
+
+def _find_limits(center: Float64, scales: Float64) -> Float64:
+    """Return the bound of each column: low enough for float32 sums, far beyond real values."""
+    limits = np.where(scales > 0, np.minimum(LARGEST_STANDARDISED * scales, FLOAT32_MAX), np.inf)
+    lowest = min(float(limits.min(initial=np.inf)), FLOAT32_MAX)
+    farthest = float((np.abs(center) + FAR_OUT * scales).max(initial=0.0))
+    one_for_all = np.full_like(limits, lowest)
+    return one_for_all if lowest >= farthest else np.minimum(limits, FLOAT32_MAX)

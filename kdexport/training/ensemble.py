@@ -3,8 +3,6 @@
 Takes rows and a recipe, gives a trained stack.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -12,7 +10,7 @@ from kdexport.recipe import Recipe
 from kdexport.records import Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.encode import Encoder
-from kdexport.training.fit import FitRecord, fit_stack
+from kdexport.training.fit import FitRecord, count_steps, fit_stack
 from kdexport.training.nets import StackedMLP, compute_mean_outputs
 from kdexport.training.objective import Objective, find_objective
 
@@ -57,7 +55,6 @@ def train_ensemble(
     validation_targets = target_tensor(rows.validation, objective, recipe)
     validation_weights = weight_tensor(rows.validation, recipe)
     everyone = torch.arange(rows.train.n_rows, device=recipe.device)
-    n_steps = recipe.teacher.max_epochs * math.ceil(rows.train.n_rows / recipe.teacher.batch_size)
 
     def loss(outputs: Tensor, drawn: Tensor) -> Tensor:
         return (objective.score(outputs, targets[drawn]) * weights[drawn]).mean(dim=1)
@@ -72,7 +69,7 @@ def train_ensemble(
             outputs, validation_targets.expand(ensemble.n_members, -1, -1), validation_weights
         ),
         recipe=recipe.teacher,
-        n_steps=n_steps,
+        n_steps=count_steps(recipe.teacher, rows.train.n_rows),
         seeds=range(recipe.seed, recipe.seed + ensemble.n_members),
         step_name=f"teacher ({ensemble.n_members} members)",
         on_progress=on_progress,

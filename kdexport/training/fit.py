@@ -125,6 +125,11 @@ def fit_stack(
     )
 
 
+def count_steps(recipe: FitRecipe, n_rows: int) -> int:
+    """Return the optimiser steps of a run over `n_rows` rows per pass."""
+    return min(recipe.max_epochs * math.ceil(n_rows / recipe.batch_size), recipe.max_steps)
+
+
 class _RowOrder:
     """An endless stream of one member's rows: permutation after permutation of its pool."""
 

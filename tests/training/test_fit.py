@@ -26,6 +26,7 @@ def make_recipe(**changes: object) -> FitRecipe:
         "weight_decay": 0.0,
         "schedule": "cosine",
         "max_epochs": 1,
+        "max_steps": 1000,
         "patience": 30,
     }
     return FitRecipe(**(values | changes))  # type: ignore[arg-type]

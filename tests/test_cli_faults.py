@@ -1,0 +1,258 @@
+"""The command line when something is wrong, interrupted, or said in another way."""
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import polars as pl
+import pytest
+
+from kdexport import load_bundle, open_session
+from kdexport.bundle import write_folder
+from kdexport.cli import cli
+from kdexport.contract import parse_model, serialize_model
+from kdexport.records import Inputs
+from tests.commands import CODE, kdexport
+
+# The command line, telling of its first training step in the file that its first argument names.
+TELLING = """
+import contextlib, pathlib, sys
+from kdexport.cli import main, steps
+marker = pathlib.Path(sys.argv.pop(1))
+
+@contextlib.contextmanager
+def show_progress():
+    yield lambda progress: marker.touch()
+
+steps.show_progress = show_progress
+main()
+"""
+ENDLESS = ["--epochs", "1000000"]
+ENDLESS += ["--set", "teacher.max_steps=100000000", "--set", "teacher.patience=1000000"]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds."""
+    deadline = time.monotonic() + 100
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def student_without_headline(bundle: Path) -> bytes:
+    """A bundle's student, less the metadata entry that reports what its test rows said."""
+    model = parse_model((bundle / "student.onnx").read_bytes())
+    (headline,) = [e for e in model.metadata_props if e.key == "kdexport.evidence"]
+    model.metadata_props.remove(headline)
+    return serialize_model(model)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_training(
+    number: signal.Signals, code: int, csv_path: Path, quick_flags: list[str], tmp_path: Path
+) -> None:
+    """A run that is interrupted while it trains ends with one line, and leaves nothing behind."""
+    marker, output = tmp_path / "marker", tmp_path / "models" / "x"
+    command = [sys.executable, "-c", TELLING, str(marker), "run", str(csv_path), "--target", "y"]
+    command += ["-o", str(output), *quick_flags, *ENDLESS]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: marker.exists() or process.poll() is not None)
+        process.send_signal(number)
+        error = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert error == "interrupted: nothing was written\n"
+    assert list(output.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("n_renamed", [0, 1])
+def test_interrupted_swap(n_renamed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle that is being replaced comes back when the swap is interrupted."""
+    output = tmp_path / "x"
+    write_folder(output, {"evidence.json": b"old"})
+    rename, renamed = Path.rename, []
+
+    def interrupt(path: Path, target: Path) -> None:
+        if path == output or path.name == "new":
+            if len(renamed) == n_renamed:
+                # The first rename has happened when its interrupt is seen, the second has not.
+                if path == output:
+                    rename(path, target)
+                renamed.append(path)
+                raise KeyboardInterrupt
+            renamed.append(path)
+        rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(output, {"evidence.json": b"new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (output / "evidence.json").read_bytes() == b"old"
+
+
+def test_unwritable_output_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An output that cannot be written is refused before the data is even looked for."""
+    (tmp_path / "file").write_text("not a folder")
+    output = tmp_path / "file" / "x"
+    assert kdexport(monkeypatch, "run", tmp_path / "absent.csv", "-o", output) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(output.parent) in line
+    assert "absent.csv" not in line
+
+
+@pytest.mark.parametrize("way", ["--test", "--split-column"])
+def test_test_rows_only_report(
+    way: str,
+    csv_path: Path,
+    quick_flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The user's own test rows are counted as such, and their labels change no student."""
+    frame = pl.read_csv(csv_path)
+    students, accuracies = [], []
+    for name in ("as measured", "turned around"):
+        test = frame.tail(100)
+        if name == "turned around":
+            other = pl.when(pl.col("y") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
+            test = test.with_columns(other.alias("y"))
+        folder = tmp_path / name
+        folder.mkdir()
+        data = folder / "data.csv"
+        if way == "--test":
+            frame.head(500).write_csv(data)
+            test.write_csv(folder / "test.csv")
+            arguments: list[object] = [way, folder / "test.csv"]
+            expected = {"train": 425, "validation": 75, "test": 100}
+        else:
+            part = ["train"] * 440 + ["validation"] * 60 + ["test"] * 100
+            table = pl.concat([frame.head(500), test]).with_columns(pl.Series("part", part))
+            table.select("part", *frame.columns).write_csv(data)
+            arguments = [way, "part"]
+            expected = {"train": 440, "validation": 60, "test": 100}
+        arguments += ["--target", "y", "-o", folder / "x", *quick_flags]
+        assert kdexport(monkeypatch, "run", data, *arguments) == 0
+        evidence = load_bundle(folder / "x").evidence
+        assert {n: part.rows for n, part in evidence.task.rows.items()} == expected
+        assert evidence.task.n_features == 4
+        students.append(student_without_headline(folder / "x"))
+        accuracies.append(evidence.quality["shipped"]["accuracy"].value)
+    assert students[0] == students[1]
+    assert accuracies[0] + accuracies[1] == pytest.approx(1)
+    assert accuracies[0] != accuracies[1]
+
+
+def test_lone_and_empty_labels(
+    csv_path: Path,
+    quick_flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Blank labels are dropped and counted, a class of one row is kept and named.
+
+    Whole numbers stay whole beside a blank, and `--json -` leaves standard output to the JSON.
+    """
+    frame = pl.read_csv(csv_path).with_columns((pl.col("y") == "yes").cast(pl.Int64))
+    labels = frame["y"].to_list()
+    labels[3], labels[200], labels[599], labels[17] = None, None, None, 7
+    data, answers = tmp_path / "data.csv", tmp_path / "answers.csv"
+    frame.with_columns(pl.Series("y", labels)).write_csv(data)
+    arguments = ["--target", "y", "-o", tmp_path / "x", "--json", "-", *quick_flags]
+    assert kdexport(monkeypatch, "run", data, *arguments) == 0
+    said = capfd.readouterr()
+    warned = [line for line in said.err.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 2
+    assert "3 rows of data.csv have no 'y'" in warned[0]
+    assert "single row" in warned[1]
+    assert "'7'" in warned[1]
+    evidence = json.loads(said.out)
+    assert evidence["task"]["classes"] == [0, 1, 7]
+    assert sum(part["rows"] for part in evidence["task"]["rows"].values()) == 597
+    student = tmp_path / "x" / "student.onnx"
+    one_row = Inputs(np.zeros((1, 4), np.float32), np.empty((1, 0), object))
+    labels_given = open_session(student).answer(one_row).predictions
+    assert labels_given.dtype == np.int64
+    assert kdexport(monkeypatch, "predict", student, data, "-o", answers) == 0
+    header, *rows = answers.read_text().splitlines()
+    assert header == "label,probability_0,probability_1,probability_7"
+    assert {row.split(",")[0] for row in rows} <= {"0", "1", "7"}
+
+
+def test_list_tasks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """--list-tasks names the built-in tasks, one a line, and makes nothing."""
+    assert kdexport(monkeypatch, "run", "--list-tasks") == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["clicks", "article", "breast_cancer", "digits"]
+
+
+@pytest.mark.parametrize("command", ["check", "report", "info", "bench"])
+def test_json_is_alone(
+    command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With --json - nothing but valid JSON is on standard output, whatever the command."""
+    models = Path(__file__).parents[1] / "models" / "clicks"
+    target = models / "student.onnx" if command in {"info", "bench"} else models
+    extra = ["--calls", "5", "--batch", "1"] if command == "bench" else []
+    assert kdexport(monkeypatch, command, target, "--json", "-", *extra) == 0
+    assert json.loads(capfd.readouterr().out)
+
+
+def test_json_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A --json file in a folder that is absent ends with 3 and one line that names it."""
+    student = Path(__file__).parents[1] / "models" / "clicks" / "student.onnx"
+    path = tmp_path / "absent" / "info.json"
+    assert kdexport(monkeypatch, "info", student, "--json", path) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(path) in line
+
+
+@pytest.mark.parametrize("flags", [[], ["--debug"]])
+def test_debug_shows_the_traceback(flags: list[str], tmp_path: Path) -> None:
+    """An error is one line; --debug shows where it was raised, and changes no exit code."""
+    arguments = [*flags, "info", str(tmp_path / "absent.onnx")]
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 3
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("error: ")
+    assert "absent.onnx" in lines[-1]
+    assert (len(lines) == 1) == (not flags)
+    assert ("Traceback (most recent call last):" in lines) == bool(flags)
+
+
+@pytest.mark.parametrize("name", ["", *cli.commands])
+def test_help_ends_in_an_example(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a help says of its command ends in an example that the command line understands."""
+    assert kdexport(monkeypatch, *([name] if name else []), "--help") == 0
+    said = capsys.readouterr().out.partition("\nOptions:")[0].rstrip().splitlines()
+    assert said[-2].strip() == "Example:"
+    program, command, *arguments = shlex.split(said[-1])
+    assert program == "kdexport"
+    assert command == name or not name
+    with cli.commands[command].make_context(command, arguments) as context:
+        assert isinstance(context, click.Context)
+
+
+def test_no_command_is_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a command, wrong usage, the help is shown as it is read."""
+    assert kdexport(monkeypatch) == 2
+    assert "\nCommands:\n" in capsys.readouterr().err

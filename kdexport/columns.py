@@ -1,11 +1,14 @@
-"""One column of a table as a model takes it: numbers, or text.
+"""One column of a table: brought to a known type, and then as a model takes it.
 
-Takes a `Table` and a name, gives an array without gaps in its meaning: a missing number is NaN, a
-missing text is empty, a date is its days since 1970, a flag is 1 or 0. Imports numpy, `errors` and
-`records` only.
+`tidy_column` takes whatever an array holds and gives one of the types that `Table` names. The
+others take a `Table` and a name and give an array without gaps in its meaning: a missing number is
+NaN, a missing text is empty, a date is its days since 1970, a flag is 1 or 0. Imports numpy,
+`errors` and `records` only.
 """
 
+import datetime
 import re
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,60 @@ from kdexport.records import Column, Float64, Table
 
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?", re.ASCII)
 EPOCH, ONE_DAY = np.datetime64(0, "us"), np.timedelta64(1, "D")
+LARGEST_INT64 = 2**63 - 1
 SHOWN = 40
+
+
+def tidy_column(values: Column, name: str) -> Column:
+    """Bring an array to one of the types that `Table` names.
+
+    Raises:
+        DataError: A cell holds more than one value.
+    """
+    kind = values.dtype.kind
+    if kind in "iu":
+        fits = kind == "i" or not len(values) or int(values.max()) <= LARGEST_INT64
+        return values.astype(np.int64 if fits else np.float64)
+    if kind == "f":
+        return values.astype(np.float64)
+    if kind == "M":
+        return values.astype("datetime64[us]")
+    if kind in "bm":
+        return values
+    objects = values.astype(object)
+    objects[is_missing(objects)] = None
+    return _narrow(objects, name)
+
+
+def _narrow(objects: Column, name: str) -> Column:
+    """Give a column of Python objects the type that all of them have."""
+    plain = [v.item() if isinstance(v, np.generic) else v for v in objects.tolist()]
+    types = {type(value) for value in plain if value is not None}
+    if types & {list, tuple, dict, set, np.ndarray}:
+        raise DataError(
+            "a cell holds one value",
+            found=f"column {name!r} holds {' and '.join(sorted(t.__name__ for t in types))}",
+            cure="spread it over columns, or leave it out",
+        )
+    if types and types <= {bool} and None not in plain:
+        return np.array(plain, bool)
+    if types and types <= {int, float, Decimal}:
+        exact = {int} == types and None not in plain and max(map(abs, plain)) <= LARGEST_INT64
+        return np.array(plain, np.int64 if exact else np.float64)
+    if types and all(issubclass(t, datetime.date) for t in types):
+        return np.array([_as_moment(value) for value in plain], "datetime64[us]")
+    tidy = np.empty(len(plain), object)
+    tidy[:] = plain
+    return tidy
+
+
+def _as_moment(value: datetime.date | None) -> np.datetime64:
+    """A date or time as numpy's, in UTC where it says its zone."""
+    if value is None:
+        return np.datetime64("NaT")
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return np.datetime64(value, "us")
 
 
 def numbers_of(table: Table, name: str) -> Float64:
@@ -54,7 +110,10 @@ def days_of(table: Table, name: str) -> Float64:
         wrong = [text for text in texts if text != "NaT" and not ISO_DATE.fullmatch(text)]
         if wrong:
             raise _no_date(table, name, f"holds {wrong[0][:SHOWN]!r} in {len(wrong)} rows")
-        values = np.array([text.removesuffix("Z") for text in texts], "datetime64[us]")
+        try:
+            values = np.array([text.removesuffix("Z") for text in texts], "datetime64[us]")
+        except ValueError as error:  # the form of a date, but no such day
+            raise _no_date(table, name, f"holds one that is none: {error}") from error
     if values.dtype.kind == "f" and np.isnan(values).all():
         return values.astype(np.float64)
     if values.dtype.kind != "M":
@@ -66,8 +125,8 @@ def days_of(table: Table, name: str) -> Float64:
 def texts_of(table: Table, name: str) -> Column:
     """Return a column as text, **Shape** `[n]` object, missing cells as the empty text.
 
-    Whole numbers are written without a fraction and flags as true and false, so that a category
-    is spelled alike whichever way its column was stored.
+    Whole numbers are written without a fraction and flags as true and false. Text, and so every
+    cell of a CSV's categories, stays as written.
     """
     values = table.columns[name]
     texts = np.array([_as_text(value) for value in values.tolist()], dtype=object)
@@ -81,14 +140,21 @@ def is_missing(values: Column) -> np.ndarray[Any, np.dtype[np.bool_]]:
         return np.isnan(values)
     if values.dtype.kind == "M":
         return np.isnat(values)
-    if values.dtype.kind == "O":  # NaN alone is unequal to itself
-        return np.array([v is None or v != v or v == "" for v in values.tolist()], bool)
+    if values.dtype.kind == "O":
+        return np.array([_is_gap(value) for value in values.tolist()], bool)
     return np.zeros(len(values), bool)
+
+
+def _is_gap(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value) or bool(value == "")
+    except (TypeError, ValueError):  # pandas' NA answers no comparison
+        return True
 
 
 def _as_number(value: Any) -> float:
     try:
-        return float(value)
+        return float("nan") if "_" in str(value) else float(value)
     except (TypeError, ValueError):
         return float("nan")
 

@@ -21,6 +21,7 @@ Goal = Literal["classification", "regression"]
 
 MAX_CLASSES = 1000
 MAX_INTEGER_CLASSES = 20  # whole numbers of more distinct values are measured, not named
+EXACT = 2.0**53  # below it float64 holds every whole number
 MIN_ROWS_OF_AN_ID = 20
 ID_SHARE = 0.5  # distinct texts per row from which a column names rows rather than groups
 
@@ -72,6 +73,12 @@ def decide_columns(table: Table, target: str, recipe: ColumnsRecipe) -> list[Dec
     """
     left_out = {*recipe.drop, *recipe.id, *filter(None, [recipe.weight])}
     named = {*recipe.categorical, *recipe.numeric, *left_out}
+    if target in named:
+        raise DataError(
+            "the target is no feature, weight or column to drop",
+            found=f"{target!r} is the target and named as one of them",
+            cure="pass another --target, or do not name it",
+        )
     absent = [name for name in named if name not in table.columns]
     if absent:
         raise DataError(
@@ -113,6 +120,8 @@ def find_goal(labels: Column, goal: str) -> tuple[Goal, str]:
         return "regression", "--goal"
     if labels.dtype.kind not in "fiu":
         return "classification", "its values are names"
+    if not np.isfinite(labels).all():
+        return "regression", "it holds infinite numbers"
     n_distinct = len(np.unique(labels))
     if labels.dtype.kind == "f" and bool((labels != np.round(labels)).any()):
         return "regression", "it holds fractions"
@@ -131,14 +140,14 @@ def find_classes(labels: Column, target: str) -> Classes:
     kind = labels.dtype.kind
     if kind == "b":
         values = tuple(bool(v) for v in np.unique(labels))
-    elif kind in "iu" or (kind == "f" and bool((labels == np.round(labels)).all())):
+    elif kind in "iu" or (kind == "f" and bool(_whole(labels).all())):
         values = tuple(int(v) for v in np.unique(labels))
     elif kind == "O":
         values = tuple(sorted({str(v) for v in labels.tolist()}))
     elif kind == "f":
         raise DataError(
             "classes are text, flags or whole numbers",
-            found=f"{target!r} holds fractions, such as {float(labels[labels % 1 != 0][0])!r}",
+            found=f"{target!r} holds fractions, such as {float(labels[~_whole(labels)][0])!r}",
             cure="pass --goal regression, or another --target",
         )
     else:
@@ -163,6 +172,12 @@ def find_classes(labels: Column, target: str) -> Classes:
     return values
 
 
+def _whole(labels: Column) -> np.ndarray:
+    """Say which numbers are whole, and exact as whole numbers."""
+    whole: np.ndarray = np.isfinite(labels) & (labels == np.round(labels))
+    return whole & (np.abs(labels) < EXACT)
+
+
 def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) -> Decision:
     values = table.columns[name]
     missing = is_missing(values)
@@ -173,7 +188,9 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
         return Decision(name, kind, why, n_missing, n_distinct)
 
     if name in left_out:
-        flag = "--id" if name in recipe.id else "--drop" if name in recipe.drop else "--weight"
+        flag = (
+            "--id" if name in recipe.id else "--drop" if name in recipe.drop else "--weight-column"
+        )
         return decide("left out", flag)
     if name in recipe.categorical:
         return decide("category", "--categorical")
@@ -194,7 +211,8 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
             found=f"column {name!r} of {table.source} is of type {values.dtype}",
             cure=f"turn it into one of them, or pass --drop {name}",
         )
-    if n_rows >= MIN_ROWS_OF_AN_ID and n_distinct > ID_SHARE * (n_rows - n_missing):
+    n_known = n_rows - n_missing
+    if n_known >= MIN_ROWS_OF_AN_ID and n_distinct > ID_SHARE * n_known:
         return decide(
             "left out",
             f"{n_distinct} distinct texts in {n_rows} rows: it looks like an id "

@@ -5,6 +5,7 @@ steps one at a time, through a work folder.
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,7 @@ def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], st
         learn,
         target,
         test=test_table,
+        is_regression=goal == "regression",
         split_column=settings.split_column,
         test_share=settings.test_share,
         validation_share=settings.validation_share,
@@ -172,18 +174,20 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
     if target is None:
         target = list(learn.columns)[-1]
         warnings.warn(f"no --target given: taking the last column, {target!r}", stacklevel=3)
-    tables = [learn] if test is None else [learn, _as_table(test, recipe)]
+    # What is text among the rows to learn from is text among the test rows, however it looks.
+    text = [name for name, values in learn.columns.items() if values.dtype.kind == "O"]
+    tables = [learn] if test is None else [learn, _as_table(test, recipe, text)]
     weight = recipe.columns.weight
     kept = [drop_weightless(drop_unlabelled(table, target), weight) for table in tables]
     return kept[0], kept[1] if test is not None else None, target
 
 
-def _as_table(source: Source, recipe: Recipe) -> Table:
+def _as_table(source: Source, recipe: Recipe, text: Sequence[str] = ()) -> Table:
     if not isinstance(source, str | Path):
         return as_table(source)
     data, columns = recipe.data, recipe.columns
     csv_format = CsvFormat(data.separator, data.decimal, data.thousands, data.missing)
-    return read_table(Path(source), csv_format=csv_format, text=columns.categorical)
+    return read_table(Path(source), csv_format=csv_format, text=[*columns.categorical, *text])
 
 
 def _train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:

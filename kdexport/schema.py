@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from kdexport.columns import numbers_of
 from kdexport.errors import DataError
 from kdexport.kinds import decide_columns, warn_about
 from kdexport.recipe import ColumnsRecipe
@@ -151,7 +152,7 @@ class Schema(BaseModel):
         weights = np.ones(table.n_rows) if weight is None else table.columns[weight]
         return Rows(
             self.signature.take_inputs(table),
-            self._targets(column_of(table, self.signature.target)),
+            self._targets(table),
             weights / weights.mean(),
             table.row_ids,
         )
@@ -163,17 +164,21 @@ class Schema(BaseModel):
             codes[:, i] = category.encode(categorical[:, i])
         return codes
 
-    def _targets(self, labels: Column) -> Column:
+    def _targets(self, table: Table) -> Column:
+        target = self.signature.target
+        labels = column_of(table, target)
         if self.signature.is_regression:
-            return labels.astype(np.float64)
+            numbers = numbers_of(table, target)
+            _refuse_huge(numbers, target, table.source)
+            return numbers
         classes = self.signature.classes
         position = {value: i for i, value in enumerate(classes)}
         codes = np.array([position.get(value, -1) for value in labels.tolist()], np.int64)
         if (codes < 0).any():
-            first = labels[int(np.argmax(codes < 0))]
+            first = labels.tolist()[int(np.argmax(codes < 0))]
             raise DataError(
                 "every label is one of the classes seen in the rows to learn from",
-                found=f"{int((codes < 0).sum())} rows of {self.signature.target!r} "
+                found=f"{int((codes < 0).sum())} rows of {target!r} "
                 f"hold others, the first {first!r}",
                 cure=f"the classes are {listed(classes)}",
             )

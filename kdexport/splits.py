@@ -18,7 +18,7 @@ from kdexport.schema import column_of
 PARTS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
 MAX_CLASSES_NAMED = 5
 EXACT = 2.0**53  # below it float64 holds every whole number
-N_STRATA = 10  # of a regression's target
+N_STRATA, MIN_STRATUM = 10, 20  # of a regression's target, and their rows
 
 
 def drop_unlabelled(table: Table, target: str) -> Table:
@@ -60,6 +60,12 @@ def drop_weightless(table: Table, weight: str | None) -> Table:
     """
     if weight is None:
         return table
+    if weight not in table.columns:
+        raise DataError(
+            "the weight column is a column of the table",
+            found=f"{table.source} has no column {weight!r}",
+            cure="check --weight-column",
+        )
     values = numbers_of(table, weight)
     wrong = ~(np.isfinite(values) & (values >= 0))
     if wrong.any() or not values.any():
@@ -78,6 +84,7 @@ def split_table(
     target: str,
     *,
     test: Table | None,
+    is_regression: bool,
     split_column: str | None,
     test_share: float,
     validation_share: float,
@@ -91,6 +98,7 @@ def split_table(
         table: Labelled rows.
         target: Name of the target column.
         test: The user's own test rows, or None to keep `test_share` of the table for testing.
+        is_regression: Whether the target is a number rather than a class.
         split_column: A column that says which part each row belongs to, or None.
         test_share: Share of the rows kept for testing.
         validation_share: Share of the rows to learn from that only choose.
@@ -107,11 +115,13 @@ def split_table(
         test = test.without(split_column) if test is not None else column_test
         learn = train
     elif test is None:
-        chosen = _draw_stratified(table.columns[target], test_share, rng)
+        chosen = _draw_stratified(_strata(table.columns[target], is_regression), test_share, rng)
         learn, test = table.take(~chosen), table.take(chosen)
     if validation is None:
-        _warn_about_lone_classes(learn.columns[target], target)
-        chosen = _draw_stratified(learn.columns[target], validation_share, rng)
+        if not is_regression:
+            _warn_about_lone_classes(learn.columns[target], target)
+        strata = _strata(learn.columns[target], is_regression)
+        chosen = _draw_stratified(strata, validation_share, rng)
         learn, validation = learn.take(~chosen), learn.take(chosen)
     parts = Parts(learn, validation, test)
     for name, part in parts.items():
@@ -125,11 +135,10 @@ def split_table(
 
 
 def _draw_stratified(
-    labels: Column, share: float, rng: np.random.Generator
+    codes: Int64, share: float, rng: np.random.Generator
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Choose `share` of the rows of each class; a class never gives all its rows away."""
-    chosen = np.zeros(len(labels), bool)
-    codes = _strata(labels)
+    """Choose `share` of the rows of each stratum, which never gives all its rows away."""
+    chosen = np.zeros(len(codes), bool)
     for code in range(int(codes.max()) + 1):
         positions: Int64 = np.flatnonzero(codes == code)
         n_chosen = min(round(share * len(positions)), len(positions) - 1)
@@ -137,14 +146,14 @@ def _draw_stratified(
     return chosen
 
 
-def _strata(labels: Column) -> Int64:
-    """Return the stratum of each row: its class, or a tenth of many distinct numbers."""
-    distinct, codes = np.unique(
-        labels.astype(str) if labels.dtype.kind == "O" else labels, return_inverse=True
-    )
-    if labels.dtype.kind in "fiu" and len(distinct) > 2 * N_STRATA:
+def _strata(labels: Column, is_regression: bool) -> Int64:
+    """Return the stratum of each row: its class, or a tenth (of few rows less) by rank."""
+    if is_regression:
         ranks = np.argsort(np.argsort(labels, kind="stable"), kind="stable")
-        codes = ranks * N_STRATA // len(labels)
+        n_strata = min(N_STRATA, max(1, len(labels) // MIN_STRATUM))
+        return ranks * n_strata // len(labels)
+    named = labels.astype(str) if labels.dtype.kind == "O" else labels
+    _, codes = np.unique(named, return_inverse=True)
     return codes.astype(np.int64)
 
 
@@ -170,8 +179,6 @@ def _split_by_column(table: Table, split_column: str) -> tuple[Table, Table | No
 
 
 def _warn_about_lone_classes(labels: Column, target: str) -> None:
-    if labels.dtype.kind in "fiu" and len(np.unique(labels)) > 2 * N_STRATA:
-        return  # numbers, not classes
     counts = Counter(labels.tolist())
     lone = sorted(str(value) for value, n in counts.items() if n == 1)
     if lone:

@@ -7,6 +7,7 @@ text and a column is whole numbers, numbers, flags or dates only where all its c
 
 import csv
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kdexport.columns import ISO_DATE, is_missing
+from kdexport.columns import ISO_DATE, tidy_column
 from kdexport.errors import DataError, KdexportWarning, OutputError
 from kdexport.records import Column, Table
 
@@ -156,7 +157,7 @@ def _is_parquet(path: Path) -> bool:
 def _read_csv(path: Path, csv_format: CsvFormat, text: Collection[str]) -> pl.DataFrame:
     separator = csv_format.separator
     with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file, delimiter=separator), [])
+        header = next(filter(None, csv.reader(file, delimiter=separator)), [])
     _refuse_repeats(header, path.name)
     if len(header) == 1 and separator == "," and ";" in header[0]:
         raise DataError(
@@ -177,17 +178,14 @@ def _read_csv(path: Path, csv_format: CsvFormat, text: Collection[str]) -> pl.Da
 
 def _with_type(cells: pl.Series, csv_format: CsvFormat, *, as_text: bool) -> pl.Series:
     """Turn a column of text cells into the narrowest type that all of them spell."""
-    known = _without(cells, ["", *csv_format.missing])
-    trimmed = _without(known.str.strip_chars(), [""])  # a blank number is a missing one
+    trimmed = cells.str.strip_chars()
+    known = _where(cells, (cells != "") & ~trimmed.is_in(list(csv_format.missing)))
+    trimmed = _where(trimmed, known.is_not_null() & (trimmed != ""))  # a blank number is missing
     n_known = len(trimmed) - trimmed.null_count()
     if as_text or n_known == 0:
         return known
     if not trimmed.str.contains(CODE_WITH_ZEROS).any():
-        spelled = trimmed
-        if csv_format.thousands:
-            spelled = spelled.str.replace_all(csv_format.thousands, "", literal=True)
-        if csv_format.decimal != ".":
-            spelled = spelled.str.replace_all(csv_format.decimal, ".", literal=True)
+        spelled = _spell_plainly(trimmed, csv_format)
         for dtype in (pl.Int64, pl.Float64):
             numbers = spelled.cast(dtype, strict=False)
             if len(numbers) - numbers.null_count() == n_known:
@@ -201,10 +199,20 @@ def _with_type(cells: pl.Series, csv_format: CsvFormat, *, as_text: bool) -> pl.
     return known
 
 
-def _without(cells: pl.Series, values: Collection[str]) -> pl.Series:
-    """Return the column with the cells in `values` missing."""
-    kept = pl.when(cells.is_in(list(values))).then(None).otherwise(cells)
-    return pl.select(kept.alias(cells.name)).to_series()
+def _where(cells: pl.Series, kept: pl.Series) -> pl.Series:
+    """Return the column with all but the kept cells missing."""
+    return pl.select(pl.when(kept).then(cells).otherwise(None).alias(cells.name)).to_series()
+
+
+def _spell_plainly(cells: pl.Series, csv_format: CsvFormat) -> pl.Series:
+    """Rewrite numbers with a decimal point and no thousands; what is no number goes missing."""
+    decimal, thousands = csv_format.decimal, csv_format.thousands
+    if (decimal, thousands) == (".", ""):
+        return cells
+    groups = rf"|\d{{1,3}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
+    number = rf"^[+-]?(\d+{groups})({re.escape(decimal)}\d*)?([eE][+-]?\d+)?$"
+    bare = cells.str.replace_all(thousands, "", literal=True) if thousands else cells
+    return _where(bare.str.replace_all(decimal, ".", literal=True), cells.str.contains(number))
 
 
 def _warn_about_numbers(cells: pl.Series, not_numbers: pl.Series, n_known: int) -> None:
@@ -255,7 +263,10 @@ def _from_pandas(series: Any) -> Column:
         values: Column = series.to_numpy()
         return values
     known = series.astype(object).where(series.notna(), None)  # pandas' own types mark gaps anew
-    return _to_numpy(pl.Series(known.to_list(), strict=False))
+    if series.dtype.name == "category":
+        return np.array([None if v is None else str(v) for v in known], dtype=object)
+    objects: Column = known.to_numpy(dtype=object)
+    return objects
 
 
 def _to_numpy(series: pl.Series) -> Column:
@@ -263,7 +274,9 @@ def _to_numpy(series: pl.Series) -> Column:
     if dtype in (pl.Categorical, pl.Enum):
         series = series.cast(pl.String)
     if dtype.is_integer() and series.null_count() == 0:
-        return series.cast(pl.Int64, strict=False).to_numpy()
+        whole = series.cast(pl.Int64, strict=False)
+        if whole.null_count() == 0:
+            return whole.to_numpy()
     if dtype.is_numeric():
         return series.cast(pl.Float64, strict=False).to_numpy()
     if dtype == pl.Boolean and series.null_count() == 0:
@@ -274,30 +287,16 @@ def _to_numpy(series: pl.Series) -> Column:
         return series.to_numpy().astype("datetime64[us]")
     if dtype == pl.Duration:
         return series.to_numpy()
-    return np.array(series.to_list(), dtype=object)
+    objects = np.empty(len(series), object)
+    objects[:] = series.to_list()
+    return objects
 
 
 def _from_columns(columns: Mapping[str, Column], source: str) -> Table:
     if not columns:
         raise DataError("a table has columns", found=f"{source} has none", cure="pass some")
-    tidy = {name: _tidy(values) for name, values in columns.items()}
+    tidy = {name: tidy_column(values, name) for name, values in columns.items()}
     return Table(tidy, np.arange(len(next(iter(tidy.values()))), dtype=np.int64), source)
-
-
-def _tidy(values: Column) -> Column:
-    """Bring a column to one of the types that `Table` names."""
-    kind = values.dtype.kind
-    if kind in "iu":
-        return values.astype(np.int64)
-    if kind == "f":
-        return values.astype(np.float64)
-    if kind == "M":
-        return values.astype("datetime64[us]")
-    if kind == "b":
-        return values
-    objects = values.astype(object)
-    objects[is_missing(objects)] = None
-    return objects
 
 
 def _plain(values: Column) -> Any:

@@ -13,8 +13,14 @@ from kdexport.tables import as_table
 
 
 def split(table: Table, seed: int = 0, **changes: Any) -> Parts[Table]:
-    """Split with everyday shares."""
-    options = {"test": None, "split_column": None, "test_share": 0.2, "validation_share": 0.25}
+    """Split with everyday shares; a target of fractions is a regression."""
+    options: dict[str, Any] = {
+        "test": None,
+        "split_column": None,
+        "test_share": 0.2,
+        "validation_share": 0.25,
+    }
+    options["is_regression"] = table.columns["y"].dtype.kind == "f"
     return split_table(table, "y", seed=seed, **(options | changes))
 
 

@@ -18,7 +18,7 @@ from kdexport.schema import column_of
 PARTS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
 MAX_CLASSES_NAMED = 5
 EXACT = 2.0**53  # below it float64 holds every whole number
-N_STRATA, MIN_STRATUM = 10, 20  # of a regression's target, and their rows
+N_STRATA, MIN_STRATUM = 10, 10  # of a regression's target, and their rows
 
 
 def drop_unlabelled(table: Table, target: str) -> Table:

@@ -52,7 +52,7 @@ def headline() -> str:
     evidence = _clicks()
     share = evidence.recovered["accuracy"]
     student, teacher = evidence.files["student.onnx"], evidence.files["teacher.onnx"]
-    one = {fact.name: fact for fact in evidence.latency if fact.batch == 1}
+    one = {row.name: row for row in evidence.latency.rows if (row.batch, row.path) == (1, "run")}
     p50 = {name: fact.p50_us.value for name, fact in one.items() if fact.p50_us}
     return (
         f"Measured on {evidence.task.rows['test'].rows:,} test rows: a file of "
@@ -70,7 +70,8 @@ def results() -> str:
     for role, title in (("teacher", "teacher"), ("control", "control"), ("student", "student")):
         accuracy, log_loss = (evidence.quality[role][m] for m in ("accuracy", "log_loss"))
         file = evidence.files.get(f"{role}.onnx")
-        times = {f.batch: f.p50_us for f in evidence.latency if f.name == f"{role}.onnx"}
+        rows = [row for row in evidence.latency.rows if row.path == "run"]
+        times = {row.batch: row.p50_us for row in rows if row.name == f"{role}.onnx"}
         cells = [
             f"{100 * accuracy.value:.2f} [{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]",
             f"{log_loss.value:.4f} [{log_loss.low:.4f}, {log_loss.high:.4f}]",

@@ -14,6 +14,7 @@ import torch
 
 from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, TEACHER, hash_bytes, pack_golden
 from kdexport.contract import (
+    INPUT,
     count_parameters,
     expose_logits,
     parse_model,
@@ -75,11 +76,11 @@ def assemble_bundle(
     _tell(on_progress, 3)
     bench = prepared.recipe.bench
     latency = measure_latency(
-        {name: open_session(content, n_threads=bench.n_threads) for name, content in files.items()},
-        prepared.rows.test.features,
+        {name: open_session(content) for name, content in files.items()},
+        {INPUT: prepared.rows.test.features},
         batches=bench.batches,
-        n_calls=bench.n_calls,
-        n_threads=bench.n_threads,
+        threads=(bench.n_threads,),
+        seconds=bench.seconds,
     )
     _tell(on_progress, 4)
     models = dict(files)

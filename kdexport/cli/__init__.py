@@ -8,7 +8,8 @@ import warnings
 
 import click
 
-from kdexport.cli.measure import bench, check, report
+from kdexport.cli.bench import bench
+from kdexport.cli.measure import check, report
 from kdexport.cli.model import info, predict
 from kdexport.cli.steps import distill, export, run, train
 from kdexport.errors import KdexportError, one_line

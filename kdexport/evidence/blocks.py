@@ -32,7 +32,7 @@ Candidate = Session | Callable[[Feeds], Any]
 
 N_BLOCKS, MIN_BLOCKS = 30, 5
 N_CHUNKS, MAX_CHUNK_ROWS = 32, 16_384  # prepared batches that take turns, and their rows in all
-STREAK_NS = 1_000_000
+STREAK_NS, MAX_STREAK = 1_000_000, 1000
 SLOW_NS = 1_000_000  # IO binding saves some microseconds: calls slower than this do not need it
 
 
@@ -111,7 +111,7 @@ def measure_blocks(
                 n_turns = _plan_turns(warm_ups, clock() - block_start, budget_ns / N_BLOCKS)
             times_ns = time_turns(lanes, n_turns, rng, clock)
             streaks_ns = [
-                time_streak(lane.calls, 1 + int(STREAK_NS / max(rest.median_ns, 1)), clocks)
+                time_streak(lane.calls, _plan_streak(rest), clocks)
                 for lane, rest in zip(lanes, warm_ups, strict=True)
             ]
             blocks.append(Block(opened, lanes, warm_ups, times_ns, streaks_ns))
@@ -160,3 +160,8 @@ def _plan_turns(warm_ups: Sequence[WarmUp], setup_ns: float, block_ns: float) ->
     """How many turns fill a block, of which opening and warming up take at most a third."""
     turn_ns = 2 * sum(rest.median_ns for rest in warm_ups)
     return max(1, int(max(block_ns - setup_ns, 2 * setup_ns) / max(turn_ns, 1)))
+
+
+def _plan_streak(rest: WarmUp) -> int:
+    """How many calls are long enough for the clock of CPU time."""
+    return max(1, min(MAX_STREAK, int(STREAK_NS / max(rest.median_ns, 1))))

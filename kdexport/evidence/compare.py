@@ -80,6 +80,8 @@ def bound_noise(ratio: Interval) -> float:
 def compare_rows(rows: Sequence[LatencyFact], reference: str, again: str) -> list[RatioFact]:
     """Compare every candidate with the reference, each where it is called the same way.
 
+    A function stands beside the plain calls of files.
+
     Args:
         rows: One setting's facts (one batch size, one number of threads).
         reference: The candidate that the others are compared with.
@@ -90,7 +92,7 @@ def compare_rows(rows: Sequence[LatencyFact], reference: str, again: str) -> lis
         others = {
             row.name: row
             for row in rows
-            if row.path == base.path and row.name not in (reference, FLOOR)
+            if _is_bound(row) == _is_bound(base) and row.name not in (reference, FLOOR)
         }
         noise: float | None = None
         for name in sorted(others, key=lambda name: name != again):
@@ -101,7 +103,7 @@ def compare_rows(rows: Sequence[LatencyFact], reference: str, again: str) -> lis
                 RatioFact(
                     name=name,
                     reference=reference,
-                    path=base.path,
+                    path=others[name].path,
                     batch=base.batch,
                     threads=base.threads,
                     ratio=ratio,
@@ -112,6 +114,10 @@ def compare_rows(rows: Sequence[LatencyFact], reference: str, again: str) -> lis
             if name == again:
                 noise = bound_noise(ratio)
     return facts
+
+
+def _is_bound(row: LatencyFact) -> bool:
+    return row.path == "io_binding"
 
 
 def read_record(path: Path) -> LatencyRecord:

@@ -144,6 +144,15 @@ def test_baseline_of_other_files_is_refused() -> None:
         compare_records(old, new, max_slowdown=0.1)
 
 
+def test_functions_stand_beside_plain_calls() -> None:
+    """A function is compared with the reference's plain calls, bound calls with bound ones."""
+    a, b = make_record({"a": 9.0, "b": 18.0}).rows
+    rows = [a, a.model_copy(update={"path": "io_binding"}), b.model_copy(update={"path": "call"})]
+    (fact,) = compare_rows(rows, "a", "a again")
+    assert (fact.name, fact.path) == ("b", "call")
+    assert fact.ratio.value == pytest.approx(2.0, rel=0.01)
+
+
 def test_ratio_is_geometric() -> None:
     """A ratio and its inverse are each other's, whatever the spread of the blocks."""
     rng = np.random.default_rng(0)

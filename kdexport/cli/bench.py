@@ -1,52 +1,44 @@
 """The command `bench`: latency of bundles and ONNX files, and whether it got worse."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from kdexport.cli.options import json_option, write_json
+from kdexport.cli.options import json_option, show_progress, write_json
 
 PATH = click.Path(path_type=Path)
 POSITIVE = click.FloatRange(0, min_open=True)
 LOAD_SECONDS = 2.0
 
 
-class Counts(click.ParamType[tuple[int, ...]]):
-    """Whole numbers of at least 1, between commas."""
-
-    name = "counts"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        parts = str(value).split(",")
-        if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-            self.fail(f"whole numbers of at least 1 between commas, not {value!r}", param, ctx)
-        return tuple(dict.fromkeys(int(part) for part in parts))
+def read_counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
+    """Read whole numbers of at least 1, between commas."""
+    parts = value.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"whole numbers of at least 1 between commas, not {value!r}")
+    return tuple(dict.fromkeys(int(part) for part in parts))
 
 
-class Percent(click.ParamType[float]):
-    """A share written as a percentage, such as 10%."""
+def read_percent(_: click.Context, __: click.Parameter, value: str) -> float:
+    """Read a share written as a percentage, such as 10%."""
+    try:
+        return float(value.removesuffix("%")) / 100
+    except ValueError as error:
+        raise click.BadParameter(f"a percentage such as 10%, not {value!r}") from error
 
-    name = "percent"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        try:
-            return float(str(value).removesuffix("%")) / 100
-        except ValueError:
-            self.fail(f"a percentage such as 10%, not {value!r}", param, ctx)
+counts_option = partial(click.option, callback=read_counts, show_default=True)
 
 
 @click.command()
 @click.argument("paths", type=PATH, nargs=-1, required=True)
-@click.option("--batch", type=Counts(), default="1,32,1024,4096", show_default=True, help="Rows.")
-@click.option("--threads", type=Counts(), default="1", show_default=True, help="Intra-op threads.")
+@counts_option("--batch", default="1,32,1024,4096", help="Rows per call.")
+@counts_option("--threads", default="1", help="Intra-op threads.")
 @click.option("--seconds", type=POSITIVE, default=15.0, show_default=True, help="For everything.")
 @click.option("--load", "n_clients", type=click.IntRange(1), help="Client threads on one session.")
 @click.option("--baseline", type=PATH, help="Record of an earlier --json to compare with.")
-@click.option("--max-slowdown", type=Percent(), default="10%", show_default=True)
+@click.option("--max-slowdown", callback=read_percent, default="10%", show_default=True)
 @click.option("--force", is_flag=True, help="Compare across CPUs and versions.")
 @json_option
 def bench(
@@ -87,7 +79,15 @@ def bench(
     if old is not None and not force:
         check_comparable(old.machine, describe_machine())
     candidates, feeds = load_candidates(paths)
-    record = measure_latency(candidates, feeds, batches=batch, threads=threads, seconds=seconds)
+    with show_progress() as on_progress:
+        record = measure_latency(
+            candidates,
+            feeds,
+            batches=batch,
+            threads=threads,
+            seconds=seconds,
+            on_progress=on_progress,
+        )
     if n_clients is not None:
         load = [
             measure_load(name, session, feeds, batch=batch[0], n_clients=n, seconds=LOAD_SECONDS)

@@ -33,7 +33,7 @@ Candidate = Session | Callable[[Feeds], Any]
 N_BLOCKS, MIN_BLOCKS = 30, 5
 N_CHUNKS, MAX_CHUNK_ROWS = 32, 16_384  # prepared batches that take turns, and their rows in all
 STREAK_NS, MAX_STREAK = 1_000_000, 1000
-SLOW_NS = 1_000_000  # IO binding saves some microseconds: calls slower than this do not need it
+N_TRIALS, SLOW_NS = 3, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -45,30 +45,28 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A candidate opened for one block: what that and its first call took, and its lanes.
-
-    `open_ns` is None of a function, which stays as it is.
-    """
+class Start:
+    """What opening a candidate and its first call took; a function is not opened."""
 
     open_ns: int | None
     first_call_ns: int
-    lanes: Sequence[Lane]
 
 
 @dataclass(frozen=True)
 class Block:
-    """What one block measured.
+    """What one block measured. Holds no session: each is closed when its block ends.
 
     Attributes:
-        lanes: In the order of the candidates, the same in every block.
+        starts: By candidate.
+        lanes: Name and path of each lane, in the same order in every block.
+        warm_ups: Per lane.
         times_ns: **Shape** `[lanes, turns, 2]` int64: each turn's call after another candidate's
             and its call after its own.
         streaks_ns: Wall and CPU time of calls back to back, per lane.
     """
 
-    opened: Mapping[str, Opened]
-    lanes: Sequence[Lane]
+    starts: Mapping[str, Start]
+    lanes: Sequence[tuple[str, CallPath]]
     warm_ups: Sequence[WarmUp]
     times_ns: Int64
     streaks_ns: Sequence[tuple[int, int]]
@@ -84,64 +82,85 @@ def measure_blocks(
     clocks: Clocks,
 ) -> list[Block]:
     """Measure 30 equal blocks, or as many as the time allows, at least 5."""
-    clock = clocks.wall_ns
+    start = clocks.wall_ns()
     n_chunks = max(2, min(N_CHUNKS, MAX_CHUNK_ROWS // setting.batch))
     chunks = take_chunks(feeds, setting.batch, n_chunks, rng)
-    names = list(candidates)
     blocks: list[Block] = []
-    paths: dict[int, list[CallPath]] = {}
-    n_turns, start = 0, clock()
     with garbage_collection_off():
+        # By candidate, not by name: the second opening of a file is called as the first one is.
+        distinct = {id(candidate): candidate for candidate in candidates.values()}
+        paths = {
+            key: choose_paths(candidate, chunks, setting, clocks.wall_ns)
+            for key, candidate in distinct.items()
+        }
+
+        def open_anew(name: str) -> tuple[Start, list[Lane]]:
+            candidate = candidates[name]
+            called = paths[id(candidate)]
+            return open_candidate(name, candidate, called, chunks, setting, clocks.wall_ns)
+
+        block_ns, n_turns = budget_ns / N_BLOCKS, None
         while len(blocks) < N_BLOCKS:
-            block_start, n = clock(), len(blocks)
-            if n >= MIN_BLOCKS and (block_start - start) * (n + 1) / n > budget_ns:
+            elapsed_ns, n = clocks.wall_ns() - start, len(blocks)
+            if n >= MIN_BLOCKS and elapsed_ns * (n + 1) / n > budget_ns:
                 break  # another block would end after the time is up
-            opened = {}
-            for i in rng.permutation(len(names)):
-                name, candidate = names[i], candidates[names[i]]
-                one = open_candidate(
-                    name, candidate, chunks, setting, clock, paths=paths.get(id(candidate))
-                )
-                paths[id(candidate)] = [lane.path for lane in one.lanes]
-                opened[name] = one
-            lanes = [lane for name in names for lane in opened[name].lanes]
-            rests = {i: warm_up(lanes[i].calls, clock) for i in rng.permutation(len(lanes))}
-            warm_ups = [rests[i] for i in range(len(lanes))]
-            if not blocks:
-                n_turns = _plan_turns(warm_ups, clock() - block_start, budget_ns / N_BLOCKS)
-            times_ns = time_turns(lanes, n_turns, rng, clock)
-            streaks_ns = [
-                time_streak(lane.calls, _plan_streak(rest), clocks)
-                for lane, rest in zip(lanes, warm_ups, strict=True)
-            ]
-            blocks.append(Block(opened, lanes, warm_ups, times_ns, streaks_ns))
+            block = _measure_block(list(candidates), open_anew, n_turns, block_ns, rng, clocks)
+            n_turns = block.times_ns.shape[1]
+            blocks.append(block)
     return blocks
+
+
+def _measure_block(
+    names: Sequence[str],
+    open_anew: Callable[[str], tuple[Start, list[Lane]]],
+    n_turns: int | None,
+    block_ns: float,
+    rng: np.random.Generator,
+    clocks: Clocks,
+) -> Block:
+    """Measure one block of `n_turns`, or of as many as fill `block_ns` with what comes before."""
+    start = clocks.wall_ns()
+    opened = {name: open_anew(name) for name in (names[i] for i in rng.permutation(len(names)))}
+    lanes = [lane for name in names for lane in opened[name][1]]
+    rests = {i: warm_up(lanes[i].calls, clocks.wall_ns) for i in rng.permutation(len(lanes))}
+    warm_ups = [rests[i] for i in range(len(lanes))]
+    if n_turns is None:
+        n_turns = _plan_turns(warm_ups, clocks.wall_ns() - start, block_ns)
+    times_ns = time_turns(lanes, n_turns, rng, clocks.wall_ns)
+    return Block(
+        starts={name: one[0] for name, one in opened.items()},
+        lanes=[(lane.name, lane.path) for lane in lanes],
+        warm_ups=warm_ups,
+        times_ns=times_ns,
+        streaks_ns=[
+            time_streak(lane.calls, _plan_streak(rest), clocks)
+            for lane, rest in zip(lanes, warm_ups, strict=True)
+        ],
+    )
 
 
 def open_candidate(
     name: str,
     candidate: Candidate,
+    paths: Sequence[CallPath],
     chunks: Sequence[Feeds],
     setting: Setting,
     clock: Clock,
-    *,
-    paths: Sequence[CallPath] | None = None,
-) -> Opened:
-    """Open a file anew and prepare its calls.
+) -> tuple[Start, list[Lane]]:
+    """Open a file anew and prepare its calls; a function is called as it is.
 
     Args:
         name: What the lanes are called.
         candidate: The file, or a function.
+        paths: How to call a file; IO binding is left out where onnxruntime cannot bind.
         chunks: Feeds of one call each.
         setting: Threads to open it with.
         clock: Times the opening and the first call.
-        paths: How to call it; by default plainly and, where that is possible and the first call
-            was quick, through IO binding.
     """
     if callable(candidate):
         calls = [partial(candidate, chunk) for chunk in chunks]
         (first_call_ns,) = time_calls(calls[:1], clock)
-        return Opened(None, first_call_ns, [Lane(name, "call", calls)])
+        return Start(None, first_call_ns), [Lane(name, "call", calls)]
     start = clock()
     session = candidate.reopen(n_threads=setting.threads)
     open_ns = clock() - start
@@ -149,11 +168,21 @@ def open_candidate(
     runs = [session.prepare_call(chunk) for chunk in own_chunks]
     (first_call_ns,) = time_calls(runs[:1], clock)
     lanes = [Lane(name, "run", runs)]
-    if first_call_ns < SLOW_NS if paths is None else "io_binding" in paths:
-        bound = session.bind_calls(own_chunks)
-        if bound is not None:
-            lanes.append(Lane(name, "io_binding", bound))
-    return Opened(open_ns, first_call_ns, lanes)
+    bound = session.bind_calls(own_chunks) if "io_binding" in paths else None
+    if bound is not None:
+        lanes.append(Lane(name, "io_binding", bound))
+    return Start(open_ns, first_call_ns), lanes
+
+
+def choose_paths(
+    candidate: Candidate, chunks: Sequence[Feeds], setting: Setting, clock: Clock
+) -> list[CallPath]:
+    """Return how a candidate is called: a slow one plainly only, binding saves microseconds."""
+    if callable(candidate):
+        return ["call"]
+    _, lanes = open_candidate("", candidate, ["run", "io_binding"], chunks, setting, clock)
+    quick = min(time_calls(lanes[0].calls[:N_TRIALS], clock)) < SLOW_NS
+    return [lane.path for lane in lanes] if quick else ["run"]
 
 
 def _plan_turns(warm_ups: Sequence[WarmUp], setup_ns: float, block_ns: float) -> int:

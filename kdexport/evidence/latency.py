@@ -36,7 +36,7 @@ from kdexport.evidence.machine import (
 from kdexport.evidence.noise import find_noise
 from kdexport.evidence.percentiles import estimate_percentiles, percentile_interval
 from kdexport.evidence.timing import AFTER_ITSELF, AFTER_OTHERS, Clocks
-from kdexport.records import Int64
+from kdexport.records import Int64, Progress, ProgressSink, ignore_progress
 from kdexport.runtime import Feeds, open_session
 
 N_MEMORY_CALLS = 3
@@ -52,6 +52,7 @@ def measure_latency(
     seconds: float,
     seed: int = 0,
     clocks: Clocks = REAL_CLOCKS,
+    on_progress: ProgressSink = ignore_progress,
 ) -> LatencyRecord:
     """Time every candidate, the first one a second time, and the floor, at every batch size.
 
@@ -65,6 +66,7 @@ def measure_latency(
         seconds: Time for all of it, split evenly over batch sizes and threads.
         seed: Decides order and rows.
         clocks: What tells the time.
+        on_progress: Told after each batch size and number of threads.
 
     Raises:
         DataError: A candidate's name is taken, its inputs have no rows, or it cannot take a
@@ -88,7 +90,7 @@ def measure_latency(
     rows: list[LatencyFact] = []
     starts: list[StartFact] = []
     ratios: list[RatioFact] = []
-    for setting in settings:
+    for n_done, setting in enumerate(settings):
         budget_ns = seconds * 1e9 / len(settings)
         blocks = measure_blocks(
             everyone, feeds, setting, budget_ns=budget_ns, rng=rng, clocks=clocks
@@ -97,6 +99,7 @@ def measure_latency(
         rows += found
         starts += [_summarise_start(blocks, name, setting) for name in everyone]
         ratios += compare_rows(found, reference, again)
+        on_progress(Progress("latency", n_done + 1, len(settings)))
     return LatencyRecord(
         kdexport_version=version("kdexport"),
         machine=machine,
@@ -131,13 +134,13 @@ def _summarise_lanes(blocks: Sequence[Block], setting: Setting) -> list[LatencyF
     lanes = blocks[0].lanes
     times_ns = np.stack([block.times_ns for block in blocks], axis=1)  # lanes, blocks, turns, 2
     streaks_ns = np.sum([block.streaks_ns for block in blocks], axis=0)
-    floors = {lane.path: times_ns[i] for i, lane in enumerate(lanes) if lane.name == FLOOR}
+    floors = {path: times_ns[i] for i, (name, path) in enumerate(lanes) if name == FLOOR}
     return [
         _summarise_lane(
-            (lane.name, lane.path),
+            lane,
             setting,
             times_ns[i],
-            floor_ns=floors["run" if lane.path == "call" else lane.path],
+            floor_ns=floors["run" if lane[1] == "call" else lane[1]],
             cpu_share=float(streaks_ns[i, 1] / max(streaks_ns[i, 0], 1)),
         )
         for i, lane in enumerate(lanes)
@@ -178,20 +181,20 @@ def _summarise_lane(
 
 
 def _summarise_start(blocks: Sequence[Block], name: str, setting: Setting) -> StartFact:
-    opened = [block.opened[name] for block in blocks]
-    anew = [one for one in opened if one.open_ns is not None]
+    starts = [block.starts[name] for block in blocks]
+    anew = [start for start in starts if start.open_ns is not None]
     rests = [
         rest
         for block in blocks
         for lane, rest in zip(block.lanes, block.warm_ups, strict=True)
-        if lane.name == name
+        if lane[0] == name
     ]
     return StartFact(
         name=name,
         batch=setting.batch,
         threads=setting.threads,
-        open_us=[one.open_ns / 1e3 for one in anew if one.open_ns is not None],
-        first_call_us=[one.first_call_ns / 1e3 for one in anew or opened[:1]],
+        open_us=[start.open_ns / 1e3 for start in anew if start.open_ns is not None],
+        first_call_us=[start.first_call_ns / 1e3 for start in anew or starts[:1]],
         warm_up_calls=int(np.median([rest.n_calls for rest in rests])),
         steady_share=float(np.mean([rest.steady for rest in rests])),
     )
@@ -202,12 +205,13 @@ def _measure_memory(
 ) -> MemoryFact | None:
     """Resident memory that opening a candidate and calling it adds; None where unreadable."""
     chunks = take_chunks(feeds, setting.batch, 1, np.random.default_rng(0))
+    is_reset = reset_peak_memory()
     before = read_memory_bytes(RESIDENT)
-    if before is None or not reset_peak_memory():
+    if before is None or not is_reset:
         return None
-    opened = open_candidate(name, candidate, chunks, setting, clocks.wall_ns)
+    _, lanes = open_candidate(name, candidate, ["run"], chunks, setting, clocks.wall_ns)
     for _ in range(N_MEMORY_CALLS):
-        opened.lanes[0].calls[0]()
+        lanes[0].calls[0]()
     after, peak = read_memory_bytes(RESIDENT), read_memory_bytes(PEAK)
     if after is None or peak is None:
         return None

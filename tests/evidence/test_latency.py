@@ -88,7 +88,8 @@ def test_every_block_opens_afresh() -> None:
     )
     n_blocks = [row.raw.blocks for row in record.rows if row.name == "fake" and row.path == "run"]
     assert len(n_blocks) == 2
-    assert session.n_opened.count(2) == 2 * n_blocks[1]
+    once_to_see_how_it_can_be_called = 1
+    assert session.n_opened.count(2) == 2 * n_blocks[1] + once_to_see_how_it_can_be_called
 
 
 def test_slow_calls_are_not_bound() -> None:

@@ -99,7 +99,7 @@ def results() -> str:
 
 def claims(name: str) -> str:
     """The claims of a benchmark's saved result."""
-    lines = ["| claim | value | 95 % | target | met |", "|---|---|---|---|---|"]
+    lines = ["| claim | value | interval | target | met |", "|---|---|---|---|---|"]
     lines += [
         f"| {c['name']} | {c['value']:,.2f} {c['unit']} | [{c['low']:,.2f}, {c['high']:,.2f}] "
         f"| {c['target']:,} | {'yes' if c['met'] else 'no'} |"

@@ -23,6 +23,7 @@ check: $(INSTALLED)  ## style, types and walls
 
 bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/latency.py
 
 readme: $(INSTALLED)  ## what is generated in README.md and docs/
 	$(BIN)/python benchmarks/document.py

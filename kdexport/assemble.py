@@ -102,7 +102,11 @@ def assemble_bundle(
         fidelity=measure_fidelity(by_file[STUDENT], by_file[TEACHER]),
         parity=parity,
         latency=latency,
-        training={"teacher_steps": teacher.n_steps, "student_steps": students.n_steps},
+        training={
+            "teacher_steps": teacher.n_steps,
+            "student_steps": students.n_steps,
+            **{f"teacher_{name}": value for name, value in teacher.settings.items()},
+        },
     )
     files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
     return evidence, files

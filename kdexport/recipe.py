@@ -103,6 +103,22 @@ class TeacherRecipe(FitRecipe):
     max_epochs: Count = 100
     max_steps: Count = 4000
     patience: Count = 10
+    regularisation: Annotated[
+        Literal["auto", "given", "chosen"],
+        Field(
+            description="dropout and weight_decay: as given, or chosen on validation rows; "
+            "auto: chosen on a table of yours unless you give one of them"
+        ),
+    ] = "auto"
+
+    def settle(self, *, is_own_table: bool) -> "TeacherRecipe":
+        """Return the recipe with `auto` replaced by what it stands for."""
+        if self.regularisation != "auto":
+            return self
+        default = TeacherRecipe()
+        as_default = (self.dropout, self.weight_decay) == (default.dropout, default.weight_decay)
+        settled = "chosen" if is_own_table and as_default else "given"
+        return self.model_copy(update={"regularisation": settled})
 
 
 class StudentRecipe(FitRecipe):
@@ -117,7 +133,7 @@ class StudentRecipe(FitRecipe):
         float, Field(ge=0, le=1, description="the teacher's share of the loss on labelled rows")
     ] = 1.0
     batch_size: Count = 256
-    learning_rate: Annotated[float, Field(gt=0)] = 6e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     schedule: Literal["constant", "cosine"] = "cosine"
     max_epochs: Count = 12

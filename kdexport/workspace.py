@@ -5,6 +5,7 @@ torch no more than safetensors' numpy face needs.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,13 @@ class Trained:
         weights: Parameter name to values, **Shape** each `[M, ...]` float32.
         n_steps: Optimiser steps taken.
         best_losses: **Shape** `[M]` float64: validation log loss of each member.
+        settings: What was chosen on validation rows before it was trained.
     """
 
     weights: Arrays
     n_steps: int
     best_losses: Float64
+    settings: Mapping[str, float]
 
 
 def save_prepared(prepared: Prepared) -> dict[str, bytes]:
@@ -120,7 +123,9 @@ def load_prepared(
 def save_trained(trained: Trained) -> bytes:
     """Return the checkpoint of a stack."""
     progress = {"n_steps": np.array([trained.n_steps]), "best_losses": trained.best_losses}
-    return save({**trained.weights, **{f"fit.{k}": v for k, v in progress.items()}})
+    settings = {f"settings.{k}": np.array([v]) for k, v in trained.settings.items()}
+    fit = {f"fit.{k}": v for k, v in progress.items()}
+    return save({**trained.weights, **fit, **settings})
 
 
 def load_trained(work: Path, name: str) -> Trained:
@@ -132,7 +137,10 @@ def load_trained(work: Path, name: str) -> Trained:
     arrays = _load_arrays(work, name)
     try:
         n_steps = int(arrays.pop("fit.n_steps")[0])
-        return Trained(best_losses=arrays.pop("fit.best_losses"), n_steps=n_steps, weights=arrays)
+        best_losses = arrays.pop("fit.best_losses")
+        chosen = [name for name in arrays if name.startswith("settings.")]
+        settings = {n.removeprefix("settings."): float(arrays.pop(n)[0]) for n in chosen}
+        return Trained(arrays, n_steps, best_losses, settings)
     except (KeyError, ValueError, IndexError) as error:
         raise _damaged(work, name, error) from error
 

@@ -70,6 +70,7 @@ def fit_stack(
     n_steps: int,
     seeds: Sequence[int],
     step_name: str,
+    weight_decays: Tensor | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> FitRecord:
     """Train all members of a stack and leave each with the weights of its best validation look.
@@ -86,6 +87,7 @@ def fit_stack(
         n_steps: Optimiser steps, the same for every member.
         seeds: Per member, the seed of its row order.
         step_name: What progress reports call this.
+        weight_decays: **Shape** `[M]`: each member's own, in place of the recipe's.
         on_progress: Called at every look.
 
     Returns:
@@ -94,7 +96,7 @@ def fit_stack(
     optimizer = torch.optim.AdamW(
         stack.parameters(),
         lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
+        weight_decay=recipe.weight_decay if weight_decays is None else 0.0,
         fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _learning_rate_factor(recipe, n_steps))
@@ -111,6 +113,8 @@ def fit_stack(
             total = loss(stack(rows[numbers]), numbers).sum()
             optimizer.zero_grad(set_to_none=True)
             total.backward()
+            if weight_decays is not None:
+                _decay(stack, schedule.get_last_lr()[0] * weight_decays)
             optimizer.step()
             schedule.step()
         n_done += n_block
@@ -175,6 +179,13 @@ class _BestWeights:
     def restore(self) -> None:
         for kept, parameter in zip(self._best, self._stack.parameters(), strict=True):
             parameter.data.copy_(kept)
+
+
+@torch.no_grad()
+def _decay(stack: StackedMLP, shares: Tensor) -> None:
+    """Shrink each member's parameters by its share, as AdamW does before its step."""
+    for parameter in stack.parameters():
+        parameter.mul_(1.0 - shares.to(parameter)[:, None, None])
 
 
 def _learning_rate_factor(recipe: FitRecipe, n_steps: int) -> Callable[[int], float]:

@@ -19,25 +19,29 @@ RANDOM_VALUES_PER_BYTE = 256
 class ByteDropout:
     """Dropout masks from random bytes: independent per element, many times cheaper than draws.
 
-    The rate is rounded to 1/256, and what is kept is scaled by exactly the inverse of the rounded
+    A rate is rounded to 1/256, and what is kept is scaled by exactly the inverse of the rounded
     rate, so the expectation is exact. The stream is counted by calls: two networks built with one
     seed see the same masks.
+
+    Args:
+        rates: One for all members, or one per member.
+        seed: Decides the stream.
     """
 
-    def __init__(self, rate: float, *, seed: int) -> None:
-        self.threshold = round(rate * RANDOM_VALUES_PER_BYTE)
-        kept = 1.0 - self.threshold / RANDOM_VALUES_PER_BYTE
-        if kept <= 0:
-            raise ValueError(f"a dropout rate leaves some units, however: {rate}")
-        self.scale = np.float32(1.0 / kept)
+    def __init__(self, rates: float | Sequence[float], *, seed: int) -> None:
+        self.thresholds = np.round(np.atleast_1d(rates) * RANDOM_VALUES_PER_BYTE)[:, None]
+        kept = 1.0 - self.thresholds / RANDOM_VALUES_PER_BYTE
+        if (kept <= 0).any():
+            raise ValueError(f"a dropout rate leaves some units, however: {rates}")
+        self.scales = (1.0 / kept).astype(np.float32)
         self._bits = np.random.SFC64(seed)
 
     def draw(self, shape: torch.Size, device: torch.device) -> Tensor:
-        """Return a mask of 0 and 1/keep, **Shape** `shape` float32."""
+        """Return a mask of 0 and 1/keep, **Shape** `shape` float32, members first."""
         n_bytes = shape.numel()
         words = self._bits.random_raw(-(-n_bytes // 8))
-        kept = words.view(np.uint8)[:n_bytes] >= self.threshold
-        mask = np.multiply(kept, self.scale, dtype=np.float32)
+        drawn = words.view(np.uint8)[:n_bytes].reshape(len(self.thresholds), -1)
+        mask = np.multiply(drawn >= self.thresholds, self.scales, dtype=np.float32)
         return torch.from_numpy(mask).view(shape).to(device)
 
 
@@ -70,7 +74,7 @@ class StackedMLP(nn.Module):
         hidden: Sequence[int],
         d_out: int,
         seeds: Sequence[int],
-        dropout: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
     ) -> None:
         super().__init__()
         if not seeds:
@@ -85,7 +89,7 @@ class StackedMLP(nn.Module):
             bound = n_inputs**-0.5
             self.weights.append(nn.Parameter(_uniform((d_from, d_to), bound, generators)))
             self.biases.append(nn.Parameter(_uniform((1, d_to), bound, generators)))
-        self.dropout = ByteDropout(dropout, seed=seeds[0]) if dropout > 0 else None
+        self.dropout = ByteDropout(dropout, seed=seeds[0]) if np.any(dropout) else None
 
     @property
     def n_members(self) -> int:

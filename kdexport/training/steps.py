@@ -4,16 +4,20 @@ Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's th
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
 
 from kdexport.records import Float32, Inputs, ProgressSink
 from kdexport.training.distill import Students, build_students, train_students
-from kdexport.training.ensemble import build_ensemble, train_ensemble
+from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
 from kdexport.training.fit import FitRecord
 from kdexport.training.nets import StackedMLP, compute_mean_outputs
 from kdexport.workspace import Prepared, Trained
+
+NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 def set_threads(asked: int) -> int:
@@ -25,11 +29,18 @@ def set_threads(asked: int) -> int:
 
 def train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
     """Train the native ensemble of a prepared task."""
-    set_threads(prepared.recipe.threads)
+    recipe = prepared.recipe
+    set_threads(recipe.threads)
+    if recipe.teacher.regularisation == "chosen":
+        chosen = choose_regularisation(
+            prepared.rows, prepared.schema, recipe, on_progress=on_progress
+        )
+        recipe = recipe.model_copy(update={"teacher": chosen})
     ensemble, record = train_ensemble(
-        prepared.rows, prepared.schema, prepared.recipe, on_progress=on_progress
+        prepared.rows, prepared.schema, recipe, on_progress=on_progress
     )
-    return _freeze(ensemble, record)
+    settings = {"dropout": recipe.teacher.dropout, "weight_decay": recipe.teacher.weight_decay}
+    return _freeze(ensemble, record, settings)
 
 
 def train_students_of(prepared: Prepared, teacher: Trained, on_progress: ProgressSink) -> Trained:
@@ -58,9 +69,11 @@ def load_students(prepared: Prepared, students: Trained) -> StackedMLP:
     return _thaw(build_students(prepared.schema, prepared.recipe), students)
 
 
-def _freeze(stack: StackedMLP, record: FitRecord) -> Trained:
+def _freeze(
+    stack: StackedMLP, record: FitRecord, settings: Mapping[str, float] = NOTHING
+) -> Trained:
     weights = {name: p.detach().cpu().numpy() for name, p in stack.named_parameters()}
-    return Trained(weights, record.n_steps, record.best_losses)
+    return Trained(weights, record.n_steps, record.best_losses, settings)
 
 
 def _thaw(stack: StackedMLP, trained: Trained) -> StackedMLP:

@@ -195,6 +195,26 @@ class Answers:
     def n_rows(self) -> int:
         return len(self.predictions)
 
+    def take(self, positions: Positions) -> "Answers":
+        """Return the answers at `positions`, in that order."""
+        logits = None if self.logits is None else self.logits[positions]
+        return Answers(self.predictions[positions], self.probabilities[positions], logits)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found.
+
+    Attributes:
+        name: `SUBJECT/RULE`: the file, `bundle` or `budget`, and what was checked of it.
+        passed: Whether the rule holds.
+        message: One line: what was found, and on failure the rule and where it is broken.
+    """
+
+    name: str
+    passed: bool
+    message: str
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -7,7 +7,7 @@ model needs, and what leaves the other cores to the service around it.
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -18,8 +18,15 @@ from kdexport.records import Answers, Column, Inputs, Table
 from kdexport.signature import Signature
 
 ROWS_AT_ONCE = 16_384  # few enough that a wide teacher's layers take some 100 MB, not all memory
-ERRORS_ONLY = 3
+SILENT = 4  # what goes wrong is raised, and said once
 
+Optimisation = Literal["disabled", "basic", "extended", "all"]
+LEVELS = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
 Feeds = Mapping[str, Column]
 
 
@@ -49,8 +56,20 @@ class Session:
         return [node.name for node in self._session.get_outputs()]
 
     def run(self, feeds: Feeds) -> dict[str, Column]:
-        """Answer one batch: every output by name."""
-        values = self._session.run(None, dict(feeds))
+        """Answer one batch: every output by name.
+
+        Raises:
+            DataError: The file does not take these inputs.
+        """
+        try:
+            values = self._session.run(None, dict(feeds))
+        except Exception as error:  # onnxruntime's own kinds share no base but Exception
+            shapes = ", ".join(f"{name} {values.shape}" for name, values in feeds.items())
+            raise DataError(
+                f"{self.name} answers batches of its columns",
+                found=f"{shapes}: {_one_sentence(error)}",
+                cure="pass what `kdexport info` says it takes",
+            ) from error
         return dict(zip(self.output_names, values, strict=True))
 
     def prepare_call(self, feeds: Feeds) -> Callable[[], Any]:
@@ -75,29 +94,33 @@ class Session:
         return Answers(outputs[LABEL], outputs[PROBABILITIES], outputs.get(LOGITS))
 
 
-def open_session(model: Path | bytes, *, n_threads: int = 1) -> Session:
+def open_session(
+    model: Path | bytes, *, n_threads: int = 1, optimisation: Optimisation = "all"
+) -> Session:
     """Load a model file.
 
     Args:
-        model: A path, or the file's bytes.
+        model: A path (weights may lie in files beside it), or the file's bytes.
         n_threads: Intra-op threads.
+        optimisation: How far onnxruntime may rewrite the graph.
 
     Raises:
         DataError: There is no such file, or it is no model that onnxruntime can load.
     """
     name = "the model" if isinstance(model, bytes) else model.name
-    content = model if isinstance(model, bytes) else read_model(model)
+    loaded = model if isinstance(model, bytes) else str(_existing(model))
     options = ort.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = SILENT
+    options.graph_optimization_level = LEVELS[optimisation]
     try:
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(loaded, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own kinds share no base but Exception
         raise DataError(
             "a model is an ONNX file that onnxruntime can load",
-            found=f"{name}: {str(error).splitlines()[0]}",
+            found=f"{name}: {_one_sentence(error)}",
             cure="pass a file that kdexport wrote, and check that it is complete",
         ) from error
     return Session(session, name)
@@ -112,11 +135,28 @@ def read_model(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(
-            "a model is a file that can be read",
-            found=f"{str(path)!r}: {error.strerror}",
-            cure="pass the student.onnx of a bundle",
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _existing(path: Path) -> Path:
+    """Return the path of a file that can be read."""
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        "a model is a file that can be read",
+        found=f"{str(path)!r}: {error.strerror}",
+        cure="pass the student.onnx of a bundle",
+    )
+
+
+def _one_sentence(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def predict(session: Session, table: Table) -> dict[str, Column]:

@@ -3,12 +3,17 @@
 Takes a prepared task and its checkpoints, gives answers in the user's own classes or numbers.
 """
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from kdexport.records import Answers, Inputs
-from kdexport.training.nets import compute_mean_outputs, compute_member_outputs
+from kdexport.bundle import STUDENT, TEACHER
+from kdexport.evidence.golden import Golden, SourceAnswers
+from kdexport.evidence.golden_rows import Chosen
+from kdexport.records import Answers, Float64, Inputs
+from kdexport.training.nets import StackedMLP, compute_mean_outputs, compute_member_outputs
 from kdexport.training.steps import load_ensemble, load_students
 from kdexport.workspace import Prepared, Trained
 
@@ -40,6 +45,36 @@ class Sources:
         """Answer as every student, then as every control."""
         outputs = compute_member_outputs(self.stack, self._prepare(inputs))
         return [self._answers(member) for member in outputs]
+
+    def ask_files(self, inputs: Inputs) -> dict[str, Answers]:
+        """Answer as the source of every file does."""
+        student = self.ask_students(inputs)[self.shipped]
+        return {STUDENT: student, TEACHER: self.ask_teacher(inputs)}
+
+    def ask_golden(self, chosen: Chosen) -> Golden:
+        """Answer golden rows as every file's source does, in float32 and in float64."""
+        exact = {
+            STUDENT: self._exact(self.stack, chosen.inputs)[self.shipped],
+            TEACHER: self._exact(self.ensemble, chosen.inputs).mean(dim=0),
+        }
+        answers = {
+            name.removesuffix(".onnx"): SourceAnswers(rounded, self._in_units(exact[name]))
+            for name, rounded in self.ask_files(chosen.inputs).items()
+        }
+        return Golden(chosen.inputs, chosen.origins, chosen.targets, answers)
+
+    def _exact(self, stack: StackedMLP, inputs: Inputs) -> Tensor:
+        """Every member's outputs in float64, **Shape** `[M, n, K]`."""
+        rows = self._prepare(inputs).cpu().double()
+        return compute_member_outputs(copy.deepcopy(stack).cpu().double(), rows)
+
+    def _in_units(self, exact: Tensor) -> Float64:
+        """Logits as they are, numbers of a regression in the target's own unit."""
+        values: Float64 = exact.numpy()
+        schema = self._schema
+        if schema.signature.is_regression:
+            values = values[:, :1] * schema.target_scale + schema.target_center
+        return values
 
     def _prepare(self, inputs: Inputs) -> Tensor:
         return self.encoder.prepare(inputs, self._device)

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 from pydantic import BaseModel
@@ -109,14 +109,19 @@ def build_recipe(options: dict[str, Any], data: Path | None) -> Recipe:
         overrides["data.file"] = data.name
     if options.get("test") is not None:
         overrides["data.test_file"] = options["test"].name
-    for setting in options.get("settings", ()):
+    overrides |= parse_settings(options.get("settings", ()), "--set", "SECTION.KEY=VALUE")
+    return read_recipe(options.get("recipe"), overrides)
+
+
+def parse_settings(settings: Sequence[str], flag: str, form: str) -> dict[str, Any]:
+    """Read `KEY=VALUE` settings, the values as TOML."""
+    parsed = {}
+    for setting in settings:
         key, separator, value = setting.partition("=")
         if not separator:
-            raise RecipeError(
-                "--set takes SECTION.KEY=VALUE", found=repr(setting), cure="add the value"
-            )
-        overrides[key.strip()] = _toml_value(value.strip())
-    return read_recipe(options.get("recipe"), overrides)
+            raise RecipeError(f"{flag} takes {form}", found=repr(setting), cure="add the value")
+        parsed[key.strip()] = _toml_value(value.strip())
+    return parsed
 
 
 def write_json(value: BaseModel | dict[str, Any] | list[Any], path: str | None) -> None:
@@ -128,12 +133,23 @@ def write_json(value: BaseModel | dict[str, Any] | list[Any], path: str | None) 
     if path is None:
         return
     content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n", "--json")
+
+
+def write_text(path: str | None, text: str, flag: str, mode: Literal["w", "a"] = "w") -> None:
+    """Write what a flag asks for into the file that it names; `-` is standard output.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    if path is None:
+        return
     try:
-        with click.open_file(path, "w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        with click.open_file(path, mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise OutputError(
-            "--json names a file that can be written",
+            f"{flag} names a file that can be written",
             found=f"{path!r}: {error.strerror}",
             cure="pass a file in a folder of yours that exists",
         ) from error

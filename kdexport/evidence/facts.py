@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from kdexport.errors import DataError
-from kdexport.signature import Classes
+from kdexport.recipe import GoldenKind
+from kdexport.signature import Classes, Signature
 
 TaskKind = Literal["binary", "multiclass", "regression"]
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
@@ -78,13 +79,26 @@ class ParityFact(Fact):
 
     rows: int
     max_probability_difference: float | None = None
+    mean_probability_difference: float | None = None
     max_logit_difference: float | None = None
+    mean_logit_difference: float | None = None
     max_prediction_difference: float | None = None
     max_relative_difference: float | None = None
     flips: int = 0
     ties: int = 0
     worst_row: int
     passed: bool
+
+
+class GoldenFact(Fact):
+    """The golden rows of a bundle: whose they are, how many, and the student's score on them.
+
+    `quality` counts the rows that have a target; it is empty where none has.
+    """
+
+    kind: GoldenKind
+    rows: int
+    quality: dict[str, float]
 
 
 class Percentile(Interval):
@@ -118,6 +132,7 @@ class Evidence(Fact):
     format_version: Literal[1] = 1
     kdexport_version: str
     task: TaskFact
+    signature: Signature
     recipe: dict[str, Any]
     environment: dict[str, str]
     files: dict[str, FileFact]
@@ -128,6 +143,7 @@ class Evidence(Fact):
     recovered: dict[str, Recovered]
     fidelity: dict[str, float]
     parity: dict[str, ParityFact]
+    golden: GoldenFact
     latency: list[LatencyFact]
     training: dict[str, Any]
 

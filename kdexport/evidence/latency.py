@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from kdexport.bundle import STUDENT, TEACHER, load_bundle, unpack_golden
+from kdexport.bundle import STUDENT, TEACHER, load_bundle
 from kdexport.contract import IR_VERSION, OPSET
 from kdexport.errors import DataError
 from kdexport.evidence.facts import LatencyFact, Percentile
+from kdexport.evidence.golden import unpack_golden
 from kdexport.records import Column, Float64, Inputs
 from kdexport.runtime import Session, open_session
 
@@ -86,7 +87,8 @@ def load_candidates(
     for path in paths:
         if path.is_dir():
             bundle = load_bundle(path)
-            inputs = unpack_golden(bundle.files)[0] if inputs is None else inputs
+            if inputs is None and bundle.evidence.golden.rows:
+                inputs = unpack_golden(bundle.files).inputs
             for name in (STUDENT, TEACHER):
                 label = name if len(paths) == 1 else f"{path.name}/{name}"
                 candidates[label] = open_session(bundle.files[name], n_threads=n_threads)

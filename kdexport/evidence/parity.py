@@ -42,12 +42,13 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
         return _compare_numbers(source.predictions, file.predictions)
     differences = _row_differences(source.probabilities, file.probabilities)
     passes = differences <= PROBABILITY_TOLERANCE
-    largest_logit = largest_relative = None
+    largest_logit = mean_logit = largest_relative = None
     if source.logits is not None and file.logits is not None:
         logit_differences = _row_differences(source.logits, file.logits)
         scale = np.maximum(1.0, np.abs(source.logits.astype(np.float64)).max(axis=1))
         passes &= logit_differences <= RELATIVE_TOLERANCE * scale
         largest_logit = float(logit_differences.max())
+        mean_logit = float(logit_differences.mean())
         largest_relative = float((logit_differences / scale).max())
     best_two = np.sort(source.probabilities.astype(np.float64), axis=1)[:, -2:]
     tied = best_two[:, 1] - best_two[:, 0] <= 2 * PROBABILITY_TOLERANCE
@@ -55,13 +56,29 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
     return ParityFact(
         rows=source.n_rows,
         max_probability_difference=float(differences.max()),
+        mean_probability_difference=float(differences.mean()),
         max_logit_difference=largest_logit,
+        mean_logit_difference=mean_logit,
         max_relative_difference=largest_relative,
         flips=int(flipped.sum()),
         ties=int(tied.sum()),
         worst_row=_worst(differences, passes & ~flipped),
         passed=bool((passes & ~flipped).all()),
     )
+
+
+def describe_parity(fact: ParityFact) -> str:
+    """Return how far a file is from its source, in words."""
+    relative = fact.max_relative_difference
+    if fact.max_probability_difference is None:
+        return f"predictions within {relative:.1e} of their size"
+    line = f"probabilities within {fact.max_probability_difference:.1e}"
+    if fact.mean_probability_difference is not None:
+        line += f" (mean {fact.mean_probability_difference:.1e})"
+    line += ", "
+    if relative is not None:
+        line += f"logits within {relative:.1e} of their size, "
+    return f"{line}{fact.flips} flips, {fact.ties} ties"
 
 
 def _compare_numbers(source: Column, file: Column) -> ParityFact:

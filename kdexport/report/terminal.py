@@ -12,9 +12,9 @@ from kdexport.evidence.facts import (
     Evidence,
     Interval,
     LatencyFact,
-    ParityFact,
     Recovered,
 )
+from kdexport.evidence.parity import describe_parity
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
 PERCENT = {"accuracy"}
@@ -71,17 +71,6 @@ def render_latency(facts: list[LatencyFact]) -> Table:
             f"{fact.calls:,}",
         )
     return table
-
-
-def describe_parity(fact: ParityFact) -> str:
-    """Return how far a file is from its source, in words."""
-    relative = fact.max_relative_difference
-    if fact.max_probability_difference is None:
-        return f"predictions within {relative:.1e} of their size"
-    line = f"probabilities within {fact.max_probability_difference:.1e}, "
-    if relative is not None:
-        line += f"logits within {relative:.1e} of their size, "
-    return f"{line}{fact.flips} flips, {fact.ties} ties"
 
 
 def _main_table(evidence: Evidence, n_replicates: int) -> Table:

@@ -4,6 +4,7 @@ Takes a prepared task and its checkpoints, gives answers in the user's own class
 """
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -47,9 +48,17 @@ class Sources:
         return [self._answers(member) for member in outputs]
 
     def ask_files(self, inputs: Inputs) -> dict[str, Answers]:
-        """Answer as the source of every file does."""
+        """Answer as the source of every file does, and say how large the summed terms were."""
         student = self.ask_students(inputs)[self.shipped]
-        return {STUDENT: student, TEACHER: self.ask_teacher(inputs)}
+        terms = {
+            STUDENT: self._terms(self.stack, inputs)[self.shipped],
+            TEACHER: self._terms(self.ensemble, inputs).mean(dim=0),
+        }
+        answers = {STUDENT: student, TEACHER: self.ask_teacher(inputs)}
+        return {
+            name: replace(answer, terms=terms[name].double().cpu().numpy())
+            for name, answer in answers.items()
+        }
 
     def ask_golden(self, chosen: Chosen) -> Golden:
         """Answer golden rows as every file's source does, in float32 and in float64."""
@@ -67,6 +76,17 @@ class Sources:
         """Every member's outputs in float64, **Shape** `[M, n, K]`."""
         rows = self._prepare(inputs).cpu().double()
         return compute_member_outputs(copy.deepcopy(stack).cpu().double(), rows)
+
+    def _terms(self, stack: StackedMLP, inputs: Inputs) -> Tensor:
+        """Size of the terms that each member's last layer sums, **Shape** `[M, n]`.
+
+        What comes out of a ReLU is not negative, so weights without their sign sum the sizes.
+        """
+        unsigned = copy.deepcopy(stack)
+        for parameter in (unsigned.weights[-1], unsigned.biases[-1]):
+            parameter.data.abs_()
+        sizes = compute_member_outputs(unsigned, self._prepare(inputs)).abs().amax(dim=-1)
+        return sizes * self._schema.target_scale + abs(self._schema.target_center)
 
     def _in_units(self, exact: Tensor) -> Float64:
         """Logits as they are, numbers of a regression in the target's own unit."""

@@ -12,7 +12,12 @@ import numpy as np
 from kdexport.contract import LOGITS, PREDICTION, PROBABILITIES, expose_logits
 from kdexport.errors import KdexportError, one_line
 from kdexport.evidence.facts import ParityFact
-from kdexport.evidence.parity import RELATIVE_TOLERANCE, compare_answers, describe_parity
+from kdexport.evidence.parity import (
+    RELATIVE_TOLERANCE,
+    compare_answers,
+    describe_parity,
+    measure_scale,
+)
 from kdexport.evidence.question import Question
 from kdexport.evidence.reference import answer_in_reference
 from kdexport.records import Answers, CheckResult, Column, Float64
@@ -104,8 +109,8 @@ def _check_label(question: Question) -> tuple[bool, str]:
         row = int(np.argmax(wrong))
         return False, (
             f"label is the class of the largest probability, however: not in {int(wrong.sum())} "
-            f"rows; it is {answers.predictions[row]!r} and the largest that of "
-            f"{values[best[row]]!r} in {question.describe_row(row)}"
+            f"rows; it is {answers.predictions.tolist()[row]!r} and the largest that of "
+            f"{values.tolist()[best[row]]!r} in {question.describe_row(row)}"
         )
     return True, "label is the class of the largest probability"
 
@@ -120,12 +125,10 @@ def _check_exact(question: Question) -> tuple[bool, str]:
     if question.source is None:
         return False, "no float64 answers"
     exact, source = question.source.exact, _raw(question.source.rounded)
+    scale = measure_scale(question.source.rounded)
     file = _raw(question.answers)
     if not exact.shape == source.shape == file.shape:
         return False, f"shapes are equal, however: {exact.shape}, {source.shape} and {file.shape}"
-    scale = np.maximum(np.abs(exact).max(axis=1), 1.0 if question.signature.classes else 0.0)
-    if question.signature.is_regression:
-        scale = np.maximum(scale, float(np.median(np.abs(exact - np.median(exact)))))
     own, allowed = (_row_gap(exact, values).max(axis=1) for values in (file, source))
     broken = ~(own <= allowed + RELATIVE_TOLERANCE * scale)
     row = int(np.argmax(np.where(broken, own, -1.0)))
@@ -134,8 +137,7 @@ def _check_exact(question: Question) -> tuple[bool, str]:
             f"the file is as close to float64 as its source is, however: {own[row]:.2g} beside "
             f"{allowed[row]:.2g} in {question.describe_row(row)}"
         )
-    away = float((own / np.maximum(scale, np.finfo(np.float32).tiny)).max())
-    return True, f"within {away:.1e} of the float64 answers' size"
+    return True, f"within {(own / scale).max():.1e} of the float64 answers' size"
 
 
 def _batch_rule(size: int) -> Rule:
@@ -185,8 +187,8 @@ def _check_reference(question: Question) -> tuple[bool, str]:
     rows = np.linspace(0, n - 1, min(n, MAX_REFERENCE_ROWS)).astype(np.int64)
     asked = question.take(rows)
     other = answer_in_reference(expose_logits(question.content), asked.inputs, question.name)
-    rule = "onnxruntime answers as onnx's ReferenceEvaluator does"
-    return judge_answers(asked, other, question.answers.take(rows), rule)
+    rule = "onnx's ReferenceEvaluator answers as onnxruntime does"
+    return judge_answers(asked, question.answers.take(rows), other, rule)
 
 
 def judge_answers(
@@ -212,9 +214,10 @@ def _describe_failure(question: Question, source: Answers, file: Answers, fact: 
     worst = max(theirs, key=lambda name: _row_gap(theirs[name][row], ours[name][row]).max())
     column = int(np.argmax(_row_gap(theirs[worst][row], ours[worst][row])))
     values = f"{ours[worst][row, column]:.7g}, not {theirs[worst][row, column]:.7g}"
+    n_failed = f"{fact.failed_rows:,} of {fact.rows:,} rows do not"
     return (
-        f"{describe_parity(fact)}; {worst}{_column(question, worst, column)} is {values}, in "
-        f"{question.describe_row(row)}"
+        f"{n_failed}; {describe_parity(fact)}; {worst}{_column(question, worst, column)} is "
+        f"{values}, in {question.describe_row(row)}"
     )
 
 

@@ -87,6 +87,7 @@ class ParityFact(Fact):
     flips: int = 0
     ties: int = 0
     worst_row: int
+    failed_rows: int = 0
     passed: bool
 
 

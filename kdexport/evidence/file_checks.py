@@ -42,7 +42,7 @@ PATH = re.compile(
     rb"/home/|/Users/|/root/|/tmp/|/var/|[A-Za-z]:\\\\?(?:Users|Windows)|site-packages"
 )
 USER_TEXT = ("kdexport.schema", "kdexport.classes", "kdexport.recipe")
-OVERHEAD_BASE, OVERHEAD_PER_ITEM = 1024, 192  # bytes of structure that a graph may need
+OVERHEAD_BASE, OVERHEAD_PER_ITEM = 512, 64  # bytes of structure that a graph may need
 
 Type = onnx.TensorProto.DataType
 ELEMENTS = {"float32": Type.FLOAT, "float64": Type.DOUBLE, "bool": Type.BOOL}

@@ -20,7 +20,7 @@ GOLDEN = "golden/"
 REPLAYED = f"{GOLDEN}test_data_set_0/"  # inputs and outputs of the student, as onnx tools name them
 SOURCE = f"{GOLDEN}source/"  # what the ONNX layout has no place for
 STUDENT_STEM = "student"
-ORIGINS, TARGETS, EXACT = "origins", "targets", "exact"
+ORIGINS, TARGETS, EXACT, TERMS = "origins", "targets", "exact", "terms"
 UNKNOWN_CLASS = -1
 
 
@@ -76,6 +76,8 @@ def pack_golden(golden: Golden) -> dict[str, bytes]:
         hidden: dict[str, Column] = {EXACT: source.exact}
         if source.rounded.logits is not None:
             hidden[LOGITS] = source.rounded.logits
+        if source.rounded.terms is not None:
+            hidden[TERMS] = source.rounded.terms
         for name, values in {**outputs, **hidden}.items():
             arrays[f"{SOURCE}{stem}.{name}"] = values
     for path, values in arrays.items():
@@ -123,13 +125,14 @@ def _outputs(answers: Answers) -> dict[str, Column]:
 
 
 def _read_answers(source: Mapping[str, Column], stem: str) -> SourceAnswers:
-    exact = source[f"{stem}.{EXACT}"]
+    exact, terms = source[f"{stem}.{EXACT}"], source.get(f"{stem}.{TERMS}")
     if f"{stem}.{PREDICTION}" in source:
         numbers = source[f"{stem}.{PREDICTION}"]
-        return SourceAnswers(Answers(numbers, np.empty((len(numbers), 0), np.float32)), exact)
+        no_classes = np.empty((len(numbers), 0), np.float32)
+        return SourceAnswers(Answers(numbers, no_classes, terms=terms), exact)
     names = (LABEL, PROBABILITIES, LOGITS)
     label, probabilities, logits = (source[f"{stem}.{name}"] for name in names)
-    return SourceAnswers(Answers(label, probabilities, logits), exact)
+    return SourceAnswers(Answers(label, probabilities, logits, terms), exact)
 
 
 def _pack(values: Column, name: str) -> bytes:

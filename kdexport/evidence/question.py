@@ -3,6 +3,7 @@
 Takes bytes and rows, gives answers at every level of optimisation, and words for a row.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,7 +43,8 @@ class Question:
         """What the file that ships answers, with the logits of a copy that tells them."""
         shipped = open_session(self.content).answer(self.inputs)
         told = open_session(expose_logits(self.content)).answer(self.inputs)
-        return Answers(shipped.predictions, shipped.probabilities, told.logits)
+        terms = None if self.source is None else self.source.rounded.terms
+        return Answers(shipped.predictions, shipped.probabilities, told.logits, terms)
 
     def ask(self, optimisation: Optimisation) -> Answers:
         """Answer with logits, the graph rewritten as far as `optimisation` says."""
@@ -54,13 +56,21 @@ class Question:
         return Question(self.name, self.content, self.inputs.take(rows), self.origins[rows])
 
     def describe_row(self, row: int) -> str:
-        """Name a row: where it is from, and its first cells."""
+        """Name a row: where it is from, and its first cells, the odd ones first."""
         columns = self.signature.columns
         cells = [*self.inputs.numeric[row].tolist(), *self.inputs.categorical[row].tolist()]
         named = list(zip(columns, cells, strict=True))
         origin = str(self.origins[row])
-        # The altered cell of an edge row, whatever its place.
-        named.sort(key=lambda cell: not origin.startswith(f"{cell[0]} "))
-        shown = ", ".join(f"{name}={value!r}" for name, value in named[:MAX_CELLS_SHOWN])
+        named.sort(key=lambda cell: not (_is_odd(cell[1]) or origin.startswith(f"{cell[0]} ")))
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in named[:MAX_CELLS_SHOWN])
         more = ", ..." if len(named) > MAX_CELLS_SHOWN else ""
         return f"row {row} ({origin}: {shown}{more})"
+
+
+def _is_odd(cell: object) -> bool:
+    """Say whether a cell is empty or no finite number."""
+    return not math.isfinite(cell) if isinstance(cell, float) else not cell
+
+
+def _shown(cell: object) -> str:
+    return f"{cell:.6g}" if isinstance(cell, float) else repr(cell)

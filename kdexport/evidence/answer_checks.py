@@ -130,7 +130,7 @@ def _check_exact(question: Question) -> tuple[bool, str]:
     if not exact.shape == source.shape == file.shape:
         return False, f"shapes are equal, however: {exact.shape}, {source.shape} and {file.shape}"
     own, allowed = (_row_gap(exact, values).max(axis=1) for values in (file, source))
-    broken = ~(own <= allowed + RELATIVE_TOLERANCE * scale)
+    broken = ~(np.isfinite(own) & (own <= allowed + RELATIVE_TOLERANCE * scale))
     row = int(np.argmax(np.where(broken, own, -1.0)))
     if broken.any():
         return False, (

@@ -27,6 +27,7 @@ COMMANDS = (
     ["info", "bundle/student.onnx"],
     ["report", "bundle"],
 )
+ABSENT = "import sys, importlib.util as u; sys.exit(any(map(u.find_spec, ('torch', 'sklearn'))))"
 ALLOWED_SECONDS = 3.0
 
 

@@ -110,7 +110,7 @@ def test_info_reads_the_file_alone(
 def test_check_passes_then_catches_damage(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Check passes on a whole bundle and fails one whose student was altered, which bench refuses."""
+    """A whole bundle passes; one whose student was altered fails, and bench refuses it."""
     assert kdexport(monkeypatch, "check", bundle) == 0
     path = bundle / "student.onnx"
     content = path.read_bytes()

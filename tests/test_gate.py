@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kdexport import check_parity, load_bundle
+from kdexport import check_parity, load_bundle, open_session, predict, read_table
 from kdexport.bundle import read_bundle
 from kdexport.evidence.checks import check_bundle
 from kdexport.recipe import Budgets
@@ -89,19 +89,12 @@ def test_users_rows(
     said = capsys.readouterr().out
     assert "student.onnx on table.csv/reference" in said
     assert "600 rows of table.csv" in said
-    session_labels = check_labels(bundle_path, csv_path)
-    wrong = np.where(session_labels == "yes", "no", "yes")
+    labels = predict(open_session(bundle_path / "student.onnx"), read_table(csv_path))["label"]
+    wrong = np.where(labels == "yes", "no", "yes")
     worse = tmp_path / "worse.csv"
     pl.read_csv(csv_path).with_columns(pl.Series("y", wrong)).write_csv(worse)
     assert kdexport(monkeypatch, "check", bundle_path, "--data", worse) == 1
     assert "accuracy is no worse than the evidence's" in capsys.readouterr().out
-
-
-def check_labels(bundle: Path, data: Path) -> np.ndarray:
-    """What the student answers."""
-    from kdexport import open_session, predict, read_table
-
-    return predict(open_session(bundle / "student.onnx"), read_table(data))["label"]
 
 
 def test_two_files(

@@ -5,13 +5,13 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 from pydantic import BaseModel
 
 from kdexport.errors import OutputError, RecipeError
-from kdexport.recipe import Recipe, read_recipe
+from kdexport.recipe import GoldenKind, Recipe, read_recipe
 from kdexport.records import Progress, ProgressSink, ignore_progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -39,10 +39,16 @@ RECIPE_KEYS = {
     "hidden": "student.hidden",
     "temperature": "student.temperature",
     "alpha": "student.alpha",
+    "golden": "export.golden",
 }
 
 
 NAMES = "Repeat for more."
+golden_option = click.option(
+    "--golden",
+    type=click.Choice(get_args(GoldenKind)),
+    help="Rows in the bundle to check it by: test rows (the default), drawn ones, or none.",
+)
 
 
 def csv_options(command: Command) -> Command:
@@ -87,6 +93,7 @@ def recipe_options(command: Command) -> Command:
         click.option("--hidden", help="The student's hidden widths, such as 64,32."),
         click.option("--temperature", type=float, help="Softens the teacher's answers."),
         click.option("--alpha", type=float, help="The teacher's share of the loss."),
+        golden_option,
         click.option("--set", "settings", multiple=True, help="Any recipe key: SECTION.KEY=VALUE."),
     ]
     return column_options(_add(options, command))

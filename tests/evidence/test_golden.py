@@ -15,6 +15,7 @@ from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.records import Answers, Inputs, Rows
 from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
+from tests.commands import kdexport
 from tests.conftest import QUICK
 
 N_ROWS = 300
@@ -113,6 +114,22 @@ def test_replayed_by_others(bundle_path: Path) -> None:
         assert name in ("label", "probabilities")
         if name == "probabilities":
             np.testing.assert_allclose(found, values, atol=1e-6)
+
+
+def test_said_plainly(
+    work_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`export --golden` decides, and `info` says from the file alone whose rows a bundle holds."""
+    arguments = ("export", work_path, "--golden", "none", "-o", tmp_path / "b")
+    assert kdexport(monkeypatch, *arguments) == 0
+    capsys.readouterr()
+    assert kdexport(monkeypatch, "info", tmp_path / "b" / "student.onnx") == 0
+    assert "the bundle holds no rows" in capsys.readouterr().out
+    assert kdexport(monkeypatch, "check", tmp_path / "b") == 1
+    assert "exported without golden rows" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["synthetic", "none"])

@@ -1,4 +1,4 @@
-"""Write what is generated in README.md and docs/recipes.md from the code and the saved results.
+"""Write what is generated in README.md and docs/ from the code and the saved results.
 
 Usage: python benchmarks/document.py [--check]     --check fails where a file is stale
 """
@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -14,6 +15,7 @@ from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
+BATCHES = (1, 1024)
 START, END = "<!-- generated: {} -->", "<!-- end -->"
 
 
@@ -23,8 +25,14 @@ def main() -> int:
     check = parser.parse_args().check
     stale = []
     for path, parts in {
-        ROOT / "README.md": {"headline": headline(), "results": results(), "training": training()},
+        ROOT / "README.md": {
+            "headline": headline(),
+            "results": results(),
+            "training": claims("training"),
+            "rivals": rivals(),
+        },
         ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
+        ROOT / "docs" / "latency.md": {"claims": claims("latency"), "rivals": rivals()},
     }.items():
         text = path.read_text(encoding="utf-8")
         fresh = text
@@ -52,7 +60,7 @@ def headline() -> str:
     evidence = _clicks()
     share = evidence.recovered["accuracy"]
     student, teacher = evidence.files["student.onnx"], evidence.files["teacher.onnx"]
-    one = {fact.name: fact for fact in evidence.latency if fact.batch == 1}
+    one = {row.name: row for row in evidence.latency.rows if (row.batch, row.path) == (1, "run")}
     p50 = {name: fact.p50_us.value for name, fact in one.items() if fact.p50_us}
     return (
         f"Measured on {evidence.task.rows['test'].rows:,} test rows: a file of "
@@ -70,7 +78,8 @@ def results() -> str:
     for role, title in (("teacher", "teacher"), ("control", "control"), ("student", "student")):
         accuracy, log_loss = (evidence.quality[role][m] for m in ("accuracy", "log_loss"))
         file = evidence.files.get(f"{role}.onnx")
-        times = {f.batch: f.p50_us for f in evidence.latency if f.name == f"{role}.onnx"}
+        rows = [row for row in evidence.latency.rows if row.path == "run"]
+        times = {row.batch: row.p50_us for row in rows if row.name == f"{role}.onnx"}
         cells = [
             f"{100 * accuracy.value:.2f} [{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]",
             f"{log_loss.value:.4f} [{log_loss.low:.4f}, {log_loss.high:.4f}]",
@@ -88,15 +97,35 @@ def results() -> str:
     return "\n".join(lines)
 
 
-def training() -> str:
-    result = json.loads((ROOT / "benchmarks/results/training.json").read_text())
-    lines = ["| claim | value | 95 % | target | met |", "|---|---|---|---|---|"]
+def claims(name: str) -> str:
+    """The claims of a benchmark's saved result."""
+    lines = ["| claim | value | interval | target | met |", "|---|---|---|---|---|"]
     lines += [
-        f"| {c['name']} | {c['value']:.2f} {c['unit']} | [{c['low']:.2f}, {c['high']:.2f}] "
-        f"| {c['target']} | {'yes' if c['met'] else 'no'} |"
-        for c in result["claims"]
+        f"| {c['name']} | {c['value']:,.2f} {c['unit']} | [{c['low']:,.2f}, {c['high']:,.2f}] "
+        f"| {c['target']:,} | {'yes' if c['met'] else 'no'} |"
+        for c in _result(name)["claims"]
     ]
     return "\n".join(lines)
+
+
+def rivals() -> str:
+    """The student and what one could ship instead, p50 in microseconds, one thread."""
+    rows = [row for row in _result("latency")["rows"] if row["part"] == "rivals"]
+    plain = [row for row in rows if row.get("path") in ("run", "call")]
+    names = dict.fromkeys(row["name"] for row in plain if not row["name"].endswith(" again"))
+    lines = ["| | batch 1 | batch 1,024 | rows per second |", "|---|---|---|---|"]
+    for name in names:
+        one, many = (
+            next(r for r in plain if (r["name"], r["batch"]) == (name, b)) for b in BATCHES
+        )
+        cells = [f"{row['p50_us']['value']:,.1f}" for row in (one, many)]
+        lines.append(f"| {name} | {' | '.join(cells)} | {many['rows_per_second']:,.0f} |")
+    absent = [row["name"] for row in rows if "absent" in row]
+    return "\n".join(lines) + (f"\n\nNot installed: {', '.join(absent)}." if absent else "")
+
+
+def _result(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
 
 
 def recipe_keys() -> str:

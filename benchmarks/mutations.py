@@ -72,9 +72,14 @@ def remove_softmax(model: onnx.ModelProto) -> None:
     softmax.CopyFrom(make_node("Identity", list(softmax.input), list(softmax.output)))
 
 
-def drop_nan_check(model: onnx.ModelProto) -> None:
-    where = find(model, "Where")
-    where.CopyFrom(make_node("Identity", [where.input[2]], list(where.output)))
+def keep_missing(model: onnx.ModelProto) -> None:
+    imputer = find(model, "Imputer")
+    imputer.CopyFrom(make_node("Identity", list(imputer.input), list(imputer.output)))
+
+
+def impute_more(model: onnx.ModelProto) -> None:
+    (filling,) = [a for a in find(model, "Imputer").attribute if a.name == "imputed_value_floats"]
+    filling.floats[1] += 3
 
 
 def swap_outputs(model: onnx.ModelProto) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 COMMANDS = (
     ["--help"],
     ["check", "bundle"],
-    ["bench", "bundle", "--batch", "1", "--calls", "50"],
+    ["bench", "bundle", "--batch", "1", "--seconds", "0.2"],
     ["predict", "bundle/student.onnx", "rows.csv", "-o", "answers.csv"],
     ["info", "bundle/student.onnx"],
     ["report", "bundle"],

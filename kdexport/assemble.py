@@ -84,11 +84,11 @@ def assemble_bundle(
     _tell(on_progress, 3)
     bench = prepared.recipe.bench
     latency = measure_latency(
-        {name: open_session(content, n_threads=bench.n_threads) for name, content in files.items()},
+        {name: open_session(content) for name, content in files.items()},
         test.feeds(),
         batches=bench.batches,
-        n_calls=bench.n_calls,
-        n_threads=bench.n_threads,
+        threads=(bench.n_threads,),
+        seconds=bench.seconds,
     )
     _tell(on_progress, 4)
     models = dict(files)

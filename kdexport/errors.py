@@ -42,6 +42,12 @@ class ParityError(KdexportError):
     exit_code = 1
 
 
+class SlowdownError(KdexportError):
+    """A file answers more slowly than its baseline allows."""
+
+    exit_code = 1
+
+
 class DependencyError(KdexportError):
     """A package of an optional extra is not installed."""
 

@@ -154,7 +154,7 @@ class BenchRecipe(Section):
     """What the latency run times."""
 
     batches: Annotated[Widths, Field(description="rows per call")] = (1, 1024)
-    n_calls: Annotated[Count, Field(description="timed calls per file and batch")] = 1000
+    seconds: Annotated[float, Field(gt=0, description="time for all of it")] = 8.0
     n_threads: Annotated[Count, Field(description="onnxruntime's intra-op threads")] = 1
 
 

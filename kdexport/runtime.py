@@ -4,8 +4,9 @@ Takes ONNX bytes or a path, gives a `Session` that answers. One thread, no spinn
 model needs, and what leaves the other cores to the service around it.
 """
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,12 +30,32 @@ LEVELS = {
 }
 Feeds = Mapping[str, Column]
 
+# The names that onnxruntime has for the element types that tables hold.
+DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(int32)": np.dtype(np.int32),
+    "tensor(bool)": np.dtype(np.bool_),
+    "tensor(string)": np.dtype(object),
+}
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a file says of one input; `shape` has None where any size goes."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
 
 class Session:
     """A model file, loaded: its names, its metadata, and its answers."""
 
-    def __init__(self, session: ort.InferenceSession, name: str) -> None:
+    def __init__(self, session: ort.InferenceSession, source: Path | bytes, name: str) -> None:
         self._session = session
+        self._source = source
         self.name = name
 
     @cached_property
@@ -50,6 +71,25 @@ class Session:
     @property
     def input_names(self) -> list[str]:
         return [node.name for node in self._session.get_inputs()]
+
+    @cached_property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The file's inputs.
+
+        Raises:
+            DataError: One is neither numbers nor text.
+        """
+        specs = []
+        for node in self._session.get_inputs():
+            if node.type not in DTYPES:
+                raise DataError(
+                    "the inputs of a file are numbers or text",
+                    found=f"{self.name}: {node.name!r} is {node.type}",
+                    cure="pass another file",
+                )
+            shape = tuple(size if isinstance(size, int) else None for size in node.shape)
+            specs.append(InputSpec(node.name, DTYPES[node.type], shape))
+        return tuple(specs)
 
     @property
     def output_names(self) -> list[str]:
@@ -74,8 +114,31 @@ class Session:
 
     def prepare_call(self, feeds: Feeds) -> Callable[[], Any]:
         """Return a call that only runs the file, for timing."""
-        run, prepared = self._session.run, dict(feeds)
-        return lambda: run(None, prepared)
+        return partial(self._session.run, None, dict(feeds))
+
+    def bind_calls(self, chunks: Sequence[Feeds]) -> list[Callable[[], Any]] | None:
+        """Return one call per chunk of equal size through IO binding, for timing.
+
+        Inputs and outputs keep their buffers. None where an input or output is text or no array:
+        onnxruntime's Python interface binds no text inputs, and reading text outputs crashed it.
+        """
+        outputs = self.run(chunks[0])
+        values = (*chunks[0].values(), *outputs.values())
+        if not all(isinstance(v, np.ndarray) and v.dtype.kind not in "OSU" for v in values):
+            return None
+        calls: list[Callable[[], Any]] = []
+        for chunk in chunks:
+            binding = self._session.io_binding()
+            for name, array in chunk.items():
+                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+            for name, array in outputs.items():
+                binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
+            calls.append(partial(self._session.run_with_iobinding, binding))
+        return calls
+
+    def reopen(self, *, n_threads: int) -> "Session":
+        """Load the same file again."""
+        return open_session(self._source, n_threads=n_threads)
 
     def answer(self, inputs: Inputs) -> Answers:
         """Answer for many rows, in chunks.
@@ -123,7 +186,7 @@ def open_session(
             found=f"{name}: {_one_sentence(error)}",
             cure="pass a file that kdexport wrote, and check that it is complete",
         ) from error
-    return Session(session, name)
+    return Session(session, model, name)
 
 
 def read_model(path: Path) -> bytes:

@@ -18,7 +18,7 @@ QUICK = {
     "transfer.n_synthetic": 500,
     "evidence.n_draws": 100,
     "bench.batches": [1],
-    "bench.n_calls": 20,
+    "bench.seconds": 0.2,
 }
 
 

@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 
 from kdexport import load_bundle, open_session
+from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.records import Inputs
 from tests.commands import CODE, kdexport
+from tests.evidence.records import scale_times
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +195,7 @@ def test_torch_free_commands(bundle: Path, csv_path: Path, tmp_path: Path) -> No
         ["check", str(bundle)],
         ["predict", student, str(csv_path), "-o", str(tmp_path / "out.csv")],
         ["info", student],
-        ["bench", str(bundle), "--batch", "1", "--calls", "20"],
+        ["bench", str(bundle), "--batch", "1", "--seconds", "0.2"],
         ["report", str(bundle)],
     ):
         done = subprocess.run([sys.executable, "-c", block, *arguments], capture_output=True)
@@ -205,6 +207,46 @@ def test_torch_free_commands(bundle: Path, csv_path: Path, tmp_path: Path) -> No
     )
     assert done.returncode == 2
     assert "kdexport[train]" in done.stderr
+
+
+def test_bench_against_its_baseline(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Bench ends with 1 where a file is slower than its baseline, with 3 on another machine's."""
+    path = tmp_path / "record.json"
+    bench = ("bench", bundle, "--batch", "1", "--seconds", "0.2", "--load", "2")
+    assert kdexport(monkeypatch, *bench, "--json", path) == 0
+    record = LatencyRecord.model_validate_json(path.read_bytes())
+    assert [fact.clients for fact in record.load] == [1, 2, 1, 2]
+    rows = [row if row.name == "floor" else scale_times(row, 0.2) for row in record.rows]
+    path.write_text(record.model_copy(update={"rows": rows}).model_dump_json())
+    assert kdexport(monkeypatch, *bench[:-2], "--baseline", path, "--max-slowdown", "50%") == 1
+    assert "slower than the baseline" in capsys.readouterr().err
+    other = record.machine.model_copy(update={"cpu": "another CPU"})
+    path.write_text(record.model_copy(update={"machine": other}).model_dump_json())
+    assert kdexport(monkeypatch, *bench[:-2], "--baseline", path) == 3
+    assert "another CPU" in capsys.readouterr().err
+    arguments = (*bench[:-2], "--baseline", path, "--force", "--max-slowdown", "10000%")
+    assert kdexport(monkeypatch, *arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--batch", "0"), ("--batch", "1,x"), ("--threads", ""), ("--max-slowdown", "a lot")],
+)
+def test_bench_refuses_bad_values(
+    bundle: Path,
+    flag: str,
+    value: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A batch of no rows, or a word where a number belongs, is wrong usage and named."""
+    assert kdexport(monkeypatch, "bench", bundle, flag, value) == 2
+    assert flag in capsys.readouterr().err
 
 
 def test_extreme_cells_answer_finitely(bundle: Path) -> None:

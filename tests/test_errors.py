@@ -9,6 +9,7 @@ from kdexport.errors import (
     OutputError,
     ParityError,
     RecipeError,
+    SlowdownError,
     one_line,
 )
 
@@ -35,7 +36,14 @@ def test_one_line_keeps_accents() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "code"),
-    [(DataError, 3), (OutputError, 3), (RecipeError, 2), (DependencyError, 2), (ParityError, 1)],
+    [
+        (DataError, 3),
+        (OutputError, 3),
+        (RecipeError, 2),
+        (DependencyError, 2),
+        (ParityError, 1),
+        (SlowdownError, 1),
+    ],
 )
 def test_exit_codes(kind: type[KdexportError], code: int) -> None:
     """Each kind of error stands for one exit code and is a KdexportError."""

@@ -43,7 +43,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run_as_written(line: str, quick_flags: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Run a command line of the README, made quick by flags behind it."""
     _, command, *arguments = shlex.split(line)
-    quick = {"run": quick_flags, "bench": ["--calls", "20"]}.get(command, [])
+    quick = {"run": quick_flags, "bench": ["--seconds", "0.5"]}.get(command, [])
     return kdexport(monkeypatch, command, *arguments, *quick)
 
 

@@ -5,28 +5,15 @@ Units are in the names. Every estimate is an `Interval`.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from kdexport.errors import DataError
+from kdexport.evidence.latency_facts import LatencyRecord
+from kdexport.evidence.shape import Fact as Fact
+from kdexport.evidence.shape import Interval as Interval
 from kdexport.recipe import GoldenKind
 from kdexport.signature import Classes, Signature
 
 TaskKind = Literal["binary", "multiclass", "regression"]
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
-
-
-class Fact(BaseModel):
-    """A strict, frozen piece of evidence."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class Interval(Fact):
-    """An estimate with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Recovered(Interval):
@@ -102,28 +89,6 @@ class GoldenFact(Fact):
     quality: dict[str, float]
 
 
-class Percentile(Interval):
-    """A latency percentile in microseconds, its interval from order statistics."""
-
-
-class LatencyFact(Fact):
-    """Latency of one candidate at one batch size.
-
-    A percentile that the sample cannot carry is None, and `calls_needed` says what would.
-    """
-
-    name: str
-    path: Literal["run"]
-    batch: int
-    threads: int
-    calls: int
-    p50_us: Percentile | None
-    p90_us: Percentile | None
-    p99_us: Percentile | None
-    floor_p50_us: float
-    calls_needed: dict[str, int]
-
-
 Quality = dict[str, Interval]
 
 
@@ -145,7 +110,7 @@ class Evidence(Fact):
     fidelity: dict[str, float]
     parity: dict[str, ParityFact]
     golden: GoldenFact
-    latency: list[LatencyFact]
+    latency: LatencyRecord
     training: dict[str, Any]
 
 

@@ -10,7 +10,7 @@ from kdexport.recipe import Budgets
 from kdexport.records import CheckResult, Inputs
 from kdexport.runtime import open_session
 
-N_CALLS = 500
+SECONDS = 1.0
 LATENCY = ("max_p50_us", "max_floor_ratio")
 
 
@@ -34,14 +34,9 @@ def check_budgets(
 
 def measure_student(bundle: Bundle, inputs: Inputs) -> dict[str, float]:
     """Time the student on one row now, beside an empty graph: the only use of latency here."""
-    facts = measure_latency(
-        {STUDENT: open_session(bundle.files[STUDENT])},
-        inputs.feeds(),
-        batches=[1],
-        n_calls=N_CALLS,
-        n_threads=1,
-    )
-    (fact,) = [fact for fact in facts if fact.name == STUDENT]
+    session = open_session(bundle.files[STUDENT])
+    record = measure_latency({STUDENT: session}, inputs.feeds(), batches=[1], seconds=SECONDS)
+    (fact,) = [row for row in record.rows if (row.name, row.path) == (STUDENT, "run")]
     if fact.p50_us is None:
         return {}
     p50_us = fact.p50_us.value

@@ -1,208 +1,223 @@
-"""Latency: candidates timed call by call in one process, beside an empty graph.
+"""Latency: candidates timed in turns in one process, beside an empty graph and beside themselves.
 
-Takes sessions and rows, gives percentiles with order-statistic intervals. Candidates take turns in
-random order, so that whatever the machine does hits all of them alike.
+Takes sessions or plain functions and rows, gives a `LatencyRecord`. How it measures and what may
+be concluded from it is in docs/latency.md. Never imports torch, nor `parity`.
 """
 
-import gc
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from itertools import product
 
 import numpy as np
-import onnx
 
-from kdexport.bundle import STUDENT, TEACHER, load_bundle
-from kdexport.contract import IR_VERSION, OPSET
 from kdexport.errors import DataError
-from kdexport.evidence.facts import LatencyFact, Percentile
-from kdexport.evidence.golden import unpack_golden
-from kdexport.records import Column, Float64, Inputs
-from kdexport.runtime import Session, open_session
+from kdexport.evidence.blocks import Block, Candidate, Setting, measure_blocks, open_candidate
+from kdexport.evidence.candidates import build_floor, check_batches, take_chunks
+from kdexport.evidence.compare import compare_rows, estimate_mean
+from kdexport.evidence.latency_facts import (
+    AGAIN,
+    FLOOR,
+    CallPath,
+    LatencyFact,
+    LatencyRecord,
+    MemoryFact,
+    RatioFact,
+    StartFact,
+    pack_times,
+)
+from kdexport.evidence.machine import (
+    PEAK,
+    RESIDENT,
+    describe_machine,
+    read_load,
+    read_memory_bytes,
+    reset_peak_memory,
+)
+from kdexport.evidence.noise import find_noise
+from kdexport.evidence.percentiles import estimate_percentiles, percentile_interval
+from kdexport.evidence.timing import AFTER_ITSELF, AFTER_OTHERS, Clocks
+from kdexport.records import Int64, Progress, ProgressSink, ignore_progress
+from kdexport.runtime import Feeds, open_session
 
-CONFIDENCE = 0.99
-N_WARM_UP = 50
-N_FEEDS = 32  # different rows that take turns, so that no call sees only cached values
-FLOOR = "floor"
+N_MEMORY_CALLS = 3
+REAL_CLOCKS = Clocks()
 
 
 def measure_latency(
-    candidates: Mapping[str, Session],
-    feeds: Mapping[str, Column],
+    candidates: Mapping[str, Candidate],
+    feeds: Feeds,
     *,
     batches: Sequence[int],
-    n_calls: int,
-    n_threads: int,
+    threads: Sequence[int] = (1,),
+    seconds: float,
     seed: int = 0,
-) -> list[LatencyFact]:
-    """Time every candidate and the floor at every batch size.
+    clocks: Clocks = REAL_CLOCKS,
+    on_progress: ProgressSink = ignore_progress,
+) -> LatencyRecord:
+    """Time every candidate, the first one a second time, and the floor, at every batch size.
 
     Args:
-        candidates: Name to loaded file; all take the same inputs.
-        feeds: Input name to values of real rows to draw batches from, **Shape** each `[n, ...]`.
+        candidates: Name to loaded file, or to any function of the feeds. The first is what the
+            others are compared with.
+        feeds: Input name to rows (first axis: rows) that batches are drawn from. A file is given
+            the inputs that it has.
         batches: Rows per call.
-        n_calls: Timed calls per candidate and batch size.
-        n_threads: Intra-op threads that the sessions were opened with.
+        threads: Intra-op threads of the sessions; a function uses its own.
+        seconds: Time for all of it, split evenly over batch sizes and threads.
         seed: Decides order and rows.
-    """
-    rng = np.random.default_rng(seed)
-    n_rows = len(next(iter(feeds.values())))
-    floor = open_session(_build_floor(feeds), n_threads=n_threads)
-    sessions = {**candidates, FLOOR: floor}
-    facts = []
-    for batch in batches:
-        drawn = [rng.integers(n_rows, size=batch) for _ in range(N_FEEDS)]
-        chunks = [{name: values[rows] for name, values in feeds.items()} for rows in drawn]
-        calls = {
-            name: [session.prepare_call(chunk) for chunk in chunks]
-            for name, session in sessions.items()
-        }
-        times = _time_interleaved(calls, n_calls, rng)
-        floor_p50_us = float(np.median(times[FLOOR])) / 1e3
-        facts += [
-            _summarise(name, times[name], batch, n_threads, floor_p50_us) for name in sessions
-        ]
-    return facts
-
-
-def load_candidates(
-    paths: Sequence[Path], *, n_threads: int
-) -> tuple[dict[str, Session], dict[str, Column]]:
-    """Open what is to be timed, and find rows to time it on.
-
-    Args:
-        paths: Bundles (their student and teacher) and model files.
-        n_threads: Intra-op threads of each session.
-
-    Returns:
-        Sessions by name, and inputs by name: a bundle's golden rows, else drawn ones.
+        clocks: What tells the time.
+        on_progress: Told after each batch size and number of threads.
 
     Raises:
-        DataError: A path is neither, or the candidates take different columns.
+        DataError: A candidate's name is taken, its inputs have no rows, or it cannot take a
+            batch size.
     """
-    candidates: dict[str, Session] = {}
-    inputs: Inputs | None = None
-    for path in paths:
-        if path.is_dir():
-            bundle = load_bundle(path)
-            if inputs is None and bundle.evidence.golden.rows:
-                inputs = unpack_golden(bundle.files).inputs
-            for name in (STUDENT, TEACHER):
-                label = name if len(paths) == 1 else f"{path.name}/{name}"
-                candidates[label] = open_session(bundle.files[name], n_threads=n_threads)
-        else:
-            label = path.name if path.name not in candidates else str(path)
-            candidates[label] = open_session(path, n_threads=n_threads)
-    columns = [session.signature.columns for session in candidates.values()]
-    if any(names != columns[0] for names in columns):
-        raise DataError(
-            "files that are timed together take the same columns",
-            found=f"{', '.join(candidates)} do not",
-            cure="time them one by one",
+    reference = next(iter(candidates))
+    again = AGAIN.format(reference)
+    everyone = _add_company(candidates, feeds, again)
+    for candidate in candidates.values():
+        if not callable(candidate):
+            check_batches(candidate, batches)
+    rng = np.random.default_rng(seed)
+    machine, load_before = describe_machine(), read_load()
+    biggest = Setting(max(batches), threads[0])
+    memory = [
+        fact
+        for name, candidate in candidates.items()
+        if (fact := _measure_memory(name, candidate, feeds, biggest, clocks)) is not None
+    ]
+    settings = [Setting(*pair) for pair in product(batches, threads)]
+    rows: list[LatencyFact] = []
+    starts: list[StartFact] = []
+    ratios: list[RatioFact] = []
+    for n_done, setting in enumerate(settings):
+        budget_ns = seconds * 1e9 / len(settings)
+        blocks = measure_blocks(
+            everyone, feeds, setting, budget_ns=budget_ns, rng=rng, clocks=clocks
         )
-    if inputs is None:
-        signature = next(iter(candidates.values())).signature
-        numeric = np.random.default_rng(0).standard_normal((1024, len(signature.numeric)))
-        texts = np.full((1024, len(signature.categorical)), "", object)
-        inputs = Inputs(numeric.astype(signature.precision), texts)
-    return candidates, inputs.feeds()
+        found = _summarise_lanes(blocks, setting)
+        rows += found
+        starts += [_summarise_start(blocks, name, setting) for name in everyone]
+        ratios += compare_rows(found, reference, again)
+        on_progress(Progress("latency", n_done + 1, len(settings)))
+    return LatencyRecord(
+        kdexport_version=version("kdexport"),
+        machine=machine,
+        seconds=seconds,
+        load_before=load_before,
+        load_after=read_load(),
+        notes=find_noise(machine, rows, ratios, load_before),
+        rows=rows,
+        starts=starts,
+        ratios=ratios,
+        memory=memory,
+        load=[],
+    )
 
 
-def _time_interleaved(
-    calls: Mapping[str, Sequence[Callable[[], Any]]], n_calls: int, rng: np.random.Generator
-) -> dict[str, Float64]:
-    """Return nanoseconds per call; warm-up calls are made and thrown away."""
-    names = list(calls)
-    times = {name: np.empty(n_calls) for name in names}
-    orders = np.argsort(rng.random((N_WARM_UP + n_calls, len(names))), axis=1)
-    clock = time.perf_counter_ns
-    was_enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        for i, order in enumerate(orders):
-            for position in order:
-                name = names[position]
-                call = calls[name][i % N_FEEDS]
-                start = clock()
-                call()
-                elapsed = clock() - start
-                if i >= N_WARM_UP:
-                    times[name][i - N_WARM_UP] = elapsed
-    finally:
-        if was_enabled:
-            gc.enable()
-    return times
+def _add_company(
+    candidates: Mapping[str, Candidate], feeds: Feeds, again: str
+) -> dict[str, Candidate]:
+    """Put the first candidate, opened a second time, and the floor beside the candidates."""
+    taken = {FLOOR, again} & set(candidates)
+    if taken:
+        raise DataError(
+            "no candidate is named like the floor or the second opening of the first one",
+            found=f"one is called {taken.pop()!r}",
+            cure="name it otherwise",
+        )
+    first = next(iter(candidates.values()))
+    return {**candidates, again: first, FLOOR: open_session(build_floor(feeds))}
 
 
-def _summarise(
-    name: str, times_ns: Float64, batch: int, n_threads: int, floor_p50_us: float
+def _summarise_lanes(blocks: Sequence[Block], setting: Setting) -> list[LatencyFact]:
+    lanes = blocks[0].lanes
+    times_ns = np.stack([block.times_ns for block in blocks], axis=1)  # lanes, blocks, turns, 2
+    streaks_ns = np.sum([block.streaks_ns for block in blocks], axis=0)
+    floors = {path: times_ns[i] for i, (name, path) in enumerate(lanes) if name == FLOOR}
+    return [
+        _summarise_lane(
+            lane,
+            setting,
+            times_ns[i],
+            floor_ns=floors["run" if lane[1] == "call" else lane[1]],
+            cpu_share=float(streaks_ns[i, 1] / max(streaks_ns[i, 0], 1)),
+        )
+        for i, lane in enumerate(lanes)
+    ]
+
+
+def _summarise_lane(
+    lane: tuple[str, CallPath],
+    setting: Setting,
+    times_ns: Int64,
+    *,
+    floor_ns: Int64,
+    cpu_share: float,
 ) -> LatencyFact:
-    found = {q: percentile_interval(times_ns / 1e3, q / 100) for q in (50, 90, 99)}
+    """Sum up one lane; **Shape** of times `[blocks, turns, 2]` int64."""
+    own_ns, others_ns = times_ns[..., AFTER_ITSELF], times_ns[..., AFTER_OTHERS]
+    floor_ns = floor_ns[..., AFTER_ITSELF]
+    percentiles, calls_needed = estimate_percentiles(own_ns.ravel() / 1e3)
+    over_floor_us = (np.median(own_ns, axis=1) - np.median(floor_ns, axis=1)) / 1e3
     return LatencyFact(
+        name=lane[0],
+        path=lane[1],
+        batch=setting.batch,
+        threads=setting.threads,
+        calls=own_ns.size,
+        p50_us=percentiles["p50"],
+        p90_us=percentiles["p90"],
+        p99_us=percentiles["p99"],
+        p999_us=percentiles["p999"],
+        after_others_p50_us=percentile_interval(others_ns.ravel() / 1e3, 0.5),
+        floor_p50_us=float(np.median(floor_ns)) / 1e3,
+        over_floor_us=estimate_mean(over_floor_us),
+        cpu_share=cpu_share,
+        calls_needed=calls_needed,
+        raw=pack_times(own_ns),
+        raw_after_others=pack_times(others_ns),
+    )
+
+
+def _summarise_start(blocks: Sequence[Block], name: str, setting: Setting) -> StartFact:
+    starts = [block.starts[name] for block in blocks]
+    anew = [start for start in starts if start.open_ns is not None]
+    rests = [
+        rest
+        for block in blocks
+        for lane, rest in zip(block.lanes, block.warm_ups, strict=True)
+        if lane[0] == name
+    ]
+    return StartFact(
         name=name,
-        path="run",
-        batch=batch,
-        threads=n_threads,
-        calls=len(times_ns),
-        p50_us=found[50],
-        p90_us=found[90],
-        p99_us=found[99],
-        floor_p50_us=floor_p50_us,
-        calls_needed={f"p{q}": calls_needed(q / 100) for q, f in found.items() if f is None},
+        batch=setting.batch,
+        threads=setting.threads,
+        open_us=[start.open_ns / 1e3 for start in anew if start.open_ns is not None],
+        first_call_us=[start.first_call_ns / 1e3 for start in anew or starts[:1]],
+        warm_up_calls=int(np.median([rest.n_calls for rest in rests])),
+        steady_share=float(np.mean([rest.steady for rest in rests])),
     )
 
 
-def percentile_interval(values: Float64, quantile: float) -> Percentile | None:
-    """Return a percentile with its 99 % order-statistic interval.
-
-    None where the interval is not bounded inside the sample: then the sample is too small to say.
-
-    Args:
-        values: **Shape** `[n]`.
-        quantile: 0 to 1.
-    """
-    n = len(values)
-    if n < calls_needed(quantile):
+def _measure_memory(
+    name: str, candidate: Candidate, feeds: Feeds, setting: Setting, clocks: Clocks
+) -> MemoryFact | None:
+    """Resident memory that opening a candidate and calling it adds; None where unreadable."""
+    chunks = take_chunks(feeds, setting.batch, 1, np.random.default_rng(0))
+    is_reset = reset_peak_memory()
+    before = read_memory_bytes(RESIDENT)
+    if before is None or not is_reset:
         return None
-    tail = (1 - CONFIDENCE) / 2
-    cumulative = np.cumsum(_binomial_probabilities(n, quantile))
-    low = int(np.searchsorted(cumulative, tail, side="right")) - 1
-    high = int(np.searchsorted(cumulative, 1 - tail, side="left"))
-    if low < 0 or high >= n:
+    _, lanes = open_candidate(name, candidate, ["run"], chunks, setting, clocks.wall_ns)
+    for _ in range(N_MEMORY_CALLS):
+        lanes[0].calls[0]()
+    after, peak = read_memory_bytes(RESIDENT), read_memory_bytes(PEAK)
+    if after is None or peak is None:
         return None
-    ordered = np.sort(values)
-    value = float(np.quantile(values, quantile))
-    return Percentile(value=value, low=float(ordered[low]), high=float(ordered[high]))
-
-
-def calls_needed(quantile: float) -> int:
-    """Return the smallest sample whose extremes bound the quantile on both sides."""
-    tail = (1 - CONFIDENCE) / 2
-    return math.ceil(math.log(tail) / math.log(max(quantile, 1 - quantile)))
-
-
-def _binomial_probabilities(n: int, p: float) -> Float64:
-    k = np.arange(n + 1)
-    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    log_choose = log_factorials[n] - log_factorials[k] - log_factorials[n - k]
-    probabilities: Float64 = np.exp(log_choose + k * math.log(p) + (n - k) * math.log1p(-p))
-    return probabilities
-
-
-def _build_floor(feeds: Mapping[str, Column]) -> bytes:
-    """Identity graphs with the same inputs: what a call costs that does nothing."""
-    nodes, inputs, outputs = [], [], []
-    for name, values in feeds.items():
-        dtype = np.dtype(np.str_) if values.dtype.kind == "O" else values.dtype
-        element, shape = onnx.helper.np_dtype_to_tensor_dtype(dtype), ("batch", values.shape[1])
-        nodes.append(onnx.helper.make_node("Identity", [name], [f"{name}_out"]))
-        inputs.append(onnx.helper.make_tensor_value_info(name, element, shape))
-        outputs.append(onnx.helper.make_tensor_value_info(f"{name}_out", element, shape))
-    graph = onnx.helper.make_graph(nodes, FLOOR, inputs, outputs)
-    model = onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    return MemoryFact(
+        name=name,
+        batch=setting.batch,
+        growth_bytes=after - before,
+        peak_growth_bytes=max(peak - before, 0),
     )
-    return bytes(model.SerializeToString())

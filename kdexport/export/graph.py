@@ -78,15 +78,16 @@ def _fill_numbers(raw: Var, schema: Schema, filling: Filling) -> Var:
     """Replace missing cells by the mean, bound extreme ones, and append the indicators."""
     if schema.signature.precision == "float64":  # centred while it is exact, then narrowed
         numbers = op.cast(op.sub(raw, op.const(filling.center)), to=np.float32)
-        substitute = op.const(np.float32(0))
+        substitute = np.zeros(1, np.float32)
     else:
-        numbers, substitute = raw, op.const(filling.center.astype(np.float32))
-    missing = op.isnan(numbers)
-    filled = _bound(op.where(missing, substitute, numbers), filling.limit.astype(np.float32))
+        numbers, substitute = raw, filling.center.astype(np.float32)
+    # One node, where IsNaN and Where would be two and cost a microsecond more.
+    known = ml.imputer(numbers, imputed_value_floats=substitute, replaced_value_float=np.nan)
+    filled = _bound(known, filling.limit.astype(np.float32))
     if not schema.indicators:
         return filled
-    chosen = op.gather(missing, op.const(np.array(schema.indicators, np.int64)), axis=1)
-    return op.concat([filled, op.cast(chosen, to=np.float32)], axis=1)
+    watched = op.gather(numbers, op.const(np.array(schema.indicators, np.int64)), axis=1)
+    return op.concat([filled, op.cast(op.isnan(watched), to=np.float32)], axis=1)
 
 
 def _bound(numbers: Var, limit: Float32) -> Var:

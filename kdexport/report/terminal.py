@@ -8,12 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kdexport.evidence.facts import (
-    Evidence,
-    Interval,
-    LatencyFact,
-    Recovered,
-)
+from kdexport.evidence.facts import Evidence, Interval, Recovered
+from kdexport.evidence.latency_facts import LatencyFact
 from kdexport.evidence.parity import describe_parity
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
@@ -49,34 +45,10 @@ def render_evidence(evidence: Evidence) -> Group:
     )
 
 
-def render_latency(facts: list[LatencyFact]) -> Table:
-    """Return one line per candidate and batch size, in microseconds."""
-    table = Table(
-        title="latency, microseconds per call (99 % interval of p50)", box=box.SIMPLE_HEAD
-    )
-    for name in ("batch", "candidate"):
-        table.add_column(name)
-    for name in ("p50", "", "p90", "p99", "rows / s", "calls"):
-        table.add_column(name, justify="right")
-    for fact in facts:
-        p50 = fact.p50_us
-        table.add_row(
-            f"{fact.batch:,}",
-            fact.name,
-            _value(p50),
-            f"{p50.low:,.1f} to {p50.high:,.1f}" if p50 else "",
-            _value(fact.p90_us),
-            _value(fact.p99_us),
-            f"{fact.batch / p50.value * 1e6:,.0f}" if p50 else "",
-            f"{fact.calls:,}",
-        )
-    return table
-
-
 def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     """One column per candidate, so that it fits 80 characters."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for name in ("teacher", "control", "student", "floor"):
         table.add_column(name, justify="right")
     roles = ("teacher", "control", "student")
@@ -88,7 +60,7 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
         table.add_row("  95 %", *[_bounds(metric, q[metric]) for q in quality], "")
     table.add_row("bytes", *[f"{file.bytes:,}" if file else "-" for file in files], "")
     table.add_row("parameters", *[f"{file.parameters:,}" if file else "-" for file in files], "")
-    for batch in sorted({fact.batch for fact in evidence.latency}):
+    for batch in sorted({fact.batch for fact in evidence.latency.rows}):
         names = (*[f"{role}.onnx" for role in roles], "floor")
         facts = [_find_latency(evidence, name, batch) for name in names]
         table.add_row(f"p50 us, batch {batch:,}", *[_value(f.p50_us) if f else "-" for f in facts])
@@ -117,7 +89,8 @@ def _with_bounds(metric: str, interval: Interval) -> str:
 
 
 def _find_latency(evidence: Evidence, name: str, batch: int) -> LatencyFact | None:
-    found = [fact for fact in evidence.latency if (fact.name, fact.batch) == (name, batch)]
+    key = (name, batch, "run")
+    found = [row for row in evidence.latency.rows if (row.name, row.batch, row.path) == key]
     return found[0] if found else None
 
 
@@ -159,4 +132,4 @@ def _percent(interval: Interval) -> str:
 
 
 def _value(interval: Interval | None) -> str:
-    return "too few calls" if interval is None else f"{interval.value:,.1f}"
+    return "too few" if interval is None else f"{interval.value:,.1f}"

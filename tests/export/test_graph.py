@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 import kdexport
 from kdexport import open_session
-from kdexport.contract import IR_VERSION, OPSET, expose_logits, parse_model, serialize_model
+from kdexport.contract import (
+    IR_VERSION,
+    ML_OPSET,
+    OPSET,
+    expose_logits,
+    parse_model,
+    serialize_model,
+)
 from kdexport.export.graph import tidy_model
 from kdexport.export.network import build_student, export_network
 from kdexport.signature import Classes, Signature
@@ -185,7 +192,8 @@ def test_leftovers_are_removed() -> None:
 def test_versions() -> None:
     """A file states the contract's opset and IR, no others, and passes onnx's full check."""
     model = parse_model(make_file())
-    assert [(o.domain, o.version) for o in model.opset_import] == [("", OPSET)]
+    stated = [(o.domain, o.version) for o in model.opset_import]
+    assert stated == [("", OPSET), ("ai.onnx.ml", ML_OPSET)]
     assert model.ir_version == IR_VERSION
     onnx.checker.check_model(model, full_check=True)
 

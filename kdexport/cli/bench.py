@@ -1,0 +1,104 @@
+"""The command `bench`: latency of bundles and ONNX files, and whether it got worse."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from kdexport.cli.options import json_option, show_progress, write_json
+
+PATH = click.Path(path_type=Path)
+POSITIVE = click.FloatRange(0, min_open=True)
+LOAD_SECONDS = 2.0
+
+
+def read_counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
+    """Read whole numbers of at least 1, between commas."""
+    parts = value.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"whole numbers of at least 1 between commas, not {value!r}")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def read_percent(_: click.Context, __: click.Parameter, value: str) -> float:
+    """Read a share written as a percentage, such as 10%."""
+    try:
+        return float(value.removesuffix("%")) / 100
+    except ValueError as error:
+        raise click.BadParameter(f"a percentage such as 10%, not {value!r}") from error
+
+
+counts_option = partial(click.option, callback=read_counts, show_default=True)
+
+
+@click.command()
+@click.argument("paths", type=PATH, nargs=-1, required=True)
+@counts_option("--batch", default="1,32,1024,4096", help="Rows per call.")
+@counts_option("--threads", default="1", help="Intra-op threads.")
+@click.option("--seconds", type=POSITIVE, default=15.0, show_default=True, help="For everything.")
+@click.option("--load", "n_clients", type=click.IntRange(1), help="Client threads on one session.")
+@click.option("--baseline", type=PATH, help="Record of an earlier --json to compare with.")
+@click.option("--max-slowdown", callback=read_percent, default="10%", show_default=True)
+@click.option("--force", is_flag=True, help="Compare across CPUs and versions.")
+@json_option
+def bench(
+    paths: tuple[Path, ...],
+    batch: tuple[int, ...],
+    threads: tuple[int, ...],
+    seconds: float,
+    n_clients: int | None,
+    baseline: Path | None,
+    max_slowdown: float,
+    force: bool,
+    json_path: str | None,
+) -> None:
+    """Time PATHS (bundles, or ONNX files that take the same rows) beside an empty graph.
+
+    The first file is timed twice: what differs between the two is chance. docs/latency.md says
+    how it is measured. Exit code 1: slower than --baseline by more than --max-slowdown.
+
+    \b
+    Example:
+      kdexport bench models/clicks --batch 1,1024
+    """
+    from rich.console import Console
+
+    from kdexport.evidence.candidates import load_candidates
+    from kdexport.evidence.compare import (
+        check_comparable,
+        compare_records,
+        read_record,
+        require_speed,
+    )
+    from kdexport.evidence.latency import measure_latency
+    from kdexport.evidence.load import measure_load
+    from kdexport.evidence.machine import describe_machine
+    from kdexport.report.latency import render_latency, render_slowdowns
+
+    old = None if baseline is None else read_record(baseline)
+    if old is not None and not force:
+        check_comparable(old.machine, describe_machine())
+    candidates, feeds = load_candidates(paths)
+    with show_progress() as on_progress:
+        record = measure_latency(
+            candidates,
+            feeds,
+            batches=batch,
+            threads=threads,
+            seconds=seconds,
+            on_progress=on_progress,
+        )
+    if n_clients is not None:
+        load = [
+            measure_load(name, session, feeds, batch=batch[0], n_clients=n, seconds=LOAD_SECONDS)
+            for name, session in candidates.items()
+            for n in sorted({1, n_clients})
+        ]
+        record = record.model_copy(update={"load": load})
+    slowdowns = compare_records(old, record, max_slowdown=max_slowdown) if old else []
+    if json_path != "-":
+        Console().print(render_latency(record))
+        if slowdowns:
+            Console().print(render_slowdowns(slowdowns))
+    write_json(record, json_path)
+    require_speed(slowdowns, max_slowdown=max_slowdown)

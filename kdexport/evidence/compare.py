@@ -1,0 +1,241 @@
+"""Comparisons: is one candidate faster than another, and is a new record slower than an old one?
+
+Takes block medians and records, gives ratios with intervals and verdicts. Knows no clock.
+
+A block opens every candidate afresh, so two sessions of one file are exchangeable: whatever luck
+with memory one has in a block, the other may have in the next. Blocks, not calls, are what an
+interval is made of.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kdexport.errors import DataError, SlowdownError
+from kdexport.evidence.latency_facts import (
+    FLOOR,
+    CallPath,
+    Difference,
+    LatencyFact,
+    LatencyRecord,
+    MachineFact,
+    RatioFact,
+    SlowdownFact,
+    find_block_medians,
+)
+from kdexport.evidence.shape import Interval
+from kdexport.records import Float64
+
+N_DRAWS = 4000
+CONFIDENCE, Z = 0.99, 2.5758
+
+
+def estimate_mean(values: Float64, *, seed: int = 0) -> Interval:
+    """Return the mean over blocks with a 99 % bootstrap interval, widened for few blocks.
+
+    The bootstrap of n values understates their spread by sqrt(1 - 1/n) and knows nothing of the
+    heavier tails of small samples; both are known factors (Hesterberg 2015, section 5.3).
+
+    Args:
+        values: **Shape** `[blocks]` float64, at least two.
+        seed: Of the resampling.
+    """
+    n, mean = len(values), float(values.mean())
+    draws = values[np.random.default_rng(seed).integers(n, size=(N_DRAWS, n))].mean(axis=1)
+    margin = float(np.quantile(np.abs(draws - mean), CONFIDENCE))
+    margin *= math.sqrt(n / (n - 1)) * _student_quantile(n - 1) / Z
+    return Interval(value=mean, low=mean - margin, high=mean + margin)
+
+
+def _student_quantile(freedom: int) -> float:
+    """The two-sided 99 % quantile of Student's t (Hill's expansion around the normal one)."""
+    z, v = Z, freedom
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / v + second / v**2 + third / v**3
+
+
+def estimate_ratio(times: Float64, reference: Float64, *, seed: int = 0) -> Interval:
+    """Return the geometric mean of paired blocks' ratios with a 99 % interval."""
+    logs = estimate_mean(np.log(times) - np.log(reference), seed=seed)
+    return Interval(**{key: math.exp(value) for key, value in logs.model_dump().items()})
+
+
+def judge_ratio(ratio: Interval, noise: float | None) -> Difference:
+    """Say faster or slower only where the interval excludes 1 and the effect exceeds the noise."""
+    effect = math.exp(abs(math.log(ratio.value)))
+    if ratio.low <= 1 <= ratio.high or (noise is not None and effect <= noise):
+        return "NO_DIFFERENCE"
+    return "FASTER" if ratio.value < 1 else "SLOWER"
+
+
+def bound_noise(ratio: Interval) -> float:
+    """Return the farthest from 1 that a ratio's interval reaches, as a ratio above 1."""
+    return max(1 / ratio.low, ratio.high)
+
+
+def compare_rows(rows: Sequence[LatencyFact], reference: str, again: str) -> list[RatioFact]:
+    """Compare every candidate with the reference, each where it is called the same way.
+
+    A function stands beside the plain calls of files.
+
+    Args:
+        rows: One setting's facts (one batch size, one number of threads).
+        reference: The candidate that the others are compared with.
+        again: The same file opened a second time: what chance alone shows.
+    """
+    facts = []
+    for base in [row for row in rows if row.name == reference]:
+        others = {
+            row.name: row
+            for row in rows
+            if _is_bound(row) == _is_bound(base) and row.name not in (reference, FLOOR)
+        }
+        noise: float | None = None
+        for name in sorted(others, key=lambda name: name != again):
+            ratio = estimate_ratio(
+                find_block_medians(others[name].raw), find_block_medians(base.raw)
+            )
+            facts.append(
+                RatioFact(
+                    name=name,
+                    reference=reference,
+                    path=others[name].path,
+                    batch=base.batch,
+                    threads=base.threads,
+                    ratio=ratio,
+                    noise=noise,
+                    verdict=judge_ratio(ratio, noise),
+                )
+            )
+            if name == again:
+                noise = bound_noise(ratio)
+    return facts
+
+
+def _is_bound(row: LatencyFact) -> bool:
+    return row.path == "io_binding"
+
+
+def read_record(path: Path) -> LatencyRecord:
+    """Read what `kdexport bench --json` wrote.
+
+    Raises:
+        DataError: It cannot be read, or is no latency record.
+    """
+    try:
+        return LatencyRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise DataError(
+            "a baseline is a file that kdexport bench --json wrote",
+            found=f"{str(path)!r}: {problem}",
+            cure="measure the baseline again with --json",
+        ) from error
+
+
+def check_comparable(old: MachineFact, new: MachineFact) -> None:
+    """Refuse to compare times of different CPUs or versions.
+
+    Raises:
+        DataError: They differ; the message says in what.
+    """
+    fields = ("system", "cpu", "cpu_flags", "python", "numpy", "runtime")
+    apart = [
+        f"{field} was {getattr(old, field)}, is {getattr(new, field)}"
+        for field in fields
+        if getattr(old, field) != getattr(new, field)
+    ]
+    if apart:
+        raise DataError(
+            "records that are compared were made on the same CPU with the same versions",
+            found="; ".join(apart),
+            cure="measure the baseline again here, or pass --force",
+        )
+
+
+def compare_records(
+    old: LatencyRecord, new: LatencyRecord, *, max_slowdown: float
+) -> list[SlowdownFact]:
+    """Compare what both records timed, candidate by candidate.
+
+    Args:
+        old: The baseline.
+        new: What was measured now.
+        max_slowdown: Allowed growth of the median, such as 0.1.
+
+    Raises:
+        DataError: They have nothing in common.
+    """
+    before, now = _by_key(old), _by_key(new)
+    facts = [
+        _compare_row(before, now, key, allowed=1 + max_slowdown)
+        for key in now
+        if key in before and key[0] != FLOOR
+    ]
+    if not facts:
+        raise DataError(
+            "a baseline has candidates, batch sizes and threads in common with the run",
+            found="none",
+            cure="measure the baseline with the same --batch and --threads",
+        )
+    return facts
+
+
+def require_speed(slowdowns: Sequence[SlowdownFact], *, max_slowdown: float) -> None:
+    """Fail where a candidate became slower than allowed.
+
+    Raises:
+        SlowdownError: One did; the message names the worst.
+    """
+    slower = [fact for fact in slowdowns if fact.slower]
+    if slower:
+        worst = max(slower, key=lambda fact: fact.ratio.value)
+        value, low, high = worst.ratio.value, worst.ratio.low, worst.ratio.high
+        raise SlowdownError(
+            f"no candidate is more than {max_slowdown:.0%} slower than the baseline",
+            found=f"{worst.name} at batch {worst.batch} ({worst.path}) takes {value:.2f} times "
+            f"as long, 99 % [{low:.2f}, {high:.2f}]",
+            cure="look at what changed in it, or measure the baseline anew if that is meant",
+        )
+
+
+Key = tuple[str, CallPath, int, int]
+
+
+def _by_key(record: LatencyRecord) -> dict[Key, LatencyFact]:
+    return {(row.name, row.path, row.batch, row.threads): row for row in record.rows}
+
+
+def _compare_row(
+    before: dict[Key, LatencyFact], now: dict[Key, LatencyFact], key: Key, *, allowed: float
+) -> SlowdownFact:
+    """Compare one candidate's blocks, which are not paired: the runs were not made together."""
+    name, path, batch, threads = key
+    floor_path: CallPath = "run" if path == "call" else path
+    logs = []
+    for rows in (now, before):
+        own = np.log(find_block_medians(rows[key].raw))
+        floor = np.log(find_block_medians(rows[FLOOR, floor_path, batch, threads].raw))
+        logs.append((estimate_mean(own), estimate_mean(own - floor)))
+    ratio, beside_floor = (_subtract(new, old) for new, old in zip(*logs, strict=True))
+    return SlowdownFact(
+        name=name,
+        path=path,
+        batch=batch,
+        threads=threads,
+        ratio=ratio,
+        beside_floor=beside_floor,
+        slower=min(ratio.low, beside_floor.low) > allowed,
+    )
+
+
+def _subtract(new: Interval, old: Interval) -> Interval:
+    """The ratio of two independent estimates that are logarithms; margins add as squares do."""
+    margin = math.hypot(new.high - new.value, old.high - old.value)
+    difference = new.value - old.value
+    low, high = difference - margin, difference + margin
+    return Interval(value=math.exp(difference), low=math.exp(low), high=math.exp(high))

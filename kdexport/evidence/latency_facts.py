@@ -1,0 +1,240 @@
+"""The shape of a latency record: what `kdexport bench --json` writes and a bundle's evidence holds.
+
+Times are in microseconds where a name ends in `_us`, nanoseconds in `_ns`. All intervals are 99 %.
+Imports numpy and `shape` only: the report and the comparison read records without measuring.
+"""
+
+import base64
+import zlib
+from typing import Literal
+
+import numpy as np
+
+from kdexport.evidence.shape import Fact, Interval
+from kdexport.records import Float64, Int64
+
+CallPath = Literal["run", "io_binding", "call"]
+Difference = Literal["FASTER", "SLOWER", "NO_DIFFERENCE"]
+
+FLOOR = "floor"
+AGAIN = "{} again"  # the name of the same file, opened a second time
+MAX_RAW_CALLS = 20_000
+BIN_WIDTH = 1.01
+
+
+class Percentile(Interval):
+    """A percentile in microseconds, its 99 % interval from order statistics."""
+
+
+class RawTimes(Fact):
+    """Every call of a lane, block after block; beyond 20,000 calls a histogram with 1 % bins.
+
+    Attributes:
+        blocks: Equal blocks that the calls divide into.
+        packed_ns: Base64 of zlib of little-endian int64 nanoseconds, or None.
+        histogram: In its place.
+    """
+
+    blocks: int
+    packed_ns: str | None
+    histogram: "Histogram | None"
+
+
+class Histogram(Fact):
+    """Calls counted in bins, and what comparisons are made of.
+
+    Attributes:
+        lowest_ns: Where the first bin starts; bin i ends at `lowest_ns * 1.01 ** (i + 1)`.
+        counts: Calls per bin.
+        block_medians_ns: One per block.
+    """
+
+    lowest_ns: int
+    counts: list[int]
+    block_medians_ns: list[float]
+
+
+def pack_times(times_ns: Int64) -> RawTimes:
+    """Pack times for a record.
+
+    Args:
+        times_ns: **Shape** `[blocks, calls per block]` int64.
+    """
+    if times_ns.size <= MAX_RAW_CALLS:
+        packed = base64.b64encode(zlib.compress(times_ns.astype("<i8").tobytes(), 9)).decode()
+        return RawTimes(blocks=len(times_ns), packed_ns=packed, histogram=None)
+    lowest = max(1, int(times_ns.min()))
+    bins = np.log(np.maximum(times_ns.ravel(), lowest) / lowest) / np.log(BIN_WIDTH)
+    histogram = Histogram(
+        lowest_ns=lowest,
+        counts=np.bincount(bins.astype(np.int64)).tolist(),
+        block_medians_ns=np.median(times_ns, axis=1).tolist(),
+    )
+    return RawTimes(blocks=len(times_ns), packed_ns=None, histogram=histogram)
+
+
+def unpack_times(packed_ns: str, *, blocks: int) -> Int64:
+    """Return the calls again, **Shape** `[blocks, calls per block]` int64."""
+    values = np.frombuffer(zlib.decompress(base64.b64decode(packed_ns)), "<i8")
+    return values.astype(np.int64).reshape(blocks, -1)
+
+
+def find_block_medians(raw: RawTimes) -> Float64:
+    """Return the median of each block, **Shape** `[blocks]` float64, nanoseconds."""
+    if raw.histogram is not None:
+        return np.array(raw.histogram.block_medians_ns)
+    medians: Float64 = np.median(unpack_times(raw.packed_ns or "", blocks=raw.blocks), axis=1)
+    return medians
+
+
+class LatencyFact(Fact):
+    """Steady-state latency of one candidate, called one way, at one batch size.
+
+    A percentile that the sample cannot carry is None, and `calls_needed` says what would.
+
+    Attributes:
+        p50_us: And p90, p99, p99.9: the call before was the same candidate's (its own caches).
+        after_others_p50_us: The call before was another candidate's.
+        over_floor_us: Mean over blocks of this median less the floor's, called the same way.
+        cpu_share: CPU time of the whole process over wall time, calls back to back; above 1
+            other threads work or spin.
+    """
+
+    name: str
+    path: CallPath
+    batch: int
+    threads: int
+    calls: int
+    p50_us: Percentile | None
+    p90_us: Percentile | None
+    p99_us: Percentile | None
+    p999_us: Percentile | None
+    after_others_p50_us: Percentile | None
+    floor_p50_us: float
+    over_floor_us: Interval
+    cpu_share: float
+    calls_needed: dict[str, int]
+    raw: RawTimes
+    raw_after_others: RawTimes
+
+
+class StartFact(Fact):
+    """What comes before the steady state: opening, first call, warm-up.
+
+    Attributes:
+        open_us: One value per opening; none of a function.
+        first_call_us: One value per opening; one of a function.
+        warm_up_calls: Untimed calls until the median was steady, median over openings.
+        steady_share: Share of the openings that came to rest in time.
+    """
+
+    name: str
+    batch: int
+    threads: int
+    open_us: list[float]
+    first_call_us: list[float]
+    warm_up_calls: int
+    steady_share: float
+
+
+class RatioFact(Fact):
+    """A candidate's time over the reference's, from paired blocks.
+
+    Attributes:
+        ratio: Geometric mean over blocks, with a 99 % bootstrap interval.
+        noise: What the reference against itself could show by chance, as a ratio above 1; None
+            where this is that comparison (A/A).
+        verdict: FASTER or SLOWER only where the interval excludes 1 and the ratio lies farther
+            from 1 than the noise.
+    """
+
+    name: str
+    reference: str
+    path: CallPath
+    batch: int
+    threads: int
+    ratio: Interval
+    noise: float | None
+    verdict: Difference
+
+
+class SlowdownFact(Fact):
+    """A candidate's time over the same candidate's in an older record.
+
+    Attributes:
+        ratio: New p50 over old.
+        beside_floor: The same with both divided by the floor of their own run, which is what a
+            machine that is slower today does to everything.
+        slower: Both intervals lie above the allowed ratio.
+    """
+
+    name: str
+    path: CallPath
+    batch: int
+    threads: int
+    ratio: Interval
+    beside_floor: Interval
+    slower: bool
+
+
+class MemoryFact(Fact):
+    """Resident memory of a fresh session and its first calls at the biggest batch, in bytes."""
+
+    name: str
+    batch: int
+    growth_bytes: int
+    peak_growth_bytes: int
+
+
+class LoadFact(Fact):
+    """Client threads that call one session at once."""
+
+    name: str
+    batch: int
+    clients: int
+    seconds: float
+    calls: int
+    calls_per_second: float
+    p50_us: Percentile | None
+    p90_us: Percentile | None
+    p99_us: Percentile | None
+    p999_us: Percentile | None
+    calls_needed: dict[str, int]
+
+
+class MachineFact(Fact):
+    """Where it was measured; what cannot be read is None."""
+
+    system: str
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    cores_allowed: int
+    core_quota: float | None
+    memory_limit_bytes: int | None
+    governor: str | None
+    python: str
+    numpy: str
+    runtime: dict[str, str]
+
+
+class LatencyRecord(Fact):
+    """Everything that one latency run measured, and where.
+
+    Attributes:
+        seconds: Asked for.
+        load_before: 1-minute load average of the machine when the run began.
+        notes: What makes the run noisy or its figures unlike others', each with a remedy.
+    """
+
+    format_version: Literal[1] = 1
+    kdexport_version: str
+    machine: MachineFact
+    seconds: float
+    load_before: float | None
+    load_after: float | None
+    notes: list[str]
+    rows: list[LatencyFact]
+    starts: list[StartFact]
+    ratios: list[RatioFact]
+    memory: list[MemoryFact]
+    load: list[LoadFact]

@@ -1,0 +1,198 @@
+"""A latency record for the terminal: tables that read at a glance, and what may be said.
+
+Takes a record, gives a rich renderable. Every ratio stands at its batch size: there is no single
+"times faster".
+"""
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kdexport.evidence.latency_facts import (
+    FLOOR,
+    LatencyFact,
+    LatencyRecord,
+    LoadFact,
+    Percentile,
+    RatioFact,
+    SlowdownFact,
+    StartFact,
+)
+
+CAPTION = (
+    "bound: through IO binding. others: p50 where the call before was another candidate's. "
+    "floor+: over the empty graph, called alike. CPU: process time over wall time. Intervals: "
+    "--json."
+)
+BOUND = "bound"
+NAMES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9"}
+
+
+def render_latency(record: LatencyRecord) -> Group:
+    """Return the tables of a record: steady state, ratios, start, load; machine and notes."""
+    parts: list[RenderableType] = [
+        Text(_describe_machine(record)),
+        _steady_table(record),
+        _ratio_table(record.ratios),
+        _start_table(record),
+    ]
+    if record.load:
+        parts.append(_load_table(record.load))
+    parts += [Text(f"noisy: {note}", style="bold yellow") for note in record.notes]
+    return Group(*parts)
+
+
+def render_slowdowns(slowdowns: Sequence[SlowdownFact]) -> Table:
+    """Return what became of each candidate since the baseline."""
+    table = _new_table("time over the baseline's, 99 %")
+    _add_columns(table, ("batch", "candidate"), ("ratio", "99 %", "beside the floor"))
+    table.add_column("")
+    for fact in slowdowns:
+        table.add_row(
+            _setting(fact),
+            _caller(fact),
+            f"{fact.ratio.value:,.3f}",
+            f"{fact.ratio.low:,.3f}-{fact.ratio.high:,.3f}",
+            f"{fact.beside_floor.value:,.3f}",
+            "slower" if fact.slower else "",
+        )
+    return table
+
+
+def _describe_machine(record: LatencyRecord) -> str:
+    machine = record.machine
+    line = f"{machine.cpu}, {machine.cores_allowed} cores allowed"
+    if machine.core_quota is not None:
+        line += f", quota {machine.core_quota:g}"
+    threads = sorted({row.threads for row in record.rows})
+    line += f"; onnxruntime {machine.runtime['onnxruntime']}, "
+    line += f"{' and '.join(map(str, threads))} intra-op, 1 inter-op, no spinning"
+    if record.load_before is not None and record.load_after is not None:
+        line += f"; load {record.load_before:.1f} before, {record.load_after:.1f} after"
+    return line
+
+
+def _steady_table(record: LatencyRecord) -> Table:
+    """One section per batch size; the second opening of the reference is in the ratios alone."""
+    again = {ratio.name for ratio in record.ratios if ratio.noise is None}
+    rows = [row for row in record.rows if row.name not in again]
+    needed = {key: n for row in rows for key, n in row.calls_needed.items()}
+    table = _new_table("microseconds per call")
+    hints = [f"{NAMES[key]} needs {n:,} calls." for key, n in needed.items()]
+    table.caption = " ".join([CAPTION, *hints])
+    columns = ("p50", "p90", "p99", "p99.9", "others", "floor+", "CPU", "rows/s")
+    _add_columns(table, ("batch", "candidate"), columns)
+    for i, row in enumerate(rows):
+        p50 = row.p50_us
+        table.add_row(
+            _setting(row),
+            f"  {BOUND}" if row.path == "io_binding" else row.name,
+            *[_percentile(p) for p in (p50, row.p90_us, row.p99_us, row.p999_us)],
+            _percentile(row.after_others_p50_us),
+            "" if row.name == FLOOR else _microseconds(row.over_floor_us.value),
+            f"{row.cpu_share:.0%}",
+            _short(row.batch / p50.value * 1e6) if p50 else "-",
+            end_section=i + 1 < len(rows) and _setting(rows[i + 1]) != _setting(row),
+        )
+    return table
+
+
+def _ratio_table(ratios: Sequence[RatioFact]) -> Table:
+    reference = ratios[0].reference if ratios else ""
+    table = _new_table(f"time over that of {reference}, 99 %")
+    _add_columns(table, ("batch", "candidate"), ("ratio", "99 %", "chance"))
+    table.add_column("")
+    for fact in ratios:
+        table.add_row(
+            _setting(fact),
+            _caller(fact),
+            f"{fact.ratio.value:,.3f}",
+            f"{fact.ratio.low:,.3f}-{fact.ratio.high:,.3f}",
+            f"{fact.noise:,.3f}" if fact.noise else "",
+            fact.verdict.lower().replace("_", " "),
+        )
+    return table
+
+
+def _start_table(record: LatencyRecord) -> Table:
+    """Opening, first call, warm-up, at the smallest batch; memory at the biggest."""
+    table = _new_table("before the steady state")
+    columns = ("open us", "first call us", "warm-up calls", "memory MB", "peak MB")
+    _add_columns(table, ("candidate",), columns)
+    table.caption = "".join(f"memory: added at batch {m.batch:,}" for m in record.memory[:1])
+    memory = {fact.name: fact for fact in record.memory}
+    smallest = min((start.batch, start.threads) for start in record.starts)
+    for start in record.starts:
+        if (start.batch, start.threads) != smallest or start.name not in memory:
+            continue
+        fact = memory[start.name]
+        table.add_row(
+            start.name,
+            _middle(start.open_us),
+            _middle(start.first_call_us),
+            _warm_up(start),
+            f"{fact.growth_bytes / 1e6:.1f}",
+            f"{fact.peak_growth_bytes / 1e6:.1f}",
+        )
+    return table
+
+
+def _load_table(load: Sequence[LoadFact]) -> Table:
+    table = _new_table("client threads on one session, microseconds")
+    columns = ("clients", "calls/s", "p50", "p90", "p99", "p99.9")
+    _add_columns(table, ("batch", "candidate"), columns)
+    for fact in load:
+        table.add_row(
+            f"{fact.batch:,}",
+            fact.name,
+            str(fact.clients),
+            f"{fact.calls_per_second:,.0f}",
+            *[_percentile(p) for p in (fact.p50_us, fact.p90_us, fact.p99_us, fact.p999_us)],
+        )
+    return table
+
+
+def _new_table(title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+
+
+def _add_columns(table: Table, left: Sequence[str], right: Sequence[str]) -> None:
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+
+
+def _setting(fact: LatencyFact | RatioFact | SlowdownFact) -> str:
+    return f"{fact.batch:,}" + (f" x{fact.threads}" if fact.threads > 1 else "")
+
+
+def _caller(fact: RatioFact | SlowdownFact) -> str:
+    return f"{fact.name} {BOUND}" if fact.path == "io_binding" else fact.name
+
+
+def _percentile(found: Percentile | None) -> str:
+    return _microseconds(found.value) if found else "-"
+
+
+def _microseconds(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _short(value: float) -> str:
+    """Three digits, such as 7.09M."""
+    power = max(0, min(2, int(math.log10(max(value, 1)) // 3)))
+    return f"{value / 1000**power:.3g}{('', 'k', 'M')[power]}"
+
+
+def _warm_up(start: StartFact) -> str:
+    return f"{start.warm_up_calls}" + ("" if start.steady_share == 1 else " (not steady)")
+
+
+def _middle(values: Sequence[float]) -> str:
+    ordered = sorted(values)
+    return f"{ordered[len(ordered) // 2]:,.0f}" if ordered else "-"

@@ -1,0 +1,72 @@
+"""What can be timed: any file with numbers or text, on rows that fit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdexport.errors import DataError
+from kdexport.evidence.candidates import (
+    build_floor,
+    check_batches,
+    draw_feeds,
+    load_candidates,
+    select_feeds,
+    take_chunks,
+)
+from kdexport.evidence.latency import measure_latency
+from kdexport.runtime import open_session
+from tests.evidence.models import build_gemm, build_mixed
+
+
+def test_rows_fit_any_inputs() -> None:
+    """Rows are made for float, integer and text inputs, and the floor takes the same."""
+    session = open_session(build_mixed())
+    feeds = draw_feeds([session])
+    assert {name: rows.shape[1:] for name, rows in feeds.items()} == {"d": (2,), "i": (), "s": (3,)}
+    floor = open_session(build_floor(feeds))
+    (chunk,) = take_chunks(feeds, 5, 1, np.random.default_rng(0))
+    for name, values in floor.run(chunk).items():
+        np.testing.assert_array_equal(values, chunk["dis"[int(name[-1])]])
+    assert session.run(chunk).keys() == {"d_out", "i_out", "s_out"}
+
+
+def test_text_is_timed_the_plain_way() -> None:
+    """A file with text inputs is timed; bound calls, which its inputs do not allow, are absent."""
+    session = open_session(build_mixed())
+    record = measure_latency({"file": session}, draw_feeds([session]), batches=[2], seconds=0.05)
+    assert {row.path for row in record.rows} == {"run"}
+
+
+def test_a_file_gets_its_own_inputs_in_its_own_types() -> None:
+    """A session is given the inputs that it has, as it wants them, and no others."""
+    feeds = {"numeric": np.ones((4, 3)), "categorical": np.array([["a"]] * 4, object)}
+    own = select_feeds(open_session(build_gemm()), feeds)
+    assert own.keys() == {"numeric"}
+    assert own["numeric"].dtype == np.float32
+    with pytest.raises(DataError, match="'numeric'"):
+        select_feeds(open_session(build_gemm()), {"categorical": feeds["categorical"]})
+
+
+def test_same_name_twice_is_told_apart(tmp_path: Path) -> None:
+    """The same file given twice is two candidates, each with a name of its own."""
+    path = tmp_path / "a.onnx"
+    path.write_bytes(build_gemm())
+    candidates, feeds = load_candidates([path, path])
+    assert list(candidates) == ["a.onnx", "a.onnx (2)"]
+    assert feeds.keys() == {"numeric"}
+
+
+def test_other_rows_are_refused(tmp_path: Path) -> None:
+    """Files that want an input of one name and different sizes cannot be timed together."""
+    sessions = [open_session(build_gemm()), open_session(build_floor({"numeric": np.ones((1, 4))}))]
+    with pytest.raises(DataError, match="'numeric'"):
+        draw_feeds(sessions)
+
+
+def test_fixed_batch_is_refused_before_the_run() -> None:
+    """A file that takes two rows only is not timed with another number; the message says two."""
+    session = open_session(build_gemm(batch=2))
+    check_batches(session, [2])
+    with pytest.raises(DataError, match="--batch 2"):
+        check_batches(session, [1, 2])

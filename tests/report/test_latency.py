@@ -1,0 +1,69 @@
+"""A latency record in the terminal."""
+
+import io
+
+from rich.console import Console, RenderableType
+
+from kdexport.evidence.compare import compare_records, compare_rows
+from kdexport.evidence.latency_facts import LatencyRecord
+from kdexport.report.latency import render_latency, render_slowdowns
+from tests.evidence.records import make_record
+
+BATCHES = (1, 32, 1024)
+LEVELS_US = {"student.onnx": 9.0, "teacher.onnx": 90.0, "student.onnx again": 9.0, "floor": 4.5}
+
+
+def print_text(part: RenderableType) -> str:
+    """Return what a terminal of 80 columns shows."""
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(part)
+    return console.export_text()
+
+
+def make_compared() -> LatencyRecord:
+    """A record of a bundle with its comparisons."""
+    record = make_record(LEVELS_US, BATCHES)
+    ratios = [
+        ratio
+        for batch in BATCHES
+        for ratio in compare_rows(
+            [row for row in record.rows if row.batch == batch], "student.onnx", "student.onnx again"
+        )
+    ]
+    return record.model_copy(update={"ratios": ratios})
+
+
+def test_every_batch_has_its_own_times_and_ratio() -> None:
+    """E6: each batch size shows teacher and student, and its own ratio; none stands for all."""
+    text = print_text(render_latency(make_compared()))
+    steady, ratios = text.split("time over that of student.onnx")
+    for batch in BATCHES:
+        for name in ("student.onnx", "teacher.onnx"):
+            assert any(line.split()[:2] == [f"{batch:,}", name] for line in steady.splitlines()), (
+                text
+            )
+    assert sum("teacher.onnx" in line and "slower" in line for line in ratios.splitlines()) == 3
+    assert ratios.count("no difference") == 3
+    assert "times faster" not in text
+
+
+def test_withheld_percentile_says_what_it_needs() -> None:
+    """A percentile that 1,200 calls cannot carry is a dash, and the calls it needs are named."""
+    text = print_text(render_latency(make_compared()))
+    row = next(line for line in text.splitlines() if "teacher.onnx" in line)
+    assert row.split()[5] == "-"
+    assert "p99.9 needs 5,296 calls" in " ".join(text.split())
+
+
+def test_everything_fits_80_columns() -> None:
+    """No cell is cut off on a terminal of 80 columns."""
+    record = make_compared()
+    assert "…" not in print_text(render_latency(record))
+    slowdowns = compare_records(record, record, max_slowdown=0.1)
+    assert "…" not in print_text(render_slowdowns(slowdowns))
+
+
+def test_noise_is_said() -> None:
+    """Notes on what disturbed the run stand in the report."""
+    record = make_compared().model_copy(update={"notes": ["a neighbour: stop it"]})
+    assert "noisy: a neighbour: stop it" in print_text(render_latency(record))

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-thorough check bench readme
+.PHONY: demo test test-thorough test-torch-free check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
@@ -14,6 +14,9 @@ test: $(INSTALLED)  ## the tests
 test-thorough: $(INSTALLED)  ## made-up tables by the hundred: source and file agree
 	KDEXPORT_EXAMPLES=200 $(BIN)/python -m pytest tests/test_property.py
 
+test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
+	$(BIN)/python benchmarks/torch_free.py
+
 check: $(INSTALLED)  ## style, types and walls
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -23,6 +26,8 @@ check: $(INSTALLED)  ## style, types and walls
 
 bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/mutants.py
+	$(BIN)/python benchmarks/torch_free.py --save
 	$(BIN)/python benchmarks/latency.py
 
 readme: $(INSTALLED)  ## what is generated in README.md and docs/

@@ -29,6 +29,7 @@ def main() -> int:
             "headline": headline(),
             "results": results(),
             "training": claims("training"),
+            "tables": tables(),
             "rivals": rivals(),
         },
         ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
@@ -126,6 +127,34 @@ def rivals() -> str:
 
 def _result(name: str) -> dict[str, Any]:
     return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+
+
+def tables() -> str:
+    """Real tables: quality by the metric that the edge is stated in, size, latency, parity."""
+    lines = [
+        "| table | rows, columns | metric | teacher | control | student | recovered | bytes "
+        "| us over floor |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in _result("tables")["rows"]:
+        metric = "rmse" if row["kind"] == "regression" else "log_loss"
+        values = [row["quality"][role][metric] for role in ("teacher", "control", "student")]
+        share = row["recovered"][metric]
+        recovered = "no edge"
+        if share["verdict"] != "NO_EDGE":
+            bounds = f"[{100 * share['low']:.0f}, {100 * share['high']:.0f}]"
+            recovered = f"{100 * share['value']:.0f} % {bounds}"
+        cells = [
+            row["table"],
+            f"{sum(row['rows'].values()):,}, {row['numeric']} + {row['categorical']} text",
+            metric.replace("_", " "),
+            *[f"{value:.4f}" if value < 10 else f"{value:,.0f}" for value in values],
+            recovered,
+            f"{row['student_bytes']:,}",
+            f"{row['over_floor_us']:.1f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def recipe_keys() -> str:

@@ -31,9 +31,10 @@ from rivals import make_rivals
 from scipy.stats import binomtest
 from threadpoolctl import threadpool_limits
 
-from kdexport.bundle import STUDENT, TEACHER, load_bundle, unpack_golden
+from kdexport.bundle import STUDENT, TEACHER, load_bundle
 from kdexport.contract import LABEL, NUMERIC, PROBABILITIES, parse_model, serialize_model
 from kdexport.evidence.compare import estimate_mean, estimate_ratio
+from kdexport.evidence.golden import unpack_golden
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.latency_facts import LatencyRecord, find_block_medians
 from kdexport.evidence.machine import describe_machine, read_load
@@ -43,7 +44,7 @@ from kdexport.runtime import open_session
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "latency.json"
 CLICKS = load_bundle(ROOT / "models" / "clicks")
-FEEDS = unpack_golden(CLICKS.files)[0].feeds()
+FEEDS = unpack_golden(CLICKS.files).inputs.feeds()
 Outcome = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 

@@ -7,34 +7,35 @@ measured on the ONNX files themselves, through onnxruntime.
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import torch
 
-from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, TEACHER, hash_bytes, pack_golden
+from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, TEACHER
 from kdexport.contract import (
-    count_parameters,
     expose_logits,
-    onnx_opset,
     parse_model,
     serialize_model,
     set_metadata,
 )
 from kdexport.errors import ParityError
+from kdexport.evidence.claim_checks import describe_file, make_headline, score_golden
 from kdexport.evidence.edge import EdgeResult, measure_edge
 from kdexport.evidence.facts import (
     Evidence,
-    FileFact,
-    Interval,
+    GoldenFact,
     ParityFact,
     PartFact,
-    Quality,
     TaskFact,
     TaskKind,
 )
+from kdexport.evidence.golden import Golden, pack_golden
+from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.latency import measure_latency
-from kdexport.evidence.metrics import find_metrics, measure_fidelity, score_rows
+from kdexport.evidence.metrics import find_metrics, measure_fidelity, measure_quality, score_rows
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.export.graph import Filling, build_model
@@ -45,7 +46,6 @@ from kdexport.sources import Sources
 from kdexport.training.steps import set_threads
 from kdexport.workspace import Prepared, Trained
 
-N_GOLDEN = 64
 MAX_STRESSED = 5000  # test rows that are altered in four ways each for the parity check
 STEPS = ("export", "quality", "parity", "latency")
 
@@ -67,8 +67,18 @@ def assemble_bundle(
     members = sources.ask_students(test)
     by_file = {name: open_session(content).answer(test) for name, content in files.items()}
     edge, replicates = _measure_quality(prepared, members, by_file[TEACHER])
-    edge.quality["shipped"] = _point_quality(by_file[STUDENT], prepared)
-    files = {name: _stamp(content, prepared, edge) for name, content in files.items()}
+    rows = prepared.rows.test
+    edge.quality["shipped"] = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
+    claims: dict[str, Any] = {
+        "task": _describe_task(prepared),
+        "signature": prepared.schema.signature,
+        "quality": edge.quality,
+        "replicates": replicates,
+        "edge": edge.edge,
+        "recovered": edge.recovered,
+        "fidelity": measure_fidelity(by_file[STUDENT], by_file[TEACHER]),
+    }
+    files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
     _tell(on_progress, 2)
     parity = _check_parity(files, sources, prepared)
     _tell(on_progress, 3)
@@ -82,31 +92,30 @@ def assemble_bundle(
     )
     _tell(on_progress, 4)
     models = dict(files)
-    first_rows = test.take(slice(N_GOLDEN))
-    files |= pack_golden(first_rows, sources.ask_students(first_rows)[sources.shipped])
+    golden = _choose_golden(prepared, sources, by_file[STUDENT])
+    files |= pack_golden(golden) if golden else {}
     files[RECIPE] = prepared.recipe.to_toml().encode()
     evidence = Evidence(
         kdexport_version=version("kdexport"),
-        task=_describe_task(prepared),
         recipe=prepared.recipe.model_dump(mode="json", exclude_none=True),
         environment=_describe_environment(n_threads),
         files={
-            name: _describe_file(content, is_model=name in models)
-            for name, content in files.items()
+            name: describe_file(content, is_model=name in models) for name, content in files.items()
         },
         shipped_replicate=sources.shipped,
-        quality=edge.quality,
-        replicates=replicates,
-        edge=edge.edge,
-        recovered=edge.recovered,
-        fidelity=measure_fidelity(by_file[STUDENT], by_file[TEACHER]),
         parity=parity,
+        golden=GoldenFact(
+            kind=prepared.recipe.export.golden,
+            rows=golden.inputs.n_rows if golden else 0,
+            quality=score_golden(golden) if golden else {},
+        ),
         latency=latency,
         training={
             "teacher_steps": teacher.n_steps,
             "student_steps": students.n_steps,
             **{f"teacher_{name}": value for name, value in teacher.settings.items()},
         },
+        **claims,
     )
     files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
     return evidence, files
@@ -155,37 +164,14 @@ def _measure_quality(
     return edge, replicates
 
 
-def _point_quality(answers: Answers, prepared: Prepared) -> Quality:
-    """Quality of one file, with intervals over test rows (normal approximation of a mean)."""
-    rows = prepared.rows.test
-    metrics = find_metrics(is_regression=prepared.schema.signature.is_regression)
-    quality = {}
-    for name, by_row in score_rows(metrics, answers, rows.targets, rows.weights).items():
-        mean = float(by_row.mean())
-        margin = 1.96 * float(by_row.std(ddof=1)) / len(by_row) ** 0.5 if len(by_row) > 1 else 0.0
-        finish = metrics[name].finish
-        ends = sorted(
-            float(finish(np.asarray(max(bound, 0.0)))) for bound in (mean - margin, mean + margin)
-        )
-        quality[name] = Interval(value=float(finish(np.asarray(mean))), low=ends[0], high=ends[1])
-    return quality
-
-
-def _stamp(content: bytes, prepared: Prepared, edge: EdgeResult) -> bytes:
+def _stamp(content: bytes, prepared: Prepared, claims: Mapping[str, Any]) -> bytes:
     """Write version, data, recipe and headline evidence into a file's metadata."""
-    leading = next(iter(edge.recovered))
-    quality, recovered = edge.quality["student"][leading], edge.recovered[leading]
-    headline = {
-        leading: [round(v, 4) for v in (quality.value, quality.low, quality.high)],
-        "recovered": [round(v, 3) for v in (recovered.value, recovered.low, recovered.high)],
-        "verdict": recovered.verdict,
-    }
     model = parse_model(content)
     entries = {
         "version": version("kdexport"),
         "data_sha256": prepared.data_sha256,
         "recipe": json.dumps(prepared.recipe.changes(), separators=(",", ":")),
-        "evidence": json.dumps(headline, separators=(",", ":")),
+        "evidence": json.dumps(make_headline(claims), separators=(",", ":")),
     }
     set_metadata(model, {f"kdexport.{key}": value for key, value in entries.items()})
     return serialize_model(model)
@@ -197,12 +183,8 @@ def _check_parity(
     """Compare every file with its source on all test rows and on altered ones."""
     test = prepared.rows.test.inputs
     asked = test.joined_with(make_stress_inputs(test, max_rows=MAX_STRESSED))
-    answers = {
-        STUDENT: sources.ask_students(asked)[sources.shipped],
-        TEACHER: sources.ask_teacher(asked),
-    }
     parity = {}
-    for name, source in answers.items():
+    for name, source in sources.ask_files(asked).items():
         fact = compare_answers(source, open_session(expose_logits(files[name])).answer(asked))
         if not fact.passed:
             raise ParityError(
@@ -212,6 +194,15 @@ def _check_parity(
             )
         parity[name] = fact
     return parity
+
+
+def _choose_golden(prepared: Prepared, sources: Sources, student: Answers) -> Golden | None:
+    kind, schema = prepared.recipe.export.golden, prepared.schema
+    if kind == "none":
+        return None
+    if kind == "synthetic":
+        return sources.ask_golden(draw_synthetic(schema, seed=prepared.recipe.seed))
+    return sources.ask_golden(choose_real(prepared.rows.test, student, schema))
 
 
 def _describe_difference(fact: ParityFact, n_test: int) -> str:
@@ -242,19 +233,6 @@ def _describe_task(prepared: Prepared) -> TaskFact:
         target=signature.target,
         classes=signature.classes,
         data_sha256=prepared.data_sha256,
-    )
-
-
-def _describe_file(content: bytes, *, is_model: bool) -> FileFact:
-    if not is_model:
-        return FileFact(sha256=hash_bytes(content), bytes=len(content))
-    model = parse_model(content)
-    return FileFact(
-        sha256=hash_bytes(content),
-        bytes=len(content),
-        parameters=count_parameters(model),
-        opset=onnx_opset(model),
-        ir_version=model.ir_version,
     )
 
 

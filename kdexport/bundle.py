@@ -12,22 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import onnx
-from google.protobuf.message import DecodeError
-
-from kdexport.contract import CATEGORICAL, LABEL, NUMERIC, PREDICTION, PROBABILITIES
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.facts import Evidence, parse_evidence
-from kdexport.records import Answers, Column, Inputs
 
 STUDENT, TEACHER, EVIDENCE, RECIPE = "student.onnx", "teacher.onnx", "evidence.json", "recipe.toml"
-GOLDEN = "golden/test_data_set_0/"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk whose files are those its evidence was measured on."""
+    """A bundle on disk: from `load_bundle`, its files are those its evidence was measured on."""
 
     path: Path
     evidence: Evidence
@@ -115,11 +108,9 @@ def load_bundle(path: Path) -> Bundle:
     Raises:
         DataError: It is no bundle, or a file is absent or altered.
     """
-    path = Path(path)
-    evidence = parse_evidence(_read(path / EVIDENCE), str(path / EVIDENCE))
-    files = {}
-    for name, fact in evidence.files.items():
-        content = _read(path / name)
+    bundle = read_bundle(path)
+    for name, fact in bundle.evidence.files.items():
+        content = bundle.files[name] if name in bundle.files else _read(bundle.path / name)
         found = hash_bytes(content)
         if found != fact.sha256:
             raise DataError(
@@ -127,61 +118,26 @@ def load_bundle(path: Path) -> Bundle:
                 found=f"{name} has sha256 {found[:12]}..., the evidence {fact.sha256[:12]}...",
                 cure="make the bundle again with kdexport run --recipe",
             )
-        files[name] = content
-    return Bundle(path, evidence, files)
+    return bundle
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle as it is, for the checks that say what is wrong with it.
+
+    Files that the evidence names and the folder lacks are left out.
+
+    Raises:
+        DataError: It is no bundle: a folder with a readable evidence.json.
+    """
+    path = Path(path)
+    evidence = parse_evidence(_read(path / EVIDENCE), str(path / EVIDENCE))
+    present = [name for name in evidence.files if (path / name).is_file()]
+    return Bundle(path, evidence, {name: _read(path / name) for name in present})
 
 
 def hash_bytes(content: bytes) -> str:
     """Return the sha256 of a file's content."""
     return hashlib.sha256(content).hexdigest()
-
-
-def pack_golden(inputs: Inputs, answers: Answers) -> dict[str, bytes]:
-    """Write rows with the source's own answers in ONNX's test_data_set layout."""
-    outputs: dict[str, Column] = {PREDICTION: answers.predictions}
-    if answers.probabilities.shape[1]:
-        outputs = {LABEL: answers.predictions, PROBABILITIES: answers.probabilities}
-    return {
-        f"{GOLDEN}{side}_{i}.pb": onnx.numpy_helper.from_array(values, name).SerializeToString()
-        for side, arrays in (("input", inputs.feeds()), ("output", outputs))
-        for i, (name, values) in enumerate(arrays.items())
-    }
-
-
-def unpack_golden(files: Mapping[str, bytes]) -> tuple[Inputs, Answers]:
-    """Read the golden rows of a bundle back, and what the source answered.
-
-    Raises:
-        DataError: They are absent or damaged.
-    """
-    values: dict[str, Column] = {}
-    try:
-        for path in sorted(path for path in files if path.startswith(GOLDEN)):
-            tensor = onnx.TensorProto()
-            tensor.ParseFromString(files[path])
-            array = onnx.numpy_helper.to_array(tensor)
-            if array.dtype.kind in "OSU":
-                array = np.array([_as_text(v) for v in array.ravel().tolist()], dtype=object)
-                array = array.reshape(list(tensor.dims))
-            values[tensor.name] = array
-        outputs = [values[name] for name in (LABEL, PREDICTION) if name in values]
-        no_columns = np.empty((len(outputs[0]), 0))
-        inputs = Inputs(
-            values.get(NUMERIC, no_columns.astype(np.float32)),
-            values.get(CATEGORICAL, no_columns.astype(object)),
-        )
-        probabilities = values.get(PROBABILITIES, no_columns.astype(np.float32))
-        return inputs, Answers(outputs[0], probabilities)
-    except (IndexError, DecodeError, ValueError, TypeError, DataError) as error:
-        raise DataError(
-            "a bundle carries golden rows",
-            found=f"those in {GOLDEN} are absent or damaged",
-            cure="make the bundle again with kdexport run --recipe",
-        ) from error
-
-
-def _as_text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _read(path: Path) -> bytes:

@@ -6,6 +6,7 @@ steps one at a time, through a work folder.
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kdexport.bundle import check_output, write_folder
 from kdexport.errors import DependencyError
 from kdexport.evidence.facts import Evidence
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal
-from kdexport.recipe import Recipe
+from kdexport.recipe import ExportRecipe, GoldenKind, Recipe
 from kdexport.records import Parts, ProgressSink, Table, ignore_progress
 from kdexport.schema import Schema, column_of
 from kdexport.signature import Classes
@@ -102,12 +103,16 @@ def export(
     output: Path,
     *,
     recipe_path: Path | None = None,
+    golden: GoldenKind | None = None,
     force: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
     """Export and measure what `train` and `distill` left in the work folder."""
     check_output(output, force=force)
     prepared = workspace.load_prepared(work, recipe_path, from_section="evidence")
+    if golden is not None:
+        recipe = prepared.recipe.model_copy(update={"export": ExportRecipe(golden=golden)})
+        prepared = replace(prepared, recipe=recipe)
     teacher = workspace.load_trained(work, workspace.TEACHER)
     students = workspace.load_trained(work, workspace.STUDENTS)
     return _write_bundle(prepared, teacher, students, output, on_progress)

@@ -18,6 +18,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Widths = tuple[Count, ...]
 Names = tuple[str, ...]
+GoldenKind = Literal["real", "synthetic", "none"]
 
 
 class Section(BaseModel):
@@ -173,6 +174,42 @@ class BenchRecipe(Section):
     n_threads: Annotated[Count, Field(description="onnxruntime's intra-op threads")] = 1
 
 
+class ExportRecipe(Section):
+    """What a bundle carries beside its models."""
+
+    golden: Annotated[
+        GoldenKind,
+        Field(description="golden rows: of the test part, drawn from column statistics, or none"),
+    ] = "real"
+
+
+class Budgets(Section):
+    """Limits that `kdexport check` holds a bundle to; one that is not given limits nothing."""
+
+    min_recovered_lower: Annotated[
+        float | None, Field(description="lower bound of the recovered edge, leading metric")
+    ] = None
+    min_accuracy: Annotated[
+        float | None, Field(gt=0, le=1, description="accuracy of student.onnx")
+    ] = None
+    max_ece: Annotated[
+        float | None, Field(ge=0, description="expected calibration error of student.onnx")
+    ] = None
+    max_bytes: Annotated[Count | None, Field(description="bytes of student.onnx")] = None
+    max_p50_us: Annotated[
+        float | None, Field(gt=0, description="median call of one row, measured now")
+    ] = None
+    max_floor_ratio: Annotated[
+        float | None, Field(gt=0, description="the same, in medians of an empty graph's calls")
+    ] = None
+    max_flips: Annotated[
+        int | None, Field(ge=0, description="golden rows of another class than the source's")
+    ] = None
+    max_probability_difference: Annotated[
+        float | None, Field(ge=0, description="from the source, on golden rows")
+    ] = None
+
+
 class Recipe(Section):
     """The whole recipe. `Recipe()` is the default run on the built-in task."""
 
@@ -189,6 +226,8 @@ class Recipe(Section):
     transfer: TransferRecipe = TransferRecipe()
     evidence: EvidenceRecipe = EvidenceRecipe()
     bench: BenchRecipe = BenchRecipe()
+    export: ExportRecipe = ExportRecipe()
+    budgets: Budgets = Budgets()
 
     def to_toml(self) -> str:
         """Return the recipe as TOML, every value written out, in a fixed order."""

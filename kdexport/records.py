@@ -185,15 +185,39 @@ class Answers:
         predictions: **Shape** `[n]`: the user's own class values, or float32 numbers.
         probabilities: **Shape** `[n, K]` float32, columns in class order; K is 0 for a regression.
         logits: **Shape** `[n, K]` float32, or None where the model keeps them to itself.
+        terms: Size of the terms whose sum the logits or numbers are, where the model tells it:
+            what float32 rounds by. **Shape** `[n]` float64.
     """
 
     predictions: Column
     probabilities: Float32
     logits: Float32 | None = None
+    terms: Float64 | None = None
 
     @property
     def n_rows(self) -> int:
         return len(self.predictions)
+
+    def take(self, positions: Positions) -> "Answers":
+        """Return the answers at `positions`, in that order."""
+        logits = None if self.logits is None else self.logits[positions]
+        terms = None if self.terms is None else self.terms[positions]
+        return Answers(self.predictions[positions], self.probabilities[positions], logits, terms)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found.
+
+    Attributes:
+        name: `SUBJECT/RULE`: the file, `bundle` or `budget`, and what was checked of it.
+        passed: Whether the rule holds.
+        message: One line: what was found, and on failure the rule and where it is broken.
+    """
+
+    name: str
+    passed: bool
+    message: str
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -19,8 +19,15 @@ from kdexport.records import Answers, Column, Inputs, Table
 from kdexport.signature import Signature
 
 ROWS_AT_ONCE = 16_384  # few enough that a wide teacher's layers take some 100 MB, not all memory
-ERRORS_ONLY = 3
+SILENT = 4  # what goes wrong is raised, and said once
 
+Optimisation = Literal["disabled", "basic", "extended", "all"]
+LEVELS = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
 Feeds = Mapping[str, Column]
 
 # The names that onnxruntime has for the element types that tables hold.
@@ -46,9 +53,9 @@ class InputSpec:
 class Session:
     """A model file, loaded: its names, its metadata, and its answers."""
 
-    def __init__(self, session: ort.InferenceSession, content: bytes, name: str) -> None:
+    def __init__(self, session: ort.InferenceSession, source: Path | bytes, name: str) -> None:
         self._session = session
-        self._content = content
+        self._source = source
         self.name = name
 
     @cached_property
@@ -89,8 +96,20 @@ class Session:
         return [node.name for node in self._session.get_outputs()]
 
     def run(self, feeds: Feeds) -> dict[str, Column]:
-        """Answer one batch: every output by name."""
-        values = self._session.run(None, dict(feeds))
+        """Answer one batch: every output by name.
+
+        Raises:
+            DataError: The file does not take these inputs.
+        """
+        try:
+            values = self._session.run(None, dict(feeds))
+        except Exception as error:  # onnxruntime's own kinds share no base but Exception
+            shapes = ", ".join(f"{name} {values.shape}" for name, values in feeds.items())
+            raise DataError(
+                f"{self.name} answers batches of its columns",
+                found=f"{shapes}: {_one_sentence(error)}",
+                cure="pass what `kdexport info` says it takes",
+            ) from error
         return dict(zip(self.output_names, values, strict=True))
 
     def prepare_call(self, feeds: Feeds) -> Callable[[], Any]:
@@ -118,8 +137,8 @@ class Session:
         return calls
 
     def reopen(self, *, n_threads: int) -> "Session":
-        """Load the same file again, from memory."""
-        return open_session(self._content, n_threads=n_threads)
+        """Load the same file again."""
+        return open_session(self._source, n_threads=n_threads)
 
     def answer(self, inputs: Inputs) -> Answers:
         """Answer for many rows, in chunks.
@@ -138,32 +157,36 @@ class Session:
         return Answers(outputs[LABEL], outputs[PROBABILITIES], outputs.get(LOGITS))
 
 
-def open_session(model: Path | bytes, *, n_threads: int = 1) -> Session:
+def open_session(
+    model: Path | bytes, *, n_threads: int = 1, optimisation: Optimisation = "all"
+) -> Session:
     """Load a model file.
 
     Args:
-        model: A path, or the file's bytes.
+        model: A path (weights may lie in files beside it), or the file's bytes.
         n_threads: Intra-op threads.
+        optimisation: How far onnxruntime may rewrite the graph.
 
     Raises:
         DataError: There is no such file, or it is no model that onnxruntime can load.
     """
     name = "the model" if isinstance(model, bytes) else model.name
-    content = model if isinstance(model, bytes) else read_model(model)
+    loaded = model if isinstance(model, bytes) else str(_existing(model))
     options = ort.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = SILENT
+    options.graph_optimization_level = LEVELS[optimisation]
     try:
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(loaded, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own kinds share no base but Exception
         raise DataError(
             "a model is an ONNX file that onnxruntime can load",
-            found=f"{name}: {str(error).splitlines()[0]}",
+            found=f"{name}: {_one_sentence(error)}",
             cure="pass a file that kdexport wrote, and check that it is complete",
         ) from error
-    return Session(session, content, name)
+    return Session(session, model, name)
 
 
 def read_model(path: Path) -> bytes:
@@ -175,11 +198,28 @@ def read_model(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(
-            "a model is a file that can be read",
-            found=f"{str(path)!r}: {error.strerror}",
-            cure="pass the student.onnx of a bundle",
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _existing(path: Path) -> Path:
+    """Return the path of a file that can be read."""
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        "a model is a file that can be read",
+        found=f"{str(path)!r}: {error.strerror}",
+        cure="pass the student.onnx of a bundle",
+    )
+
+
+def _one_sentence(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def predict(session: Session, table: Table) -> dict[str, Column]:

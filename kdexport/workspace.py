@@ -29,7 +29,7 @@ MADE_BY = {
     STUDENTS: "kdexport distill",
 }
 
-LATER_SECTIONS = ("student", "transfer", "evidence", "bench")
+LATER_SECTIONS = ("student", "transfer", "evidence", "bench", "export", "budgets")
 
 Arrays = dict[str, Column]
 

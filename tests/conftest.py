@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kdexport.pipeline import distill, export, train
 from kdexport.recipe import Recipe, read_recipe
 
 QUICK = {
@@ -46,3 +47,20 @@ def csv_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "table.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def work_path(csv_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder with the checkpoints of a quick run on the small table."""
+    work = tmp_path_factory.mktemp("gate") / "work"
+    train(read_recipe(None, {**QUICK, "data.target": "y"}), work, data=csv_path)
+    distill(work)
+    return work
+
+
+@pytest.fixture(scope="session")
+def bundle_path(work_path: Path) -> Path:
+    """The bundle exported from it; tests copy it before they change anything."""
+    output = work_path.parent / "bundle"
+    export(work_path, output)
+    return output

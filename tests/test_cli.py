@@ -112,13 +112,15 @@ def test_info_reads_the_file_alone(
 def test_check_passes_then_catches_damage(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Check passes on a whole bundle and ends with 3 on one whose student was altered."""
+    """A whole bundle passes; one whose student was altered fails, and bench refuses it."""
     assert kdexport(monkeypatch, "check", bundle) == 0
     path = bundle / "student.onnx"
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     try:
-        assert kdexport(monkeypatch, "check", bundle) == 3
+        assert kdexport(monkeypatch, "check", bundle) == 1
+        assert "however: student.onnx has sha256" in capsys.readouterr().out
+        assert kdexport(monkeypatch, "bench", bundle) == 3
         assert "student.onnx" in capsys.readouterr().err
     finally:
         path.write_bytes(content)

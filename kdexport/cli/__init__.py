@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from kdexport.cli.bench import bench
-from kdexport.cli.measure import check, report
+from kdexport.cli.check import check
+from kdexport.cli.measure import report
 from kdexport.cli.model import info, predict
 from kdexport.cli.steps import distill, export, run, schema, train
 from kdexport.errors import KdexportError, one_line

@@ -9,6 +9,11 @@ import click
 from kdexport.cli.options import csv_options, json_option, write_json
 
 PATH = click.Path(path_type=Path)
+GOLDEN = {
+    "real": "real: the bundle holds test rows of its maker's data",
+    "synthetic": "synthetic: the bundle holds rows drawn from column statistics, none of the data",
+    "none": "none: the bundle holds no rows",
+}
 
 
 @click.command()
@@ -74,6 +79,7 @@ def info(model: Path, json_path: str | None) -> None:
     parsed = parse_model(content, model.name)
     metadata = {entry.key: entry.value for entry in parsed.metadata_props}
     signature = Signature.from_metadata(metadata)
+    changes = json.loads(metadata.get("kdexport.recipe", "{}"))
     facts: dict[str, Any] = {
         "file": model.name,
         "bytes": len(content),
@@ -90,7 +96,8 @@ def info(model: Path, json_path: str | None) -> None:
         "classes": list(signature.classes),
         "kdexport_version": metadata.get("kdexport.version"),
         "data_sha256": metadata.get("kdexport.data_sha256"),
-        "recipe_changes": json.loads(metadata.get("kdexport.recipe", "{}")),
+        "recipe_changes": changes,
+        "golden": GOLDEN[changes.get("export", {}).get("golden", "real")],
         "evidence": json.loads(metadata.get("kdexport.evidence", "{}")),
     }
     if json_path != "-":

@@ -5,13 +5,13 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 from pydantic import BaseModel
 
 from kdexport.errors import OutputError, RecipeError
-from kdexport.recipe import Recipe, read_recipe
+from kdexport.recipe import GoldenKind, Recipe, read_recipe
 from kdexport.records import Progress, ProgressSink, ignore_progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -39,10 +39,16 @@ RECIPE_KEYS = {
     "hidden": "student.hidden",
     "temperature": "student.temperature",
     "alpha": "student.alpha",
+    "golden": "export.golden",
 }
 
 
 NAMES = "Repeat for more."
+golden_option = click.option(
+    "--golden",
+    type=click.Choice(get_args(GoldenKind)),
+    help="Rows in the bundle to check it by: test rows (the default), drawn ones, or none.",
+)
 
 
 def csv_options(command: Command) -> Command:
@@ -87,6 +93,7 @@ def recipe_options(command: Command) -> Command:
         click.option("--hidden", help="The student's hidden widths, such as 64,32."),
         click.option("--temperature", type=float, help="Softens the teacher's answers."),
         click.option("--alpha", type=float, help="The teacher's share of the loss."),
+        golden_option,
         click.option("--set", "settings", multiple=True, help="Any recipe key: SECTION.KEY=VALUE."),
     ]
     return column_options(_add(options, command))
@@ -109,14 +116,19 @@ def build_recipe(options: dict[str, Any], data: Path | None) -> Recipe:
         overrides["data.file"] = data.name
     if options.get("test") is not None:
         overrides["data.test_file"] = options["test"].name
-    for setting in options.get("settings", ()):
+    overrides |= parse_settings(options.get("settings", ()), "--set", "SECTION.KEY=VALUE")
+    return read_recipe(options.get("recipe"), overrides)
+
+
+def parse_settings(settings: Sequence[str], flag: str, form: str) -> dict[str, Any]:
+    """Read `KEY=VALUE` settings, the values as TOML."""
+    parsed = {}
+    for setting in settings:
         key, separator, value = setting.partition("=")
         if not separator:
-            raise RecipeError(
-                "--set takes SECTION.KEY=VALUE", found=repr(setting), cure="add the value"
-            )
-        overrides[key.strip()] = _toml_value(value.strip())
-    return read_recipe(options.get("recipe"), overrides)
+            raise RecipeError(f"{flag} takes {form}", found=repr(setting), cure="add the value")
+        parsed[key.strip()] = _toml_value(value.strip())
+    return parsed
 
 
 def write_json(value: BaseModel | dict[str, Any] | list[Any], path: str | None) -> None:
@@ -128,12 +140,23 @@ def write_json(value: BaseModel | dict[str, Any] | list[Any], path: str | None) 
     if path is None:
         return
     content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n", "--json")
+
+
+def write_text(path: str | None, text: str, flag: str, mode: Literal["w", "a"] = "w") -> None:
+    """Write what a flag asks for into the file that it names; `-` is standard output.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    if path is None:
+        return
     try:
-        with click.open_file(path, "w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        with click.open_file(path, mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise OutputError(
-            "--json names a file that can be written",
+            f"{flag} names a file that can be written",
             found=f"{path!r}: {error.strerror}",
             cure="pass a file in a folder of yours that exists",
         ) from error

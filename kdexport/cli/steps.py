@@ -9,11 +9,13 @@ import click
 from kdexport.cli.options import (
     build_recipe,
     column_options,
+    golden_option,
     json_option,
     recipe_options,
     show_progress,
     write_json,
 )
+from kdexport.recipe import GoldenKind
 
 PATH = click.Path(path_type=Path)
 
@@ -130,12 +132,18 @@ def distill(work: Path, recipe: Path | None) -> None:
 
 @click.command()
 @click.argument("work", type=PATH)
-@click.option("--recipe", type=PATH, help="Take [evidence] and [bench] from it.")
+@click.option("--recipe", type=PATH, help="Take [evidence] and later sections from it.")
+@golden_option
 @click.option("-o", "--output", type=PATH, required=True, help="Bundle folder to write.")
 @force_option
 @json_option
 def export(
-    work: Path, recipe: Path | None, output: Path, force: bool, json_path: str | None
+    work: Path,
+    recipe: Path | None,
+    golden: GoldenKind | None,
+    output: Path,
+    force: bool,
+    json_path: str | None,
 ) -> None:
     """Export and measure what `distill` left in the work folder WORK, into a bundle.
 
@@ -147,7 +155,7 @@ def export(
 
     with show_progress() as on_progress:
         evidence = export_pipeline(
-            work, output, recipe_path=recipe, force=force, on_progress=on_progress
+            work, output, recipe_path=recipe, golden=golden, force=force, on_progress=on_progress
         )
     _print_evidence(evidence, output)
     write_json(evidence, json_path)

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from kdexport.bundle import STUDENT, TEACHER, load_bundle, unpack_golden
+from kdexport.bundle import STUDENT, TEACHER, load_bundle
 from kdexport.contract import IR_VERSION, OPSET
 from kdexport.errors import DataError
+from kdexport.evidence.golden import unpack_golden
 from kdexport.evidence.latency_facts import FLOOR
 from kdexport.records import Column
 from kdexport.runtime import Feeds, InputSpec, Session, open_session
@@ -38,7 +39,8 @@ def load_candidates(paths: Sequence[Path]) -> tuple[dict[str, Session], dict[str
     for path in paths:
         if path.is_dir():
             bundle = load_bundle(path)
-            feeds = feeds or unpack_golden(bundle.files)[0].feeds()
+            if not feeds and bundle.evidence.golden.rows:
+                feeds = unpack_golden(bundle.files).inputs.feeds()
             for name in (STUDENT, TEACHER):
                 if name in bundle.files:
                     label = name if len(paths) == 1 else f"{path.name}/{name}"

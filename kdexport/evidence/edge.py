@@ -109,15 +109,9 @@ def _judge(
     finite = draws[np.isfinite(draws)]
     share = float(value) if np.isfinite(value) else 0.0
     interval = _interval(share, finite) if len(finite) else Interval(value=share, low=0.0, high=0.0)
-    verdict: Verdict = "INCONCLUSIVE"
+    verdict = decide_verdict(edge, interval, asked_share)
     rows_to_settle = None
-    if edge.low <= 0:
-        verdict = "NO_EDGE"
-    elif interval.low >= asked_share:
-        verdict = "RECOVERED"
-    elif interval.high < asked_share:
-        verdict = "NOT_RECOVERED"
-    else:
+    if verdict == "INCONCLUSIVE":
         rows_to_settle = _rows_to_settle(share - asked_share, finite, rows_only, n_rows)
     return Recovered(
         **interval.model_dump(),
@@ -125,6 +119,15 @@ def _judge(
         asked_share=asked_share,
         rows_to_settle=rows_to_settle,
     )
+
+
+def decide_verdict(edge: Interval, share: Interval, asked_share: float) -> Verdict:
+    """Say what the interval of the edge and of its recovered share allow to say."""
+    if edge.low <= 0:
+        return "NO_EDGE"
+    if share.low >= asked_share:
+        return "RECOVERED"
+    return "NOT_RECOVERED" if share.high < asked_share else "INCONCLUSIVE"
 
 
 def _rows_to_settle(gap: float, draws: Float64, rows_only: Float64, n_rows: int) -> int | None:

@@ -9,7 +9,8 @@ from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.evidence.shape import Fact as Fact
 from kdexport.evidence.shape import Interval as Interval
-from kdexport.signature import Classes
+from kdexport.recipe import GoldenKind
+from kdexport.signature import Classes, Signature
 
 TaskKind = Literal["binary", "multiclass", "regression"]
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
@@ -65,13 +66,27 @@ class ParityFact(Fact):
 
     rows: int
     max_probability_difference: float | None = None
+    mean_probability_difference: float | None = None
     max_logit_difference: float | None = None
+    mean_logit_difference: float | None = None
     max_prediction_difference: float | None = None
     max_relative_difference: float | None = None
     flips: int = 0
     ties: int = 0
     worst_row: int
+    failed_rows: int = 0
     passed: bool
+
+
+class GoldenFact(Fact):
+    """The golden rows of a bundle: whose they are, how many, and the student's score on them.
+
+    `quality` counts the rows that have a target; it is empty where none has.
+    """
+
+    kind: GoldenKind
+    rows: int
+    quality: dict[str, float]
 
 
 Quality = dict[str, Interval]
@@ -83,6 +98,7 @@ class Evidence(Fact):
     format_version: Literal[1] = 1
     kdexport_version: str
     task: TaskFact
+    signature: Signature
     recipe: dict[str, Any]
     environment: dict[str, str]
     files: dict[str, FileFact]
@@ -93,6 +109,7 @@ class Evidence(Fact):
     recovered: dict[str, Recovered]
     fidelity: dict[str, float]
     parity: dict[str, ParityFact]
+    golden: GoldenFact
     latency: LatencyRecord
     training: dict[str, Any]
 

@@ -12,6 +12,8 @@ from kdexport.records import Answers, Column, Float64
 
 PROBABILITY_TOLERANCE = 1e-6
 RELATIVE_TOLERANCE = 1e-5  # of the row's largest logit, or of a regression's prediction
+ABSURD = 1e6  # times the terms of ordinary rows: no real row has terms as large
+SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def compare_answers(source: Answers, file: Answers) -> ParityFact:
@@ -39,44 +41,86 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
             cure="expose the file's logits",
         )
     if not source.probabilities.shape[1]:
-        return _compare_numbers(source.predictions, file.predictions)
+        return _compare_numbers(source, file.predictions)
     differences = _row_differences(source.probabilities, file.probabilities)
     passes = differences <= PROBABILITY_TOLERANCE
-    largest_logit = largest_relative = None
+    largest_logit = mean_logit = largest_relative = None
     if source.logits is not None and file.logits is not None:
         logit_differences = _row_differences(source.logits, file.logits)
-        scale = np.maximum(1.0, np.abs(source.logits.astype(np.float64)).max(axis=1))
+        scale = measure_scale(source)
         passes &= logit_differences <= RELATIVE_TOLERANCE * scale
         largest_logit = float(logit_differences.max())
-        largest_relative = float((logit_differences / scale).max())
+        mean_logit = float(logit_differences.mean())
+        largest_relative = _largest_share(logit_differences, scale)
     best_two = np.sort(source.probabilities.astype(np.float64), axis=1)[:, -2:]
     tied = best_two[:, 1] - best_two[:, 0] <= 2 * PROBABILITY_TOLERANCE
     flipped = (source.predictions != file.predictions) & ~tied
     return ParityFact(
         rows=source.n_rows,
         max_probability_difference=float(differences.max()),
+        mean_probability_difference=float(differences.mean()),
         max_logit_difference=largest_logit,
+        mean_logit_difference=mean_logit,
         max_relative_difference=largest_relative,
         flips=int(flipped.sum()),
         ties=int(tied.sum()),
         worst_row=_worst(differences, passes & ~flipped),
+        failed_rows=int((~passes | flipped).sum()),
         passed=bool((passes & ~flipped).all()),
     )
 
 
-def _compare_numbers(source: Column, file: Column) -> ParityFact:
-    differences = _row_differences(source[:, None], file[:, None])
-    exact = source.astype(np.float64)
-    usual = float(np.median(np.abs(exact - np.median(exact))))
-    scale = np.maximum(np.maximum(np.abs(exact), usual), np.finfo(np.float32).tiny)
+def describe_parity(fact: ParityFact) -> str:
+    """Return how far a file is from its source, in words."""
+    relative = fact.max_relative_difference
+    if fact.max_probability_difference is None:
+        return f"predictions within {relative:.1e} of their size"
+    line = f"probabilities within {fact.max_probability_difference:.1e}"
+    if fact.mean_probability_difference is not None:
+        line += f" (mean {fact.mean_probability_difference:.1e})"
+    line += ", "
+    if relative is not None:
+        line += f"logits within {relative:.1e} of their size, "
+    return f"{line}{fact.flips} flips, {fact.ties} ties"
+
+
+def measure_scale(source: Answers) -> Float64:
+    """The size of each row's logits or number, which differences are measured in. **Shape** `[n]`.
+
+    A number is no smaller than its usual distance from the median, logits no smaller than 1. Where
+    a cell is absurdly large, so are the terms behind the answer, and rounding is a share of those
+    even where they cancel: there, their size is the row's, and nothing there is usual.
+    """
+    values = source.predictions[:, None] if source.logits is None else source.logits
+    exact = values.astype(np.float64)
+    terms = np.ones(len(exact)) if source.terms is None else source.terms
+    absurd = terms > ABSURD * max(float(np.quantile(terms, 0.1)), SMALLEST)
+    usual = 1.0
+    if source.logits is None:
+        ordinary = exact[~absurd]
+        usual = max(float(np.median(np.abs(ordinary - np.median(ordinary)))), SMALLEST)
+    scale: Float64 = np.maximum(np.abs(exact).max(axis=1), usual)
+    return np.where(absurd, np.maximum(scale, terms), scale)
+
+
+def _compare_numbers(source: Answers, file: Column) -> ParityFact:
+    differences = _row_differences(source.predictions[:, None], file[:, None])
+    scale = measure_scale(source)
     passes = np.isfinite(differences) & (differences <= RELATIVE_TOLERANCE * scale)
     return ParityFact(
-        rows=len(source),
+        rows=source.n_rows,
         max_prediction_difference=float(differences.max()),
-        max_relative_difference=float((differences / scale).max()),
+        max_relative_difference=_largest_share(differences, scale),
         worst_row=_worst(differences, passes),
+        failed_rows=int((~passes).sum()),
         passed=bool(passes.all()),
     )
+
+
+def _largest_share(differences: Float64, scale: Float64) -> float:
+    """Largest difference in units of its row's size; infinite where it is no finite number."""
+    finite = np.isfinite(differences) & np.isfinite(scale)
+    return float(np.divide(differences, scale, out=np.full(len(scale), np.inf), where=finite).max())
 
 
 def _worst(differences: Float64, passes: np.ndarray) -> int:

@@ -8,8 +8,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kdexport.evidence.facts import Evidence, Interval, ParityFact, Recovered
+from kdexport.evidence.facts import Evidence, Interval, Recovered
 from kdexport.evidence.latency_facts import LatencyFact
+from kdexport.evidence.parity import describe_parity
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
 PERCENT = {"accuracy"}
@@ -42,17 +43,6 @@ def render_evidence(evidence: Evidence) -> Group:
         *[_recovered_line(metric, evidence) for metric in list(evidence.recovered)[:2]],
         *_parity_lines(evidence),
     )
-
-
-def describe_parity(fact: ParityFact) -> str:
-    """Return how far a file is from its source, in words."""
-    relative = fact.max_relative_difference
-    if fact.max_probability_difference is None:
-        return f"predictions within {relative:.1e} of their size"
-    line = f"probabilities within {fact.max_probability_difference:.1e}, "
-    if relative is not None:
-        line += f"logits within {relative:.1e} of their size, "
-    return f"{line}{fact.flips} flips, {fact.ties} ties"
 
 
 def _main_table(evidence: Evidence, n_replicates: int) -> Table:

@@ -1,5 +1,7 @@
 """Parity between a source and a file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,27 @@ def test_logits_beside_huge_ones() -> None:
     assert fact.max_probability_difference < 1e-6
     assert not fact.passed
     assert fact.worst_row == 0
+
+
+def test_absurd_rows_excuse_nothing() -> None:
+    """Absurdly large numbers in most rows do not become what is usual for the others."""
+    numbers = np.array([1.0, 2.0, 3.0, *[1e15] * 9], np.float32)
+    terms = np.abs(numbers).astype(np.float64)
+    source = replace(predict(numbers.tolist()), terms=terms)
+    moved = numbers.copy()
+    moved[0] += 0.01
+    fact = compare_answers(source, predict(moved.tolist()))
+    assert not fact.passed
+    assert (fact.worst_row, fact.failed_rows) == (0, 1)
+
+
+def test_absurd_terms_that_cancel() -> None:
+    """Where absurdly large terms cancel, rounding is a share of the terms, not of what is left."""
+    numbers = [1.0, 2.0, 3.0, 6.70637e15]
+    source = replace(predict(numbers), terms=np.array([1.0, 2.0, 3.0, 1.7e18]))
+    assert compare_answers(source, predict([*numbers[:3], 6.706249e15])).passed
+    assert not compare_answers(predict(numbers), predict([*numbers[:3], 6.706249e15])).passed
+    assert not compare_answers(source, predict([*numbers[:3], 1e15])).passed
 
 
 def test_nan_prediction_never_passes() -> None:

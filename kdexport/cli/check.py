@@ -1,0 +1,160 @@
+"""`check`: the gate. It needs no torch, but for `--from-source`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kdexport.cli.options import csv_options, json_option, parse_settings, write_json, write_text
+
+if TYPE_CHECKING:
+    from kdexport.evidence.user_rows import UserRows
+    from kdexport.recipe import Budgets
+    from kdexport.records import CheckResult
+    from kdexport.signature import Signature
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("subject", metavar="BUNDLE", type=PATH)
+@click.option("--data", type=PATH, help="CSV or Parquet: answer these rows too, and score them.")
+@click.option("--against", type=PATH, help="A model file or bundle that must answer alike.")
+@click.option("--from-source", type=PATH, help="Work folder: compare with its checkpoints (torch).")
+@click.option("--budget", "budgets", multiple=True, help="A limit: KEY=NUMBER. Repeat for more.")
+@click.option("--junit", help="Write JUnit XML.")
+@click.option("--summary", help="Append Markdown, as for $GITHUB_STEP_SUMMARY.")
+@csv_options
+@json_option
+def check(
+    subject: Path,
+    data: Path | None,
+    against: Path | None,
+    from_source: Path | None,
+    budgets: tuple[str, ...],
+    junit: str | None,
+    summary: str | None,
+    json_path: str | None,
+    **csv: Any,
+) -> None:
+    """Check a BUNDLE (or a model file): files, answers, claims and budgets.
+
+    Exit code 0: every check passed; 1: one failed, do not ship it; 3: there is nothing to check.
+    Budgets are the keys of a recipe's [budgets]: docs/ci.md.
+
+    \b
+    Example:
+      kdexport check models/clicks --junit checks.xml --budget max_bytes=20000
+    """
+    from kdexport.report.checks import (
+        render_junit,
+        render_line,
+        render_summary,
+        render_verdict,
+    )
+
+    if subject.is_dir():
+        results = _check_bundle(subject, data, against, from_source, budgets, csv)
+    elif from_source or budgets:
+        raise click.UsageError("--from-source and --budget need a bundle, not a file")
+    else:
+        results = _check_file(subject, data, against, csv)
+    for result in results:
+        click.echo(render_line(result), err=json_path == "-")
+    verdict = render_verdict(results)
+    click.echo(verdict, err=json_path == "-" or not all(result.passed for result in results))
+    write_text(junit, render_junit(results, str(subject)), "--junit")
+    write_text(summary, render_summary(results, str(subject)), "--summary", "a")
+    write_json([asdict(result) for result in results], json_path)
+    if not all(result.passed for result in results):
+        raise click.exceptions.Exit(1)
+
+
+def _check_bundle(
+    path: Path,
+    data: Path | None,
+    against: Path | None,
+    from_source: Path | None,
+    budgets: tuple[str, ...],
+    csv: dict[str, Any],
+) -> "list[CheckResult]":
+    from kdexport.bundle import STUDENT, read_bundle
+    from kdexport.errors import DataError
+    from kdexport.evidence.checks import check_bundle, check_pair, read_budgets
+    from kdexport.evidence.golden import unpack_golden
+    from kdexport.evidence.user_rows import UserRows
+
+    bundle = read_bundle(path)
+    limits = _merge_budgets(read_budgets(bundle), budgets)
+    rows = _read_rows(data, bundle.evidence.signature, csv) if data else None
+    results = check_bundle(bundle, budgets=limits, rows=rows)
+    if against is not None:
+        if STUDENT not in bundle.files:
+            raise DataError("a bundle has a student.onnx", found=f"none in {path}", cure="")
+        if rows is None:
+            golden = unpack_golden(bundle.files)
+            rows = UserRows(golden.inputs, golden.origins, None, "golden rows")
+        results += check_pair((STUDENT, bundle.files[STUDENT]), _read_file(against), rows)
+    if from_source is not None:
+        results += _recheck(bundle, from_source)
+    return results
+
+
+def _check_file(
+    path: Path, data: Path | None, against: Path | None, csv: dict[str, Any]
+) -> "list[CheckResult]":
+    from kdexport.evidence.checks import check_model, check_pair, read_signature
+
+    name, content = _read_file(path)
+    if against is not None and data is None:
+        raise click.UsageError("--against compares two files on rows: pass --data")
+    rows = _read_rows(data, read_signature(name, content), csv) if data else None
+    results = check_model(name, content, rows)
+    if against is not None and rows is not None:
+        results += check_pair((name, content), _read_file(against), rows)
+    return results
+
+
+def _read_file(path: Path) -> tuple[str, bytes]:
+    """Name and bytes of a model file, or of a bundle's student."""
+    from kdexport.bundle import STUDENT
+    from kdexport.runtime import read_model
+
+    file = path / STUDENT if path.is_dir() else path
+    return str(file), read_model(file)
+
+
+def _read_rows(data: Path, signature: "Signature", csv: dict[str, Any]) -> "UserRows":
+    from kdexport.evidence.user_rows import take_user_rows
+    from kdexport.tables import CsvFormat, read_table
+
+    given = {name: value for name, value in csv.items() if value}
+    text = list(signature.categorical)
+    if signature.classes and signature.label_dtype == "string":
+        text.append(signature.target)
+    table = read_table(data, csv_format=CsvFormat(**given), text=text)
+    return take_user_rows(table, signature)
+
+
+def _merge_budgets(budgets: "Budgets", settings: tuple[str, ...]) -> "Budgets":
+    """Lay `--budget` over the recipe's."""
+    from kdexport.recipe import read_recipe
+
+    changes = parse_settings(settings, "--budget", "KEY=NUMBER")
+    limits = {**budgets.model_dump(exclude_none=True), **changes}
+    return read_recipe(None, {f"budgets.{key}": value for key, value in limits.items()}).budgets
+
+
+def _recheck(bundle: Any, work: Path) -> "list[CheckResult]":
+    from kdexport.errors import DependencyError
+
+    try:
+        from kdexport.recheck import check_against_source
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            "--from-source needs the packages of kdexport[train]",
+            found=f"{error.name} is not installed",
+            cure="pip install 'kdexport[train]', or leave it out",
+        ) from error
+    return check_against_source(bundle, work)

@@ -1,0 +1,194 @@
+"""The gate: every check of a bundle, of one file, or of two files beside each other.
+
+Takes a bundle as it was read (or a file's bytes) and the user's own rows, gives all results in
+one list. Needs no torch.
+"""
+
+import numpy as np
+
+from kdexport.bundle import STUDENT, Bundle
+from kdexport.contract import parse_model
+from kdexport.errors import DataError, KdexportError, one_line
+from kdexport.evidence.answer_checks import check_answers, judge_answers
+from kdexport.evidence.claim_checks import check_claims, check_golden_quality
+from kdexport.evidence.facts import ParityFact, Quality
+from kdexport.evidence.file_checks import check_file
+from kdexport.evidence.gate import check_budgets
+from kdexport.evidence.golden import STUDENT_STEM, Golden, unpack_golden
+from kdexport.evidence.parity import compare_answers
+from kdexport.evidence.question import Question
+from kdexport.evidence.user_rows import UserRows, check_quality
+from kdexport.recipe import Budgets
+from kdexport.records import Answers, CheckResult, Inputs
+from kdexport.signature import Signature
+
+STRUCTURE = {"parse", "onnx", "self_contained", "signature"}  # without them nothing can be asked
+
+
+def check_parity(bundle: Bundle) -> ParityFact:
+    """Compare the student with what its source answered to the golden rows at export.
+
+    Raises:
+        DataError: The bundle has no golden rows, or the file cannot answer them.
+        ParityError: The two cannot be compared.
+    """
+    golden = unpack_golden(bundle.files)
+    return _compare_student(golden, _ask(STUDENT, bundle, golden).answers)
+
+
+def check_bundle(
+    bundle: Bundle, *, budgets: Budgets | None = None, rows: UserRows | None = None
+) -> list[CheckResult]:
+    """Check a bundle: folder and evidence, every model file, its answers, and budgets.
+
+    Args:
+        bundle: From `read_bundle`, so that what is wrong with it can be said.
+        budgets: Limits, instead of those of its recipe.
+        rows: The user's own rows, which the student answers too.
+    """
+    results = check_claims(bundle)
+    golden, found = _load_golden(bundle)
+    results.append(found)
+    sound = {}
+    for name in [name for name in bundle.evidence.files if name.endswith(".onnx")]:
+        checked = check_file(name, bundle.files.get(name, b""), bundle.evidence.files[name])
+        sound[name] = _is_sound(checked)
+        results += checked
+        if golden is not None and sound[name]:
+            results += check_answers(_ask(name, bundle, golden))
+    if not sound.get(STUDENT):
+        return results
+    quality = bundle.evidence.quality
+    if rows is not None:
+        results += check_rows(STUDENT, bundle.files[STUDENT], rows, quality.get("shipped", {}))
+    try:
+        return results + _check_student(bundle, golden, budgets or read_budgets(bundle))
+    except KdexportError as error:  # the student cannot answer at all, which is said above too
+        return [*results, CheckResult("bundle/student", False, str(error))]
+
+
+def check_model(name: str, content: bytes, rows: UserRows | None = None) -> list[CheckResult]:
+    """Check one model file, and its answers to the user's rows where there are any."""
+    results = check_file(name, content)
+    if rows is not None and _is_sound(results):
+        results += check_rows(name, content, rows, {})
+    return results
+
+
+def check_rows(name: str, content: bytes, rows: UserRows, stated: Quality) -> list[CheckResult]:
+    """Ask a file the user's own rows, and score it where they are labelled."""
+    title = f"{name} on {rows.source}"
+    results = check_answers(Question(title, content, rows.inputs, rows.origins))
+    if rows.labelled is not None and all(result.passed for result in results):
+        inputs = rows.labelled.inputs
+        answers = Question(title, content, inputs, np.empty(inputs.n_rows, object)).answers
+        results += check_quality(title, answers, rows.labelled, rows.source, stated)
+    return results
+
+
+def check_pair(
+    first: tuple[str, bytes], second: tuple[str, bytes], rows: UserRows
+) -> list[CheckResult]:
+    """Compare two files of one contract on the same rows.
+
+    Args:
+        first: Name and content of the file that is checked.
+        second: Those of the file it should answer as.
+        rows: What both are asked.
+    """
+    title = f"{first[0]} against {second[0]}"
+    mine, theirs = (read_signature(*file) for file in (first, second))
+    differing = [key for key, v in mine.model_dump().items() if getattr(theirs, key) != v]
+    if differing:
+        key = differing[0]
+        found = f"{key} is {getattr(mine, key)!r} and {getattr(theirs, key)!r}"
+        message = one_line(f"both files have one contract, however: {found}")
+        return [CheckResult(f"{title}/contract", False, message)]
+    questions = [Question(*file, rows.inputs, rows.origins) for file in (first, second)]
+    try:
+        answers = [question.answers for question in questions]
+        passed, message = judge_answers(questions[0], answers[1], answers[0], "both answer alike")
+    except KdexportError as error:
+        passed, message = False, str(error)
+    return [
+        CheckResult(f"{title}/contract", True, "the same columns and classes"),
+        CheckResult(f"{title}/answers", passed, one_line(message)),
+    ]
+
+
+def read_signature(name: str, content: bytes) -> Signature:
+    """Read how a file is called.
+
+    Raises:
+        DataError: It is no file that kdexport wrote.
+    """
+    entries = parse_model(content, name).metadata_props
+    return Signature.from_metadata({entry.key: entry.value for entry in entries})
+
+
+def read_budgets(bundle: Bundle) -> Budgets:
+    """Return the budgets of the recipe that made a bundle.
+
+    Raises:
+        DataError: They are not valid.
+    """
+    try:
+        return Budgets.model_validate(bundle.evidence.recipe.get("budgets", {}))
+    except ValueError as error:
+        raise DataError(
+            "the budgets of a bundle's recipe are valid",
+            found=str(error).splitlines()[0],
+            cure="make the bundle again with kdexport run --recipe",
+        ) from error
+
+
+def _check_student(bundle: Bundle, golden: Golden | None, budgets: Budgets) -> list[CheckResult]:
+    """Score the student on golden rows, and hold it to its budgets."""
+    if golden is None:
+        return check_budgets(budgets, bundle, _blank_rows(bundle.evidence.signature), None)
+    answers = _ask(STUDENT, bundle, golden).answers
+    return [
+        check_golden_quality(bundle, golden, answers),
+        *check_budgets(budgets, bundle, golden.inputs, _compare_student(golden, answers)),
+    ]
+
+
+def _compare_student(golden: Golden, answers: Answers) -> ParityFact:
+    return compare_answers(golden.answers[STUDENT_STEM].rounded, answers)
+
+
+def _load_golden(bundle: Bundle) -> tuple[Golden | None, CheckResult]:
+    title, stated = "bundle/golden", bundle.evidence.golden
+    if stated.kind == "none":
+        message = "answers are compared with the source's, however: exported without golden rows"
+        return None, CheckResult(title, False, f"{message}; pass --from-source")
+    try:
+        golden = unpack_golden(bundle.files)
+    except KdexportError as error:
+        return None, CheckResult(title, False, str(error))
+    absent = [
+        name
+        for name in bundle.evidence.files
+        if name.endswith(".onnx") and name.removesuffix(".onnx") not in golden.answers
+    ]
+    n_rows = golden.inputs.n_rows
+    if n_rows != stated.rows or not n_rows or absent:
+        found = f"{n_rows} rows, the evidence says {stated.rows}"
+        found += f"; no answers of the source of {', '.join(absent)}" if absent else ""
+        message = f"every file's source answered every golden row, however: {found}"
+        return None, CheckResult(title, False, message)
+    return golden, CheckResult(title, True, f"{n_rows} {stated.kind} rows with edges")
+
+
+def _ask(name: str, bundle: Bundle, golden: Golden) -> Question:
+    source = golden.answers[name.removesuffix(".onnx")]
+    return Question(name, bundle.files[name], golden.inputs, golden.origins, source)
+
+
+def _is_sound(results: list[CheckResult]) -> bool:
+    return all(r.passed for r in results if r.name.rsplit("/", 1)[1] in STRUCTURE)
+
+
+def _blank_rows(signature: Signature) -> Inputs:
+    numeric = np.zeros((32, len(signature.numeric)), signature.precision)
+    return Inputs(numeric, np.full((32, len(signature.categorical)), "", object))

@@ -1,0 +1,271 @@
+"""Is the evidence what was measured, and does the bundle hold what the evidence says?
+
+Takes a bundle as it was read, gives one `CheckResult` per rule. Runs no model but through answers
+that it is given.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, Bundle, hash_bytes
+from kdexport.contract import count_parameters, onnx_opset, parse_model
+from kdexport.errors import KdexportError, one_line
+from kdexport.evidence.edge import decide_verdict
+from kdexport.evidence.facts import FileFact
+from kdexport.evidence.file_checks import listed_plainly
+from kdexport.evidence.golden import Golden
+from kdexport.evidence.metrics import find_metrics, improvement, score_rows
+from kdexport.records import Answers, CheckResult
+from kdexport.signature import Signature
+
+SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
+REPORTS = {"report.md", "report.html"}  # may be made anew at any time
+RELATIVE = 1e-5
+Rule = Callable[[Bundle], tuple[list[str], str]]
+
+
+def make_headline(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file's metadata says of its evidence, sealed with the hash of all of it.
+
+    Args:
+        claims: The evidence under the names in `SEALED`.
+    """
+    leading = next(iter(claims["recovered"]))
+    quality, recovered = claims["quality"]["student"][leading], claims["recovered"][leading]
+    text = json.dumps([[name, _plain(claims[name])] for name in SEALED], sort_keys=True)
+    return {
+        leading: [round(v, 4) for v in (quality.value, quality.low, quality.high)],
+        "recovered": [round(v, 3) for v in (recovered.value, recovered.low, recovered.high)],
+        "verdict": recovered.verdict,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def score_golden(golden: Golden, answers: Answers | None = None) -> dict[str, float]:
+    """Score answers (by default those of the student's source) on the rows that have a target."""
+    rows = golden.labelled
+    if not len(rows):
+        return {}
+    asked = golden.answers["student"].rounded if answers is None else answers
+    taken = Answers(asked.predictions[rows], asked.probabilities[rows])
+    metrics = find_metrics(is_regression=not asked.probabilities.shape[1])
+    scores = score_rows(metrics, taken, golden.targets[rows], np.ones(len(rows)))
+    return {name: float(metrics[name].finish(s.mean())) for name, s in scores.items()}
+
+
+def check_claims(bundle: Bundle) -> list[CheckResult]:
+    """Check a bundle's folder and its evidence by every rule."""
+    results = []
+    for title, (sentence, rule) in RULES.items():
+        problems, fine = rule(bundle)
+        message = f"{sentence}, however: {listed_plainly(problems)}" if problems else fine
+        results.append(CheckResult(f"bundle/{title}", not problems, one_line(message)))
+    return results
+
+
+def check_golden_quality(bundle: Bundle, golden: Golden, answers: Answers) -> CheckResult:
+    """Score the student on the golden rows again; the evidence has what its source scored."""
+    stated = bundle.evidence.golden.quality
+    found = score_golden(golden, answers)
+    problems = []
+    for name in sorted({*stated, *found}):
+        theirs, ours = stated.get(name, np.nan), found.get(name, np.nan)
+        if not abs(theirs - ours) <= RELATIVE * max(1.0, abs(theirs)):
+            problems.append(f"{name} is {ours:.6g}, the evidence says {theirs:.6g}")
+    said = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+    message = f"the scores on golden rows are the evidence's, however: {listed_plainly(problems)}"
+    fine = (
+        f"{len(golden.labelled)} golden rows with a target: {said}"
+        if found
+        else ("no golden row has a target, and the evidence claims no score on them")
+    )
+    return CheckResult("bundle/golden_quality", not problems, message if problems else fine)
+
+
+def _find_changed_files(bundle: Bundle) -> tuple[list[str], str]:
+    problems = []
+    for name, fact in bundle.evidence.files.items():
+        if name not in bundle.files:
+            problems.append(f"{name} is absent")
+        elif (found := hash_bytes(bundle.files[name])) != fact.sha256:
+            problems.append(
+                f"{name} has sha256 {found[:12]}..., the evidence {fact.sha256[:12]}..."
+            )
+    return problems, f"{len(bundle.files)} files, their hashes those of the evidence"
+
+
+def _find_strangers(bundle: Bundle) -> tuple[list[str], str]:
+    known = {*bundle.evidence.files, EVIDENCE, *REPORTS}
+    paths = sorted(bundle.path.rglob("*"))
+    problems = [f"{p.relative_to(bundle.path)} is a link" for p in paths if p.is_symlink()]
+    problems += [
+        f"{p.relative_to(bundle.path)} is not in the evidence"
+        for p in paths
+        if p.is_file() and p.relative_to(bundle.path).as_posix() not in known
+    ]
+    problems += [f"{name} lies outside the folder" for name in known if ".." in name.split("/")]
+    return problems, "no links, and no file that the evidence does not name"
+
+
+def _find_wrong_sizes(bundle: Bundle) -> tuple[list[str], str]:
+    problems = []
+    for name, fact in bundle.evidence.files.items():
+        if name not in bundle.files:
+            continue  # the hashes say so
+        found = describe_file(bundle.files[name], is_model=name.endswith(".onnx"))
+        for field in ("bytes", "parameters", "opset", "ir_version"):
+            ours, theirs = getattr(found, field), getattr(fact, field)
+            if ours != theirs:
+                problems.append(f"{name} has {field} {ours}, the evidence says {theirs}")
+    return problems, "bytes, parameters, opsets and IR are those of the evidence"
+
+
+def describe_file(content: bytes, *, is_model: bool) -> FileFact:
+    """Return what the evidence states of a file; of a model that cannot be parsed, its bytes."""
+    fact = FileFact(sha256=hash_bytes(content), bytes=len(content))
+    if not is_model:
+        return fact
+    try:
+        model = parse_model(content)
+    except KdexportError:
+        return fact
+    return FileFact(
+        sha256=fact.sha256,
+        bytes=fact.bytes,
+        parameters=count_parameters(model),
+        opset=onnx_opset(model),
+        ir_version=model.ir_version,
+    )
+
+
+def _find_other_columns(bundle: Bundle) -> tuple[list[str], str]:
+    """Every model file takes and answers what the evidence says: one can replace the other."""
+    stated, problems = bundle.evidence.signature.model_dump(), []
+    for name in _models(bundle):
+        try:
+            found = Signature.from_metadata(_metadata(bundle, name)).model_dump()
+        except KdexportError as error:
+            problems.append(f"{name}: {error}")
+            continue
+        for field, value in stated.items():
+            if found[field] != value:
+                problems.append(f"{name} has {field} {found[field]!r}, the evidence {value!r}")
+    task, signature = bundle.evidence.task, bundle.evidence.signature
+    if (task.target, task.classes) != (signature.target, signature.classes):
+        problems.append(f"the evidence's task predicts {task.target!r} as {task.classes!r}")
+    return problems, "every model file has the columns and classes of the evidence"
+
+
+def _find_broken_seals(bundle: Bundle) -> tuple[list[str], str]:
+    evidence = bundle.evidence
+    wanted = make_headline({name: getattr(evidence, name) for name in SEALED})
+    problems = []
+    for name in _models(bundle):
+        text = _metadata(bundle, name).get("kdexport.evidence", "")
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = {}
+        found = found if isinstance(found, dict) else {}
+        differing = [key for key in wanted if found.get(key) != wanted[key]]
+        if differing:
+            key = differing[0]
+            problems.append(
+                f"{name} says {key} {found.get(key)!r}, the evidence gives {wanted[key]!r}"
+            )
+    return problems, "the figures are those sealed into every model file"
+
+
+def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
+    """Edge, share and verdict follow from the qualities, those from the replicates."""
+    evidence, problems = bundle.evidence, []
+    metrics = find_metrics(is_regression=evidence.task.kind == "regression")
+    for role, by_metric in evidence.replicates.items():
+        for metric, values in by_metric.items():
+            stated = evidence.quality[role][metric].value
+            if not _same(float(np.mean(values)), stated):
+                problems.append(
+                    f"{role} {metric} is {stated:.6g}, its replicates' mean {np.mean(values):.6g}"
+                )
+    for metric, recovered in evidence.recovered.items():
+        value = {
+            role: np.asarray(evidence.quality[role][metric].value)
+            for role in ("teacher", "control", "student")
+        }
+        edge = float(improvement(metrics[metric], value["teacher"], value["control"]))
+        gained = float(improvement(metrics[metric], value["student"], value["control"]))
+        stated_edge = evidence.edge[metric]
+        if not _same(edge, stated_edge.value):
+            problems.append(f"the edge in {metric} is {edge:.6g}, not {stated_edge.value:.6g}")
+        if edge and not _same(gained / edge, recovered.value):
+            problems.append(f"recovered {metric} is {gained / edge:.6g}, not {recovered.value:.6g}")
+        verdict = decide_verdict(stated_edge, recovered, recovered.asked_share)
+        if verdict != recovered.verdict:
+            problems.append(f"the verdict on {metric} is {verdict}, not {recovered.verdict}")
+    return problems, "edges, shares and verdicts follow from the qualities"
+
+
+def _find_failed_parity(bundle: Bundle) -> tuple[list[str], str]:
+    facts = bundle.evidence.parity
+    problems = [f"{name} failed at export" for name, fact in facts.items() if not fact.passed]
+    problems += [f"{name} was compared on no row" for name, fact in facts.items() if fact.rows < 1]
+    problems += [f"{name} was not compared" for name in _models(bundle) if name not in facts]
+    return problems, f"passed at export on {facts[STUDENT].rows:,} rows" if STUDENT in facts else ""
+
+
+def _find_other_recipe(bundle: Bundle) -> tuple[list[str], str]:
+    try:
+        written = tomllib.loads(bundle.files.get(RECIPE, b"").decode())
+    except ValueError as error:
+        return [f"{RECIPE} cannot be read: {error}"], ""
+    stated = bundle.evidence.recipe
+    differing = sorted(
+        key
+        for key in {*written, *stated}
+        if (written.get(key) or None) != (stated.get(key) or None)
+    )
+    problems = [f"they differ in {key!r}" for key in differing]
+    return problems, f"{RECIPE} is the recipe of the evidence"
+
+
+def _same(first: float, second: float) -> bool:
+    return abs(first - second) <= RELATIVE * max(abs(first), abs(second), 1e-12)
+
+
+def _models(bundle: Bundle) -> list[str]:
+    return [name for name in bundle.evidence.files if name.endswith(".onnx")]
+
+
+def _metadata(bundle: Bundle, name: str) -> dict[str, str]:
+    """A file's metadata; none where it is absent or broken, which other checks say."""
+    try:
+        model = parse_model(bundle.files.get(name, b""), name)
+    except KdexportError:
+        return {}
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+RULES: dict[str, tuple[str, Rule]] = {
+    "hashes": ("files are those that the evidence was measured on", _find_changed_files),
+    "folder": ("a bundle holds its own files and no others", _find_strangers),
+    "sizes": ("the evidence states what the files are", _find_wrong_sizes),
+    "schema": ("every model file has the columns and classes of the evidence", _find_other_columns),
+    "seal": ("figures are those sealed into the model files", _find_broken_seals),
+    "edge": ("edges follow from the qualities", _find_wrong_edges),
+    "parity": ("every model file was found to answer as its source", _find_failed_parity),
+    "recipe": ("recipe.toml is the recipe of the evidence", _find_other_recipe),
+}

@@ -1,0 +1,73 @@
+"""Budgets: limits that a bundle must keep, measured now where that is possible.
+
+Takes budgets and what was found, gives one `CheckResult` per budget that was set.
+"""
+
+from kdexport.bundle import STUDENT, Bundle
+from kdexport.evidence.facts import ParityFact
+from kdexport.evidence.latency import measure_latency
+from kdexport.recipe import Budgets
+from kdexport.records import CheckResult, Inputs
+from kdexport.runtime import open_session
+
+SECONDS = 1.0
+LATENCY = ("max_p50_us", "max_floor_ratio")
+
+
+def check_budgets(
+    budgets: Budgets, bundle: Bundle, inputs: Inputs, parity: ParityFact | None
+) -> list[CheckResult]:
+    """Hold a bundle to its budgets.
+
+    Args:
+        budgets: The limits.
+        bundle: What is held to them.
+        inputs: Rows to time the student on.
+        parity: The student beside its source on the golden rows, where there are any.
+    """
+    limits = budgets.model_dump(exclude_none=True)
+    found = _find_stated(bundle, parity)
+    if any(name in limits for name in LATENCY):
+        found |= measure_student(bundle, inputs)
+    return [_judge(name, limit, found.get(name)) for name, limit in limits.items()]
+
+
+def measure_student(bundle: Bundle, inputs: Inputs) -> dict[str, float]:
+    """Time the student on one row now, beside an empty graph: the only use of latency here."""
+    session = open_session(bundle.files[STUDENT])
+    record = measure_latency({STUDENT: session}, inputs.feeds(), batches=[1], seconds=SECONDS)
+    (fact,) = [row for row in record.rows if (row.name, row.path) == (STUDENT, "run")]
+    if fact.p50_us is None:
+        return {}
+    p50_us = fact.p50_us.value
+    return {"max_p50_us": p50_us, "max_floor_ratio": p50_us / fact.floor_p50_us}
+
+
+def _find_stated(bundle: Bundle, parity: ParityFact | None) -> dict[str, float]:
+    """What a budget is compared with, for all but the times."""
+    evidence = bundle.evidence
+    leading = next(iter(evidence.recovered))
+    quality = evidence.quality["shipped"]
+    found: dict[str, float] = {
+        "min_recovered_lower": evidence.recovered[leading].low,
+        "max_bytes": len(bundle.files[STUDENT]),
+    }
+    for name, metric in (("min_accuracy", "accuracy"), ("max_ece", "ece")):
+        if metric in quality:
+            found[name] = quality[metric].value
+    if parity is not None:
+        found["max_flips"] = parity.flips
+        if parity.max_probability_difference is not None:
+            found["max_probability_difference"] = parity.max_probability_difference
+    return found
+
+
+def _judge(name: str, limit: float, value: float | None) -> CheckResult:
+    title = f"budget/{name}"
+    side = "at least" if name.startswith("min_") else "at most"
+    if value is None:
+        message = f"{name} is {side} {limit:g}, however: this bundle has no such figure"
+        return CheckResult(title, False, message)
+    passed = value >= limit if side == "at least" else value <= limit
+    said = f"{value:,.6g}, asked {side} {limit:,.6g}"
+    return CheckResult(title, passed, said if passed else f"{name} is kept, however: {said}")

@@ -1,0 +1,91 @@
+"""Check results as text: lines for a terminal, Markdown for a job's summary, JUnit for CI.
+
+Takes results, gives text. Reads no file and checks nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from kdexport.errors import one_line
+from kdexport.records import CheckResult
+
+NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+WIDTH = 30
+
+
+def render_line(result: CheckResult) -> str:
+    """Return one result as one line."""
+    return f"{'passed' if result.passed else 'FAILED'}  {result.name:{WIDTH}}  {result.message}"
+
+
+def render_verdict(results: Sequence[CheckResult]) -> str:
+    """Return how it went, in one line."""
+    n_failed = sum(not result.passed for result in results)
+    if n_failed:
+        return f"{n_failed} of {len(results)} checks failed: do not ship it"
+    return f"{len(results)} checks passed"
+
+
+def render_summary(results: Sequence[CheckResult], subject: str) -> str:
+    """Return Markdown: the verdict, then failures, then the rest folded away."""
+    failed = [result for result in results if not result.passed]
+    passed = [result for result in results if result.passed]
+    parts = [f"### kdexport check {one_line(subject)}", f"**{render_verdict(results)}**"]
+    if failed:
+        parts.append(_render_table(failed))
+    parts.append(f"<details><summary>{len(passed)} passed</summary>\n\n{_render_table(passed)}\n")
+    return "\n\n".join(parts) + "\n</details>\n"
+
+
+def render_junit(results: Sequence[CheckResult], subject: str) -> str:
+    """Return JUnit XML: a suite per subject of the checks, a case per check."""
+    root = ElementTree.Element("testsuites", name=_clean(f"kdexport check {subject}"))
+    suites: dict[str, list[CheckResult]] = {}
+    for result in results:
+        suites.setdefault(result.name.rsplit("/", 1)[0], []).append(result)
+    for suite_name, cases in suites.items():
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=_clean(suite_name),
+            tests=str(len(cases)),
+            failures=str(sum(not case.passed for case in cases)),
+            errors="0",
+            skipped="0",
+            time="0",
+        )
+        for case in cases:
+            element = ElementTree.SubElement(
+                suite,
+                "testcase",
+                classname=_clean(f"kdexport.{suite_name}"),
+                name=_clean(case.name.rsplit("/", 1)[1]),
+                time="0",
+            )
+            if not case.passed:
+                failure = ElementTree.SubElement(
+                    element, "failure", message=_clean(case.message), type="CheckFailed"
+                )
+                failure.text = _clean(case.message)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
+
+
+def _render_table(results: Sequence[CheckResult]) -> str:
+    lines = ["| | check | found |", "|---|---|---|"]
+    for result in results:
+        mark = "passed" if result.passed else "**failed**"
+        lines.append(f"| {mark} | {_cell(result.name)} | {_cell(result.message)} |")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Return text that a Markdown table shows as it is."""
+    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", one_line(text))
+    return escaped.replace("<", "&lt;")
+
+
+def _clean(text: str) -> str:
+    """Return text without what XML 1.0 cannot hold."""
+    return NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,101 @@
+"""Rules for a bundle's folder and its evidence."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kdexport.bundle import load_bundle, read_bundle
+from kdexport.evidence.claim_checks import check_claims, check_golden_quality, score_golden
+from kdexport.evidence.golden import unpack_golden
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def copy(bundle_path: Path, tmp_path: Path) -> Path:
+    """A bundle that may be damaged."""
+    return Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+
+
+def failures(path: Path) -> dict[str, str]:
+    """The rules that a bundle breaks, and what is said of each."""
+    results = check_claims(read_bundle(path))
+    return {r.name.removeprefix("bundle/"): r.message for r in results if not r.passed}
+
+
+def edit_evidence(path: Path, edit: Edit) -> None:
+    """Change evidence.json in place."""
+    evidence = json.loads((path / "evidence.json").read_text())
+    edit(evidence)
+    (path / "evidence.json").write_text(json.dumps(evidence))
+
+
+def test_clean_bundle_passes(bundle_path: Path) -> None:
+    """A bundle as it was written breaks no rule."""
+    assert failures(bundle_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("edit", "rule", "said"),
+    [
+        (lambda e: e["quality"]["shipped"]["log_loss"].update(value=0.1), "seal", "sha256"),
+        (lambda e: e["quality"]["shipped"]["ece"].update(value=0.0), "seal", "sha256"),
+        (lambda e: e["quality"]["student"]["accuracy"].update(low=0.99), "seal", "accuracy"),
+        (lambda e: e["task"]["rows"]["test"].update(rows=10**6), "seal", "sha256"),
+        (lambda e: e["recovered"]["accuracy"].update(verdict="RECOVERED"), "seal", "verdict"),
+        (lambda e: e["edge"]["brier"].update(value=1.0), "edge", "the edge in brier"),
+        (lambda e: e["recovered"]["brier"].update(value=1.0), "edge", "recovered brier"),
+        (lambda e: e["parity"]["student.onnx"].update(passed=False), "parity", "student.onnx"),
+        (lambda e: e["parity"].pop("teacher.onnx"), "parity", "teacher.onnx was not compared"),
+        (lambda e: e["recipe"].update(seed=7), "recipe", "'seed'"),
+        (lambda e: e["signature"].update(numeric=["b", "a", "c", "d"]), "schema", "numeric"),
+        (lambda e: e["files"]["student.onnx"].update(bytes=10), "sizes", "bytes"),
+        (lambda e: e["files"]["teacher.onnx"].update(parameters=10), "sizes", "teacher.onnx"),
+        (lambda e: e["files"]["recipe.toml"].update(sha256="0"), "hashes", "recipe.toml"),
+    ],
+)
+def test_edited_evidence(edit: Edit, rule: str, said: str, copy: Path) -> None:
+    """A figure that was edited breaks the rule that it was held by."""
+    edit_evidence(copy, edit)
+    assert said in failures(copy)[rule]
+
+
+def test_absent_file(copy: Path) -> None:
+    """A file that the evidence names and the folder lacks is named."""
+    (copy / "teacher.onnx").unlink()
+    assert "teacher.onnx is absent" in failures(copy)["hashes"]
+
+
+def test_strangers_and_links(copy: Path) -> None:
+    """A file that the evidence does not name, and a link for one that it does, are refused."""
+    (copy / "student.onnx.data").write_bytes(b"weights")
+    assert "student.onnx.data" in failures(copy)["folder"]
+    (copy / "student.onnx.data").unlink()
+    (copy / "recipe.toml").rename(copy.parent / "recipe.toml")
+    (copy / "recipe.toml").symlink_to(copy.parent / "recipe.toml")
+    assert "recipe.toml is a link" in failures(copy)["folder"]
+
+
+def test_reports_may_come_later(copy: Path) -> None:
+    """A report made anew beside the evidence is no stranger."""
+    (copy / "report.html").write_text("<html></html>")
+    assert failures(copy) == {}
+
+
+def test_golden_score(bundle_path: Path) -> None:
+    """The score on golden rows is recomputed; other answers, or another figure, fail."""
+    bundle = load_bundle(bundle_path)
+    golden = unpack_golden(bundle.files)
+    source = golden.answers["student"].rounded
+    assert check_golden_quality(bundle, golden, source).passed
+    assert score_golden(golden) == bundle.evidence.golden.quality
+    spoilt = source.take(np.arange(source.n_rows))
+    spoilt.probabilities[:] = spoilt.probabilities[:, ::-1].copy()
+    result = check_golden_quality(bundle, golden, spoilt)
+    assert not result.passed
+    assert "accuracy" in result.message

@@ -1,0 +1,185 @@
+"""`kdexport check` as a job of CI runs it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kdexport import check_parity, load_bundle, open_session, predict, read_table
+from kdexport.bundle import read_bundle
+from kdexport.evidence.checks import check_bundle
+from kdexport.recipe import Budgets
+from tests.commands import CODE, kdexport
+
+
+@pytest.fixture
+def copy(bundle_path: Path, tmp_path: Path) -> Path:
+    """A bundle that may be damaged."""
+    return Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+
+
+def test_from_python(bundle_path: Path) -> None:
+    """Five lines of a user's own test do the job."""
+    assert check_parity(load_bundle(bundle_path)).passed
+    failed = [result for result in check_bundle(read_bundle(bundle_path)) if not result.passed]
+    assert not failed
+
+
+def test_quick(bundle_path: Path) -> None:
+    """A check from the shell takes less than 3 s."""
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", CODE, "check", str(bundle_path)])
+    assert done.returncode == 0
+    assert time.perf_counter() - start < 3
+
+
+def test_outputs(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line per check; JUnit, summary and JSON say the same; a failure is exit code 1."""
+    junit, summary = tmp_path / "out.xml", tmp_path / "summary.md"
+    summary.write_text("# before\n")
+    (copy / "stray.txt").write_text("")
+    arguments = ["check", copy, "--junit", junit, "--summary", summary, "--json", "-"]
+    assert kdexport(monkeypatch, *arguments) == 1
+    captured = capsys.readouterr()
+    results = json.loads(captured.out)
+    failed = [result for result in results if not result["passed"]]
+    assert [result["name"] for result in failed] == ["bundle/folder"]
+    lines = captured.err.splitlines()
+    assert sum(line.startswith("passed") for line in lines) == len(results) - 1
+    assert sum(line.startswith("FAILED") and "stray.txt" in line for line in lines) == 1
+    assert lines[-1] == f"1 of {len(results)} checks failed: do not ship it"
+    suites = ElementTree.parse(junit).getroot()
+    assert len(suites.findall("testsuite/testcase")) == len(results)
+    (failure,) = suites.findall("testsuite/testcase/failure")
+    assert "stray.txt" in failure.attrib["message"]
+    text = summary.read_text()
+    assert text.startswith("# before\n")
+    assert "**failed** | bundle/folder" in text
+
+
+def test_nothing_to_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no bundle, or one without readable evidence, is bad input."""
+    assert kdexport(monkeypatch, "check", tmp_path / "absent") == 3
+    assert kdexport(monkeypatch, "check", tmp_path) == 3
+    (tmp_path / "evidence.json").write_text("{}")
+    assert kdexport(monkeypatch, "check", tmp_path) == 3
+    assert "evidence.json" in capsys.readouterr().err
+
+
+def test_users_rows(
+    bundle_path: Path,
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--data` asks the user's rows and scores them; rows that the student gets wrong fail."""
+    assert kdexport(monkeypatch, "check", bundle_path, "--data", csv_path) == 0
+    said = capsys.readouterr().out
+    assert "student.onnx on table.csv/reference" in said
+    assert "600 rows of table.csv" in said
+    labels = predict(open_session(bundle_path / "student.onnx"), read_table(csv_path))["label"]
+    wrong = np.where(labels == "yes", "no", "yes")
+    worse = tmp_path / "worse.csv"
+    pl.read_csv(csv_path).with_columns(pl.Series("y", wrong)).write_csv(worse)
+    assert kdexport(monkeypatch, "check", bundle_path, "--data", worse) == 1
+    assert "accuracy is no worse than the evidence's" in capsys.readouterr().out
+
+
+def test_two_files(
+    bundle_path: Path,
+    csv_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--against` compares any two files of one contract, on rows."""
+    student, teacher = bundle_path / "student.onnx", bundle_path / "teacher.onnx"
+    assert kdexport(monkeypatch, "check", student) == 0
+    same = ["check", student, "--against", student, "--data", csv_path]
+    assert kdexport(monkeypatch, *same) == 0
+    other = ["check", student, "--against", teacher, "--data", csv_path]
+    assert kdexport(monkeypatch, *other) == 1
+    assert "both answer alike, however" in capsys.readouterr().out
+    assert kdexport(monkeypatch, "check", student, "--against", teacher) == 2
+    assert kdexport(monkeypatch, "check", bundle_path, "--against", bundle_path) == 0
+
+
+def test_from_source(
+    bundle_path: Path,
+    work_path: Path,
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--from-source` compares every test row with the checkpoints of the work folder."""
+    assert kdexport(monkeypatch, "check", bundle_path, "--from-source", work_path) == 0
+    assert "teacher.onnx/from_source" in capsys.readouterr().out
+    (copy / "student.onnx").write_bytes((copy / "teacher.onnx").read_bytes())
+    assert kdexport(monkeypatch, "check", copy, "--from-source", work_path) == 1
+    assert "the file answers as its checkpoint does, however" in capsys.readouterr().out
+    assert kdexport(monkeypatch, "check", bundle_path, "--from-source", bundle_path) == 3
+
+
+@pytest.mark.parametrize(
+    ("budget", "code"),
+    [
+        ("max_bytes=100000", 0),
+        ("max_bytes=100", 1),
+        ("min_accuracy=0.01", 0),
+        ("min_accuracy=1", 1),
+        ("max_ece=1", 0),
+        ("max_ece=0", 1),
+        ("max_flips=0", 0),
+        ("max_probability_difference=1e-6", 0),
+        ("max_probability_difference=0", 1),
+        ("min_recovered_lower=-1000000", 0),
+        ("min_recovered_lower=1000000", 1),
+        ("max_p50_us=1000000", 0),
+        ("max_p50_us=0.001", 1),
+        ("max_floor_ratio=0.001", 1),
+        ("max_bites=1", 2),
+        ("max_bytes=few", 2),
+        ("max_bytes", 2),
+    ],
+)
+def test_budgets(
+    budget: str,
+    code: int,
+    bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each budget passes, fails the gate, or is refused by name."""
+    assert kdexport(monkeypatch, "check", bundle_path, "--budget", budget) == code
+    captured = capsys.readouterr()
+    if code < 2:
+        assert f"budget/{budget.partition('=')[0]} " in captured.out
+    else:
+        assert budget.partition("=")[0] in captured.err
+
+
+def test_budgets_of_the_recipe(bundle_path: Path) -> None:
+    """Budgets given replace the recipe's; none given check files and parity only."""
+    bundle = read_bundle(bundle_path)
+    assert not [r for r in check_bundle(bundle) if r.name.startswith("budget/")]
+    results = check_bundle(bundle, budgets=Budgets(max_bytes=1))
+    assert [r.name for r in results if not r.passed] == ["budget/max_bytes"]
+
+
+def test_figure_that_is_not_there(bundle_path: Path) -> None:
+    """A budget on a figure that a bundle lacks fails: a limit is never skipped."""
+    bundle = read_bundle(bundle_path)
+    del bundle.evidence.quality["shipped"]["ece"]
+    results = check_bundle(bundle, budgets=Budgets(max_ece=1.0))
+    assert "no such figure" in next(r.message for r in results if r.name == "budget/max_ece")

@@ -18,8 +18,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from neighbour import busy_neighbour
 from rivals import make_rivals
 from scipy.stats import binomtest
 from threadpoolctl import threadpool_limits
@@ -161,17 +161,6 @@ PARTS = {
     "alone": measure_alone,
     "rivals": measure_rivals,
 }
-
-
-@contextmanager
-def busy_neighbour() -> Iterator[None]:
-    """A process at full load for as long as the block lasts."""
-    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        yield
-    finally:
-        neighbour.kill()
-        neighbour.wait()
 
 
 def add_node(content: bytes) -> bytes:

@@ -14,8 +14,8 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
 
+from neighbour import busy_neighbour
 from record import make_claim, write_result
 
 SPINS = {"default": "300000", "bounded": "10000"}  # libgomp's default count, and the product's
@@ -46,7 +46,7 @@ def main() -> None:
         row = {}
         for neighbour in ("idle", "busy"):
             for name, spins in SPINS.items():
-                with keep_busy() if neighbour == "busy" else contextlib.nullcontext():
+                with busy_neighbour() if neighbour == "busy" else contextlib.nullcontext():
                     row[f"{name}_{neighbour}_s"] = round(time_training(spins), 3)
         rows.append(row)
         print(json.dumps(row), flush=True)
@@ -82,17 +82,6 @@ def time_training(spins: str) -> float:
         check=True,
     )
     return float(done.stdout)
-
-
-@contextlib.contextmanager
-def keep_busy() -> Iterator[None]:
-    """A process at full load on one core."""
-    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        yield
-    finally:
-        neighbour.kill()
-        neighbour.wait()
 
 
 def claim(name: str, ratios: list[float], target: float) -> dict[str, object]:

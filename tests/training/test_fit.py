@@ -29,7 +29,7 @@ def make_recipe(**changes: object) -> FitRecipe:
         "max_steps": 1000,
         "patience": 30,
     }
-    return FitRecipe(**(values | changes))  # type: ignore[arg-type]
+    return FitRecipe.model_validate(values | changes)
 
 
 def make_rows() -> tuple[Tensor, Tensor]:

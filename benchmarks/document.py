@@ -30,6 +30,7 @@ def main() -> int:
             "results": results(),
             "training": claims("training"),
             "tables": tables(),
+            "install": install(),
             "rivals": rivals(),
         },
         ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
@@ -127,6 +128,17 @@ def rivals() -> str:
 
 def _result(name: str) -> dict[str, Any]:
     return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+
+
+def install() -> str:
+    """What the two ways to install take."""
+    (row,) = _result("torch_free")["rows"]
+    core, full = (row[name] / 1e6 for name in ("core_bytes", "full_bytes"))
+    return (
+        f"`check`, `bench`, `predict`, `info` and `report` need no torch: `pip install kdexport` "
+        f"takes {core:,.0f} MB and {row['core_install_seconds']:.0f} s, `kdexport[train]` and what "
+        f"the tests need {full:,.0f} MB (with a CPU build of torch)."
+    )
 
 
 def tables() -> str:

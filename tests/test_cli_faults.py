@@ -121,7 +121,7 @@ def test_test_rows_only_report(
 ) -> None:
     """The user's own test rows are counted as such, and their labels change no student."""
     frame = pl.read_csv(csv_path)
-    students, accuracies = [], []
+    students, accuracies, losses = [], [], []
     for name in ("as measured", "turned around"):
         test = frame.tail(100)
         if name == "turned around":
@@ -148,9 +148,10 @@ def test_test_rows_only_report(
         assert evidence.task.n_features == 4
         students.append(student_without_headline(folder / "x"))
         accuracies.append(evidence.quality["shipped"]["accuracy"].value)
+        losses.append(evidence.quality["shipped"]["log_loss"].value)
     assert students[0] == students[1]
     assert accuracies[0] + accuracies[1] == pytest.approx(1)
-    assert accuracies[0] != accuracies[1]
+    assert losses[0] != losses[1]
 
 
 def test_lone_and_empty_labels(

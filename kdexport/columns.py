@@ -19,6 +19,7 @@ from kdexport.records import Column, Float64, Table
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?", re.ASCII)
 EPOCH, ONE_DAY = np.datetime64(0, "us"), np.timedelta64(1, "D")
 LARGEST_INT64 = 2**63 - 1
+EXACT = 2.0**53  # below it float64 holds every whole number
 SHOWN = 40
 
 
@@ -143,6 +144,12 @@ def is_missing(values: Column) -> np.ndarray[Any, np.dtype[np.bool_]]:
     if values.dtype.kind == "O":
         return np.array([_is_gap(value) for value in values.tolist()], bool)
     return np.zeros(len(values), bool)
+
+
+def is_whole(values: Column) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Say which numbers are whole, and small enough to be exact as whole numbers."""
+    whole: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(values) & (values == np.round(values))
+    return whole & (np.abs(values) < EXACT)
 
 
 def _is_gap(value: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from kdexport.columns import is_missing, numbers_of
+from kdexport.columns import is_missing, is_whole, numbers_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Column, Table
@@ -21,7 +21,6 @@ Goal = Literal["classification", "regression"]
 
 MAX_CLASSES = 1000
 MAX_INTEGER_CLASSES = 20  # whole numbers of more distinct values are measured, not named
-EXACT = 2.0**53  # below it float64 holds every whole number
 MIN_ROWS_OF_AN_ID = 20
 ID_SHARE = 0.5  # distinct texts per row from which a column names rows rather than groups
 
@@ -140,14 +139,14 @@ def find_classes(labels: Column, target: str) -> Classes:
     kind = labels.dtype.kind
     if kind == "b":
         values = tuple(bool(v) for v in np.unique(labels))
-    elif kind in "iu" or (kind == "f" and bool(_whole(labels).all())):
+    elif kind in "iu" or (kind == "f" and bool(is_whole(labels).all())):
         values = tuple(int(v) for v in np.unique(labels))
     elif kind == "O":
         values = tuple(sorted({str(v) for v in labels.tolist()}))
     elif kind == "f":
         raise DataError(
             "classes are text, flags or whole numbers",
-            found=f"{target!r} holds fractions, such as {float(labels[~_whole(labels)][0])!r}",
+            found=f"{target!r} holds fractions, such as {float(labels[~is_whole(labels)][0])!r}",
             cure="pass --goal regression, or another --target",
         )
     else:
@@ -170,12 +169,6 @@ def find_classes(labels: Column, target: str) -> Classes:
             cure="pass more rows, or a target that is not an id or a measured number",
         )
     return values
-
-
-def _whole(labels: Column) -> np.ndarray:
-    """Say which numbers are whole, and exact as whole numbers."""
-    whole: np.ndarray = np.isfinite(labels) & (labels == np.round(labels))
-    return whole & (np.abs(labels) < EXACT)
 
 
 def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) -> Decision:

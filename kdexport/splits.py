@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from kdexport.columns import is_missing, numbers_of
+from kdexport.columns import is_missing, is_whole, numbers_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Column, Int64, Parts, Table
 from kdexport.schema import column_of
 
 PARTS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
 MAX_CLASSES_NAMED = 5
-EXACT = 2.0**53  # below it float64 holds every whole number
 N_STRATA, MIN_STRATUM = 10, 10  # of a regression's target, and their rows
 
 
@@ -46,9 +45,8 @@ def drop_unlabelled(table: Table, target: str) -> Table:
     # A gap among flags or whole numbers made their column objects or fractions: 7.0 is class 7.
     if labels.dtype.kind == "O" and all(isinstance(value, bool) for value in labels.tolist()):
         return table.replacing(target, labels.astype(bool))
-    if labels.dtype.kind == "f" and bool((np.abs(labels) < EXACT).all()):
-        whole = labels.astype(np.int64)
-        return table.replacing(target, whole) if bool((whole == labels).all()) else table
+    if labels.dtype.kind == "f" and bool(is_whole(labels).all()):
+        return table.replacing(target, labels.astype(np.int64))
     return table
 
 

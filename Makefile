@@ -11,8 +11,9 @@ demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 test: $(INSTALLED)  ## the tests
 	$(BIN)/python -m pytest
 
-test-thorough: $(INSTALLED)  ## made-up tables by the hundred: source and file agree
-	KDEXPORT_EXAMPLES=200 $(BIN)/python -m pytest tests/test_property.py
+test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test sets by the thousand
+	KDEXPORT_EXAMPLES=200 KDEXPORT_RUNS=1000 $(BIN)/python -m pytest tests/test_property.py \
+		tests/evidence/test_coverage.py
 
 test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
 	$(BIN)/python benchmarks/torch_free.py

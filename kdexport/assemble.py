@@ -7,7 +7,7 @@ measured on the ONNX files themselves, through onnxruntime.
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -37,6 +37,7 @@ from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.metrics import find_metrics, measure_fidelity, measure_quality, score_rows
 from kdexport.evidence.parity import compare_answers
+from kdexport.evidence.slices import compare_slices
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, build_teacher, export_network
@@ -66,7 +67,9 @@ def assemble_bundle(
     _tell(on_progress, 1)
     members = sources.ask_students(test)
     by_file = {name: open_session(content).answer(test) for name, content in files.items()}
-    edge, replicates = _measure_quality(prepared, members, by_file[TEACHER])
+    n = len(members) // 2
+    groups = {"teacher": [by_file[TEACHER]], "control": members[n:], "student": members[:n]}
+    edge, replicates = _measure_quality(prepared, groups)
     rows = prepared.rows.test
     edge.quality["shipped"] = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
     claims: dict[str, Any] = {
@@ -77,6 +80,9 @@ def assemble_bundle(
         "edge": edge.edge,
         "recovered": edge.recovered,
         "fidelity": measure_fidelity(by_file[STUDENT], by_file[TEACHER]),
+        "slices": compare_slices(
+            rows, prepared.schema.signature, teacher=by_file[TEACHER], student=by_file[STUDENT]
+        ),
     }
     files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
     _tell(on_progress, 2)
@@ -138,12 +144,16 @@ def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
 
 
 def _measure_quality(
-    prepared: Prepared, members: list[Answers], teacher: Answers
+    prepared: Prepared, groups: Mapping[str, Sequence[Answers]]
 ) -> tuple[EdgeResult, dict[str, dict[str, list[float]]]]:
-    """Return quality, edge and recovered edge, and each replicate's own metrics."""
-    rows, n = prepared.rows.test, len(members) // 2
-    metrics = find_metrics(is_regression=prepared.schema.signature.is_regression)
-    groups = {"teacher": [teacher], "control": members[n:], "student": members[:n]}
+    """Return quality, edge and recovered edge, and each replicate's own metrics.
+
+    Args:
+        prepared: The task.
+        groups: Role to its replicates' answers to the test rows.
+    """
+    rows = prepared.rows.test
+    metrics = find_metrics(len(prepared.schema.signature.classes), rows.targets)
     scores: dict[str, dict[str, Float64]] = {}
     replicates: dict[str, dict[str, list[float]]] = {}
     for role, answers in groups.items():

@@ -16,15 +16,17 @@ from pydantic import BaseModel
 from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, Bundle, hash_bytes
 from kdexport.contract import count_parameters, onnx_opset, parse_model
 from kdexport.errors import KdexportError, one_line
-from kdexport.evidence.edge import decide_verdict
+from kdexport.evidence.edge import choose_control, decide_verdict
 from kdexport.evidence.facts import FileFact
 from kdexport.evidence.file_checks import listed_plainly
 from kdexport.evidence.golden import Golden
-from kdexport.evidence.metrics import find_metrics, improvement, score_rows
+from kdexport.evidence.metrics import METRICS, find_metrics, improvement, score_rows
+from kdexport.evidence.rival import decide_rival
 from kdexport.records import Answers, CheckResult
 from kdexport.signature import Signature
 
 SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
+SEALED_IF_THERE = ("controls", "rival", "slices")
 REPORTS = {"report.md", "report.html"}  # may be made anew at any time
 RELATIVE = 1e-5
 Rule = Callable[[Bundle], tuple[list[str], str]]
@@ -34,11 +36,13 @@ def make_headline(claims: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a file's metadata says of its evidence, sealed with the hash of all of it.
 
     Args:
-        claims: The evidence under the names in `SEALED`.
+        claims: The evidence under the names in `SEALED`, and those in `SEALED_IF_THERE` that it
+            has.
     """
+    sealed = [*SEALED, *(name for name in SEALED_IF_THERE if claims.get(name))]
     leading = next(iter(claims["recovered"]))
     quality, recovered = claims["quality"]["student"][leading], claims["recovered"][leading]
-    text = json.dumps([[name, _plain(claims[name])] for name in SEALED], sort_keys=True)
+    text = json.dumps([[name, _plain(claims[name])] for name in sealed], sort_keys=True)
     return {
         leading: [round(v, 4) for v in (quality.value, quality.low, quality.high)],
         "recovered": [round(v, 3) for v in (recovered.value, recovered.low, recovered.high)],
@@ -48,13 +52,17 @@ def make_headline(claims: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def score_golden(golden: Golden, answers: Answers | None = None) -> dict[str, float]:
-    """Score answers (by default those of the student's source) on the rows that have a target."""
+    """Score answers (by default those of the student's source) on the rows that have a target.
+
+    Golden rows are odd ones: what compares them with each other says nothing and is left out.
+    """
     rows = golden.labelled
     if not len(rows):
         return {}
     asked = golden.answers["student"].rounded if answers is None else answers
     taken = Answers(asked.predictions[rows], asked.probabilities[rows])
-    metrics = find_metrics(is_regression=not asked.probabilities.shape[1])
+    found = find_metrics(asked.probabilities.shape[1], golden.targets[rows])
+    metrics = {name: metric for name, metric in found.items() if not metric.compares_rows}
     scores = score_rows(metrics, taken, golden.targets[rows], np.ones(len(rows)))
     return {name: float(metrics[name].finish(s.mean())) for name, s in scores.items()}
 
@@ -164,7 +172,7 @@ def _find_other_columns(bundle: Bundle) -> tuple[list[str], str]:
 
 def _find_broken_seals(bundle: Bundle) -> tuple[list[str], str]:
     evidence = bundle.evidence
-    wanted = make_headline({name: getattr(evidence, name) for name in SEALED})
+    wanted = make_headline({name: getattr(evidence, name) for name in SEALED + SEALED_IF_THERE})
     problems = []
     for name in _models(bundle):
         text = _metadata(bundle, name).get("kdexport.evidence", "")
@@ -185,7 +193,6 @@ def _find_broken_seals(bundle: Bundle) -> tuple[list[str], str]:
 def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
     """Edge, share and verdict follow from the qualities, those from the replicates."""
     evidence, problems = bundle.evidence, []
-    metrics = find_metrics(is_regression=evidence.task.kind == "regression")
     for role, by_metric in evidence.replicates.items():
         for metric, values in by_metric.items():
             stated = evidence.quality[role][metric].value
@@ -194,12 +201,15 @@ def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
                     f"{role} {metric} is {stated:.6g}, its replicates' mean {np.mean(values):.6g}"
                 )
     for metric, recovered in evidence.recovered.items():
-        value = {
-            role: np.asarray(evidence.quality[role][metric].value)
-            for role in ("teacher", "control", "student")
-        }
-        edge = float(improvement(metrics[metric], value["teacher"], value["control"]))
-        gained = float(improvement(metrics[metric], value["student"], value["control"]))
+        value = {role: facts[metric].value for role, facts in evidence.quality.items()}
+        teacher, student = (np.asarray(value[role]) for role in ("teacher", "student"))
+        counting = evidence.controls.get(metric, "control")
+        better = choose_control(METRICS[metric], value)
+        if counting != better:
+            problems.append(f"the better control in {metric} is {better}, not {counting}")
+        control = np.asarray(value[counting])
+        edge = float(improvement(METRICS[metric], teacher, control))
+        gained = float(improvement(METRICS[metric], student, control))
         stated_edge = evidence.edge[metric]
         if not _same(edge, stated_edge.value):
             problems.append(f"the edge in {metric} is {edge:.6g}, not {stated_edge.value:.6g}")
@@ -208,7 +218,25 @@ def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
         verdict = decide_verdict(stated_edge, recovered, recovered.asked_share)
         if verdict != recovered.verdict:
             problems.append(f"the verdict on {metric} is {verdict}, not {recovered.verdict}")
+    problems += _find_wrong_leads(bundle)
     return problems, "edges, shares and verdicts follow from the qualities"
+
+
+def _find_wrong_leads(bundle: Bundle) -> list[str]:
+    evidence, problems = bundle.evidence, []
+    if evidence.rival is None:
+        return []
+    for metric, stated in evidence.rival.lead.items():
+        student, rival = (
+            np.asarray(evidence.quality[role][metric].value) for role in ("student", "rival")
+        )
+        lead = float(improvement(METRICS[metric], student, rival))
+        if not _same(lead, stated.value):
+            problems.append(f"the student's lead in {metric} is {lead:.6g}, not {stated.value:.6g}")
+    verdict = decide_rival(evidence.rival.lead)
+    if verdict != evidence.rival.verdict:
+        problems.append(f"the verdict on the rival is {verdict}, not {evidence.rival.verdict}")
+    return problems
 
 
 def _find_failed_parity(bundle: Bundle) -> tuple[list[str], str]:

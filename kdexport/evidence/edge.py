@@ -1,8 +1,7 @@
 """Edge and recovered edge, with intervals over test rows and training replicates together.
 
 Takes one score per row for teacher, controls and students; gives estimates, 95 % intervals and a
-verdict. Rows are resampled with replacement. With only a handful of replicates, resampling them
-understates their spread, so their mean moves by Student's t instead: t(R - 1) s / sqrt(R).
+verdict. How rows and replicates are resampled: `resample`.
 """
 
 from collections.abc import Mapping
@@ -10,20 +9,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdexport.evidence.facts import Interval, Quality, Recovered, Verdict
+from kdexport.evidence.facts import ControlRole, Interval, Quality, Recovered, Verdict
 from kdexport.evidence.metrics import Metric, improvement
+from kdexport.evidence.resample import Estimate, estimate_means, interval_of, stretch
 from kdexport.records import Float64
 
 Z_95 = 1.96
+TEACHER, CONTROL, STUDENT = "teacher", "control", "student"
+PLAIN_CONTROL, RIVAL = "plain_control", "rival"
+CONTROLS: tuple[ControlRole, ...] = ("control", "plain_control")
 
 
 @dataclass(frozen=True)
 class EdgeResult:
-    """Quality of the three, edge, and recovered edge, each by metric."""
+    """What was estimated, each by metric.
+
+    Attributes:
+        quality: Role to metric to the mean over its replicates.
+        edge: How much better the teacher is than the control that counts.
+        recovered: The student's share of the edge.
+        controls: Which control counts: the better one. Both were scored on the rows that chose
+            between them, so the choice favours the control: it can only make the edge smaller and
+            the share of a student below its teacher too.
+        lead: How much better the student is than the rival; empty where there is no rival.
+    """
 
     quality: dict[str, Quality]
     edge: dict[str, Interval]
     recovered: dict[str, Recovered]
+    controls: dict[str, ControlRole]
+    lead: dict[str, Interval]
 
 
 def measure_edge(
@@ -34,85 +49,98 @@ def measure_edge(
     n_draws: int,
     seed: int,
 ) -> EdgeResult:
-    """Estimate edge and recovered edge.
+    """Estimate edge and recovered edge, and the student's lead over a rival.
 
-    The control and the student stand for their replicates: each value is the mean over them.
+    Control and student stand for their replicates: each value is the mean over them.
 
     Args:
-        scores: Role (teacher, control, student) to metric to row scores, **Shape** `[R, n]`
-            float64; R is 1 for the teacher and at least 2 for the others.
+        scores: Role to metric to row scores, **Shape** `[R, n]` float64. Roles are teacher,
+            control and student, and if they were trained plain_control and rival; R is 1 for the
+            teacher and the rival and at least 2 for the others.
         metrics: What the scores are of.
         asked_share: The share of the edge that counts as recovered.
         n_draws: Resamples.
         seed: Decides them.
     """
-    first = next(iter(metrics))
-    n_rows = scores["teacher"][first].shape[1]
     rng = np.random.default_rng(seed)
-    shifts = {
-        role: rng.standard_t(len(by_metric[first]) - 1, n_draws)
-        for role, by_metric in scores.items()
-        if len(by_metric[first]) > 1
-    }
-    stacked = np.concatenate([scores[role][name] for role in scores for name in metrics])
-    resampled = _resample_means(stacked, n_draws, rng)
-    quality: dict[str, Quality] = {role: {} for role in scores}
-    draws: dict[str, dict[str, Float64]] = {role: {} for role in scores}
-    rows_only: dict[str, dict[str, Float64]] = {role: {} for role in scores}
-    position = 0
-    for role, by_metric in scores.items():
-        for name, metric in metrics.items():
-            replicates = metric.finish(by_metric[name].mean(axis=1))
-            own = resampled[:, position : position + len(replicates)]
-            position += len(replicates)
-            rows_only[role][name] = metric.finish(own).mean(axis=1)
-            draws[role][name] = rows_only[role][name]
-            if role in shifts:
-                spread = replicates.std(ddof=1) / np.sqrt(len(replicates))
-                draws[role][name] = draws[role][name] + shifts[role] * spread
-            quality[role][name] = _interval(float(replicates.mean()), draws[role][name])
-    edge, recovered = {}, {}
+    n_rows = scores[TEACHER][next(iter(metrics))].shape[1]
+    estimates = estimate_means(scores, metrics, n_draws=n_draws, rng=rng)
+    result = EdgeResult({role: {} for role in scores}, {}, {}, {}, {})
     for name, metric in metrics.items():
-        value = {role: np.asarray(quality[role][name].value) for role in scores}
-        edge[name] = _interval(
-            float(improvement(metric, value["teacher"], value["control"])),
-            improvement(metric, draws["teacher"][name], draws["control"][name]),
+        parts = {role: by_metric[name] for role, by_metric in estimates.items()}
+        for role, part in parts.items():
+            factor = stretch({role: 1.0}, parts, rng)
+            draws = part.value + factor * (part.moved - part.value)
+            result.quality[role][name] = interval_of(part.value, draws)
+        control = choose_control(metric, {role: part.value for role, part in parts.items()})
+        result.controls[name] = control
+        result.edge[name] = _compare(metric, parts, TEACHER, control, rng)
+        result.recovered[name] = _measure_share(
+            metric, parts, control, result.edge[name], asked_share, n_rows, rng
         )
-        recovered[name] = _judge(
-            _share(metric, value),
-            _share(metric, {role: draws[role][name] for role in scores}),
-            _share(metric, {role: rows_only[role][name] for role in scores}),
-            edge[name],
-            asked_share,
-            n_rows,
-        )
-    return EdgeResult(quality, edge, recovered)
+        if RIVAL in parts:
+            result.lead[name] = _compare(metric, parts, STUDENT, RIVAL, rng)
+    return result
 
 
-def _share(metric: Metric, value: Mapping[str, Float64]) -> Float64:
-    gained = improvement(metric, value["student"], value["control"])
-    edge = improvement(metric, value["teacher"], value["control"])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: Float64 = np.divide(gained, edge)
-    return ratio
+def choose_control(metric: Metric, values: Mapping[str, float]) -> ControlRole:
+    """Return the control that counts in a metric: the better one."""
+    there: list[ControlRole] = [role for role in CONTROLS if role in values]
+    sign = 1.0 if metric.higher_is_better else -1.0
+    return max(there, key=lambda role: sign * values[role])
 
 
-def _judge(
-    value: Float64,
-    draws: Float64,
-    rows_only: Float64,
+def _compare(
+    metric: Metric,
+    parts: Mapping[str, Estimate],
+    role: str,
+    reference: str,
+    rng: np.random.Generator,
+) -> Interval:
+    """How much better one role is than another."""
+    first, second = parts[role], parts[reference]
+    value = improvement(metric, np.asarray(first.value), np.asarray(second.value))
+    drawn = improvement(metric, first.moved, second.moved)
+    factor = stretch({role: 1.0, reference: -1.0}, parts, rng)
+    return interval_of(float(value), value + factor * (drawn - value))
+
+
+def _measure_share(
+    metric: Metric,
+    parts: Mapping[str, Estimate],
+    control: ControlRole,
     edge: Interval,
     asked_share: float,
     n_rows: int,
+    rng: np.random.Generator,
 ) -> Recovered:
+    """Judge the student's share of the edge.
+
+    Its draws are ratios of draws. Where the edge is clear of 0, their interval is Fieller's: the
+    shares f for which student - control - f (teacher - control) does not differ from 0. That sum
+    says how far deviations are stretched.
+    """
+
+    def share_of(values: Mapping[str, Float64]) -> Float64:
+        gained = improvement(metric, values[STUDENT], values[control])
+        whole = improvement(metric, values[TEACHER], values[control])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio: Float64 = np.divide(gained, whole)
+        return ratio
+
+    exact = {role: np.asarray(part.value) for role, part in parts.items()}
+    value = float(share_of(exact))
     # An edge of exactly 0 leaves nothing to recover; JSON has no NaN, so its share is written as 0.
+    value = value if np.isfinite(value) else 0.0
+    factor = stretch({STUDENT: 1.0, control: value - 1.0, TEACHER: -value}, parts, rng)
+    draws = share_of({r: exact[r] + factor * (p.moved - exact[r]) for r, p in parts.items()})
+    rows_only = share_of({role: part.rows for role, part in parts.items()})
     finite = draws[np.isfinite(draws)]
-    share = float(value) if np.isfinite(value) else 0.0
-    interval = _interval(share, finite) if len(finite) else Interval(value=share, low=0.0, high=0.0)
+    interval = interval_of(value, finite) if len(finite) else Interval(value=value, low=0, high=0)
     verdict = decide_verdict(edge, interval, asked_share)
     rows_to_settle = None
     if verdict == "INCONCLUSIVE":
-        rows_to_settle = _rows_to_settle(share - asked_share, finite, rows_only, n_rows)
+        rows_to_settle = _rows_to_settle(value - asked_share, finite, rows_only, n_rows)
     return Recovered(
         **interval.model_dump(),
         verdict=verdict,
@@ -139,19 +167,3 @@ def _rows_to_settle(gap: float, draws: Float64, rows_only: Float64, n_rows: int)
     from_replicates = max(0.0, float(draws.var()) - from_rows)
     allowed = (gap / Z_95) ** 2 - from_replicates
     return int(np.ceil(n_rows * from_rows / allowed)) if allowed > 0 else None
-
-
-def _interval(value: float, draws: Float64) -> Interval:
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(value=value, low=float(low), high=float(high))
-
-
-def _resample_means(scores: Float64, n_draws: int, rng: np.random.Generator) -> Float64:
-    """Mean of each line of `[S, n]` scores over n rows drawn with replacement: `[n_draws, S]`."""
-    n_rows = scores.shape[1]
-    by_row = np.ascontiguousarray(scores.T)
-    means = np.empty((n_draws, len(scores)))
-    for draw in range(n_draws):
-        counts = np.bincount(rng.integers(n_rows, size=n_rows), minlength=n_rows)
-        means[draw] = counts @ by_row / n_rows
-    return means

@@ -5,6 +5,8 @@ Units are in the names. Every estimate is an `Interval`.
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.evidence.shape import Fact as Fact
@@ -14,6 +16,8 @@ from kdexport.signature import Classes, Signature
 
 TaskKind = Literal["binary", "multiclass", "regression"]
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
+ControlRole = Literal["control", "plain_control"]
+RivalVerdict = Literal["SHIP_THE_RIVAL", "SHIP_THE_STUDENT", "NO_DIFFERENCE", "MIXED"]
 
 
 class Recovered(Interval):
@@ -89,11 +93,79 @@ class GoldenFact(Fact):
     quality: dict[str, float]
 
 
+class RivalFact(Fact):
+    """The student beside the model that one would ship instead.
+
+    Attributes:
+        name: What the rival is.
+        lead: Metric to how much better the student is: positive where it is the better one. Over
+            test rows and the student's replicates; the rival is one model.
+        verdict: What the leads in the leading metrics say; bytes and times are in the evidence of
+            the files, and `rival.compare_axes` puts them beside each other.
+    """
+
+    name: str
+    lead: dict[str, Interval]
+    verdict: RivalVerdict
+
+
+class ClassFact(Fact):
+    """The test rows of one class: how student.onnx and teacher.onnx answer them."""
+
+    label: bool | int | str
+    rows: int
+    teacher_recall: float
+    student_recall: float
+    teacher_log_loss: float
+    student_log_loss: float
+
+
+class SliceFact(Fact):
+    """Test rows that share a value of one column, and how the two files answer them.
+
+    Attributes:
+        shortfall: How much worse the student is than the teacher: positive where it is worse. Its
+            interval holds for all slices that were looked at together.
+    """
+
+    column: str
+    value: str
+    rows: int
+    teacher: float
+    student: float
+    shortfall: Interval
+
+
+class SlicesFact(Fact):
+    """Where student.onnx falls short of teacher.onnx the most.
+
+    Attributes:
+        n_slices: How many were looked at, in each metric.
+        n_left_out: How many more there were.
+        n_worse: Metric to how many of them show a shortfall beyond chance.
+        worst: Metric to the slices of the largest shortfall, the largest first.
+        classes: The classes of the largest shortfall in log loss; none of a regression.
+    """
+
+    n_slices: int
+    n_left_out: int
+    n_worse: dict[str, int]
+    worst: dict[str, list[SliceFact]]
+    classes: list[ClassFact]
+
+
 Quality = dict[str, Interval]
 
 
 class Evidence(Fact):
-    """Everything measured about a bundle."""
+    """Everything measured about a bundle.
+
+    Attributes:
+        controls: Metric to the control that counts in it, where there were two: the better one.
+            The rows that score them choose between them, which favours the control: the edge can
+            only come out smaller, and so can the share of a student below its teacher.
+        rival: None where no rival was trained.
+    """
 
     format_version: Literal[1] = 1
     kdexport_version: str
@@ -112,6 +184,9 @@ class Evidence(Fact):
     golden: GoldenFact
     latency: LatencyRecord
     training: dict[str, Any]
+    controls: dict[str, ControlRole] = Field(default_factory=dict)
+    rival: RivalFact | None = None
+    slices: SlicesFact | None = None
 
 
 def parse_evidence(content: bytes, name: str) -> Evidence:

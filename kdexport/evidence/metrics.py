@@ -21,55 +21,88 @@ class Metric:
     """One metric.
 
     Attributes:
-        score: Answers and targets `[n]` to one score per row, `[n]` float64.
+        score: Answers, targets and weights `[n]` to one score per row, `[n]` float64, whose
+            weighted mean is the metric. Only scores that compare rows with each other look at
+            the weights.
         finish: The mean score (any shape) to the metric's value.
         higher_is_better: Whether it grows with quality.
+        compares_rows: Whether a row's score depends on the other rows.
     """
 
-    score: Callable[[Answers, Column], Float64]
+    score: Callable[[Answers, Column, Float64], Float64]
     finish: Callable[[Float64], Float64] = np.asarray
     higher_is_better: bool = False
+    compares_rows: bool = False
 
 
-def score_correct(answers: Answers, targets: Column) -> Float64:
+def score_correct(answers: Answers, targets: Column, _: Float64) -> Float64:
     """1 where the most probable class is the label, else 0."""
     correct: Float64 = (answers.probabilities.argmax(axis=1) == targets).astype(np.float64)
     return correct
 
 
-def score_log_loss(answers: Answers, targets: Column) -> Float64:
+def score_log_loss(answers: Answers, targets: Column, _: Float64) -> Float64:
     """Minus the natural log of the label's probability."""
     own = answers.probabilities[np.arange(len(targets)), targets].astype(np.float64)
     return -np.log(np.maximum(own, SMALLEST_PROBABILITY))
 
 
-def score_brier(answers: Answers, targets: Column) -> Float64:
+def score_brier(answers: Answers, targets: Column, _: Float64) -> Float64:
     """Squared distance to the one-hot label (Brier 1950): 0 to 2."""
     exact = answers.probabilities.astype(np.float64)
     squares: Float64 = np.square(exact).sum(axis=1) - 2 * exact[np.arange(len(targets)), targets]
     return squares + 1
 
 
-def score_square(answers: Answers, targets: Column) -> Float64:
+def score_square(answers: Answers, targets: Column, _: Float64) -> Float64:
     """Squared error."""
     return np.square(answers.predictions.astype(np.float64) - targets)
 
 
-def score_absolute(answers: Answers, targets: Column) -> Float64:
+def score_absolute(answers: Answers, targets: Column, _: Float64) -> Float64:
     """Absolute error."""
     return np.abs(answers.predictions.astype(np.float64) - targets)
 
 
-def score_unexplained(answers: Answers, targets: Column) -> Float64:
+def score_unexplained(answers: Answers, targets: Column, weights: Float64) -> Float64:
     """Squared error in variances of the targets: its mean is 1 - R2."""
-    variance = float(np.var(targets)) or 1.0
-    return score_square(answers, targets) / variance
+    center = np.average(targets, weights=weights)
+    variance = float(np.average(np.square(targets - center), weights=weights)) or 1.0
+    return score_square(answers, targets, weights) / variance
+
+
+def score_auc(answers: Answers, targets: Column, weights: Float64) -> Float64:
+    """Area under the ROC curve, as a mean over rows; ties count half. Takes O(n log n).
+
+    A row's placement is the share of the other class that it is ranked apart from rightly. The
+    mean of `A + W / W_class * (placement - A)` is the area A, and its variance over rows is that
+    of DeLong: so rows can be resampled as those of any mean are, to first order.
+
+    Source: DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated
+    ROC curves", Biometrics 44 (1988).
+    """
+    levels, level = np.unique(answers.probabilities[:, 1], return_inverse=True)
+    is_second = targets == 1
+    totals, below = [], []
+    for is_own in (is_second, ~is_second):
+        own = np.bincount(level, weights=weights * is_own, minlength=len(levels))
+        totals.append(own.sum())
+        below.append((np.cumsum(own) - own / 2)[level])
+    placement = np.where(is_second, below[1] / totals[1], 1 - below[0] / totals[0])
+    area = np.average(placement[is_second], weights=weights[is_second])
+    shares = np.where(is_second, *totals) / weights.sum()
+    moved: Float64 = area + (placement - area) / shares
+    return moved
 
 
 CLASSIFICATION: dict[str, Metric] = {
     "accuracy": Metric(score_correct, higher_is_better=True),
     "log_loss": Metric(score_log_loss),
     "brier": Metric(score_brier),
+}
+BINARY: dict[str, Metric] = {
+    **CLASSIFICATION,
+    "auc": Metric(score_auc, higher_is_better=True, compares_rows=True),
 }
 REGRESSION: dict[str, Metric] = {
     "rmse": Metric(score_square, np.sqrt),
@@ -78,9 +111,20 @@ REGRESSION: dict[str, Metric] = {
 }
 
 
-def find_metrics(*, is_regression: bool) -> Mapping[str, Metric]:
-    """Return the metrics of a task by name, the one that leads first."""
-    return REGRESSION if is_regression else CLASSIFICATION
+METRICS: Mapping[str, Metric] = {**BINARY, **REGRESSION}
+LEADING = {"accuracy", "log_loss", "rmse"}  # what a verdict on a whole model is made of
+
+
+def find_metrics(n_classes: int, targets: Column) -> Mapping[str, Metric]:
+    """Return the metrics that labelled rows have, by name, the one that leads first.
+
+    Args:
+        n_classes: 0 for a regression.
+        targets: **Shape** `[n]`: rows of one class alone have no ROC curve.
+    """
+    if not n_classes:
+        return REGRESSION
+    return BINARY if n_classes == 2 and len(np.unique(targets)) == 2 else CLASSIFICATION
 
 
 def score_rows(
@@ -91,12 +135,14 @@ def score_rows(
     **Shape** targets `[n]` (int64 class positions, or numbers), weights `[n]` of mean 1; each
     result `[n]` float64.
     """
-    return {name: metric.score(answers, targets) * weights for name, metric in metrics.items()}
+    return {
+        name: metric.score(answers, targets, weights) * weights for name, metric in metrics.items()
+    }
 
 
 def measure_quality(answers: Answers, targets: Column, weights: Float64) -> Quality:
     """Quality of one file, with 95 % intervals over rows (normal approximation of a mean)."""
-    metrics = find_metrics(is_regression=not answers.probabilities.shape[1])
+    metrics = find_metrics(answers.probabilities.shape[1], targets)
     quality = {}
     for name, by_row in score_rows(metrics, answers, targets, weights).items():
         mean = float(by_row.mean())

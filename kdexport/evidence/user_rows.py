@@ -51,7 +51,7 @@ def check_quality(
     Worse beyond chance: the 95 % intervals do not even touch.
     """
     quality = measure_quality(answers, rows.targets, rows.weights)
-    metrics = find_metrics(is_regression=not answers.probabilities.shape[1])
+    metrics = find_metrics(answers.probabilities.shape[1], rows.targets)
     results = []
     for metric in metrics:
         found, before = quality[metric], stated.get(metric)

@@ -1,9 +1,10 @@
-"""Latency facts and records with times that the test chooses."""
+"""Latency facts and records with times that the test chooses; evidence with a rival."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from kdexport.evidence.facts import Evidence, FileFact
 from kdexport.evidence.latency_facts import (
     LatencyFact,
     LatencyRecord,
@@ -13,7 +14,9 @@ from kdexport.evidence.latency_facts import (
     pack_times,
     unpack_times,
 )
+from kdexport.evidence.metrics import METRICS, improvement
 from kdexport.evidence.percentiles import estimate_percentiles
+from kdexport.evidence.rival import judge_rival
 from kdexport.evidence.shape import Interval
 
 MACHINE = MachineFact(
@@ -90,3 +93,47 @@ def make_record(levels_us: Mapping[str, float], batches: tuple[int, ...] = (1,))
         memory=[memory],
         load=[],
     )
+
+
+def make_interval(low: float, high: float) -> Interval:
+    """An interval around its middle."""
+    return Interval(value=(low + high) / 2, low=low, high=high)
+
+
+def add_rival(evidence: Evidence, *, is_native: bool = False) -> Evidence:
+    """Add a rival that answers as the teacher does: better, larger, slower at batch 1 alone.
+
+    It leads by 0.1 either way; a native one has no file and is timed in its own library.
+    """
+    rng = np.random.default_rng(0)
+    name = "rival" if is_native else "rival.onnx"
+    rows = []
+    for who, batch, us in (
+        ("student.onnx", 1, 7.0),
+        (name, 1, 12.0),
+        ("student.onnx", 1024, 150.0),
+        (name, 1024, 150.0),
+    ):
+        row = make_row(who, 1e3 * us * rng.lognormal(0, 0.01, (30, 40)), batch)
+        rows.append(row.model_copy(update={"path": "call" if who == "rival" else "run"}))
+    quality = {**evidence.quality, "rival": evidence.quality["teacher"]}
+    lead = {}
+    for metric in evidence.recovered:
+        ours, theirs = (np.asarray(quality[role][metric].value) for role in ("student", "rival"))
+        value = float(improvement(METRICS[metric], ours, theirs))
+        lead[metric] = Interval(value=value, low=value - 0.1, high=-1e-9)
+    own = {} if is_native else {"rival.onnx": FileFact(sha256="0", bytes=10**6)}
+    update = {
+        "rival": judge_rival("boosted trees", lead),
+        "quality": quality,
+        "files": {**evidence.files, **own},
+        "latency": evidence.latency.model_copy(update={"rows": rows}),
+    }
+    return evidence.model_copy(update=update)
+
+
+def add_plain_control(evidence: Evidence) -> Evidence:
+    """Add a second control that is as good as the first one, which counts."""
+    quality = {**evidence.quality, "plain_control": evidence.quality["control"]}
+    controls = dict.fromkeys(evidence.recovered, "control")
+    return evidence.model_copy(update={"quality": quality, "controls": controls})

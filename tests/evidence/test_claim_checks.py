@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,17 @@ import numpy as np
 import pytest
 
 from kdexport.bundle import load_bundle, read_bundle
-from kdexport.evidence.claim_checks import check_claims, check_golden_quality, score_golden
+from kdexport.evidence.claim_checks import (
+    SEALED,
+    SEALED_IF_THERE,
+    check_claims,
+    check_golden_quality,
+    make_headline,
+    score_golden,
+)
+from kdexport.evidence.facts import Evidence
 from kdexport.evidence.golden import unpack_golden
+from tests.evidence.records import add_plain_control, add_rival, make_interval
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -63,6 +73,52 @@ def test_edited_evidence(edit: Edit, rule: str, said: str, copy: Path) -> None:
     """A figure that was edited breaks the rule that it was held by."""
     edit_evidence(copy, edit)
     assert said in failures(copy)[rule]
+
+
+def find_wrong_edges(path: Path, edit: Callable[[Evidence], Evidence]) -> str:
+    """What is said of the edges of evidence with a rival and a second control, once edited."""
+    bundle = read_bundle(path)
+    edited = edit(add_plain_control(add_rival(bundle.evidence)))
+    results = check_claims(replace(bundle, evidence=edited))
+    return next(r.message for r in results if r.name == "bundle/edge")
+
+
+def edit_rival(**changes: Any) -> Callable[[Evidence], Evidence]:
+    """Change the rival's facts."""
+    return lambda e: e.model_copy(update={"rival": e.rival.model_copy(update=changes)})
+
+
+def test_rival_and_second_control(bundle_path: Path) -> None:
+    """Leads and the verdict on the rival follow from the qualities; the better control counts."""
+    assert "however" not in find_wrong_edges(bundle_path, lambda e: e)
+    said = find_wrong_edges(bundle_path, edit_rival(verdict="SHIP_THE_STUDENT"))
+    assert "the verdict on the rival is SHIP_THE_RIVAL, not SHIP_THE_STUDENT" in said
+    lead = {"accuracy": make_interval(0.5, 0.7)}
+    assert "the student's lead in accuracy" in find_wrong_edges(bundle_path, edit_rival(lead=lead))
+
+    def improve_plain(evidence: Evidence) -> Evidence:
+        plain = {**evidence.quality["control"], "accuracy": make_interval(0.9999, 1.0)}
+        return evidence.model_copy(update={"quality": {**evidence.quality, "plain_control": plain}})
+
+    said = find_wrong_edges(bundle_path, improve_plain)
+    assert "the better control in accuracy is plain_control, not control" in said
+
+
+def test_optional_figures_are_sealed(bundle_path: Path) -> None:
+    """What a bundle need not have is sealed where it has it: taking it out breaks the seal."""
+    evidence = read_bundle(bundle_path).evidence
+    assert evidence.slices is not None
+    names = SEALED + SEALED_IF_THERE
+    claims = {name: getattr(evidence, name) for name in names}
+    seal = make_headline(claims)["sha256"]
+    assert make_headline({**claims, "slices": None})["sha256"] != seal
+    assert make_headline({**claims, "rival": None, "controls": {}})["sha256"] == seal
+
+
+def test_bundle_from_before() -> None:
+    """A bundle whose evidence has no rival, no slices and no second control passes as it did."""
+    path = Path(__file__).parents[2] / "models" / "clicks"
+    assert failures(path) == {}
 
 
 def test_absent_file(copy: Path) -> None:

@@ -1,0 +1,137 @@
+"""Means over test rows and training replicates, resampled together; intervals of what is made of
+them.
+
+Takes one score per row and replicate, gives draws and 95 % intervals. Knows no metric's meaning
+and no verdict.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdexport.evidence.metrics import Metric
+from kdexport.evidence.shape import Interval
+from kdexport.records import Float64
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One role's value in one metric, and what is known of its error.
+
+    Attributes:
+        value: Mean over the replicates.
+        replicates: Each replicate's own value. **Shape** `[R]`.
+        rows: The value under resampled rows. **Shape** `[n_draws]`.
+        moved: The same, with the replicates' mean moved too, by a normal. **Shape** `[n_draws]`.
+        spread: Variance of the mean as the replicates alone show it, s^2 / R; 0 where R is 1.
+        own: What `spread` owes to the finite test rows, which `rows` has in it already.
+    """
+
+    value: float
+    replicates: Float64
+    rows: Float64
+    moved: Float64
+    spread: float
+    own: float
+
+
+def estimate_means(
+    scores: Mapping[str, Mapping[str, Float64]],
+    metrics: Mapping[str, Metric],
+    *,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> dict[str, dict[str, Estimate]]:
+    """Estimate every metric of every role, all under the same resampled rows.
+
+    Args:
+        scores: Role to metric to row scores, **Shape** `[R, n]` float64.
+        metrics: What the scores are of.
+        n_draws: Resamples.
+        rng: Decides them.
+    """
+    normals = {role: rng.standard_normal(n_draws) for role in scores}
+    stacked = np.concatenate([scores[role][name] for role in scores for name in metrics])
+    resampled = resample_means(stacked, n_draws, rng)
+    estimates: dict[str, dict[str, Estimate]] = {role: {} for role in scores}
+    position = 0
+    for role, by_metric in scores.items():
+        for name, metric in metrics.items():
+            replicates = metric.finish(by_metric[name].mean(axis=1))
+            drawn = metric.finish(resampled[:, position : position + len(replicates)])
+            position += len(replicates)
+            estimates[role][name] = _estimate(replicates, drawn, normals[role])
+    return estimates
+
+
+def _estimate(replicates: Float64, drawn: Float64, normal: Float64) -> Estimate:
+    n_replicates, rows = len(replicates), drawn.mean(axis=1)
+    spread = own = 0.0
+    if n_replicates > 1:
+        spread = float(replicates.var(ddof=1)) / n_replicates
+        # How rows move one replicate against the others: the test set's part in their spread.
+        apart = (drawn - rows[:, None]).var(axis=0).sum() / (n_replicates - 1)
+        own = float(apart) / n_replicates
+    moved = rows + normal * np.sqrt(max(0.0, spread - own))
+    return Estimate(float(replicates.mean()), replicates, rows, moved, spread, own)
+
+
+def stretch(
+    weights: Mapping[str, float], parts: Mapping[str, Estimate], rng: np.random.Generator
+) -> Float64:
+    """Return what deviations are multiplied by, so that few replicates are paid for.
+
+    For a sum of roles, each with its weight, normal deviations become Student's t with the
+    degrees of freedom that its variance is known with: rows are many, replicates few. Their size
+    is set by the variance in which what rows and replicates share is counted once.
+
+    Args:
+        weights: Role to its weight in the sum.
+        parts: Role to its estimate, in one metric.
+        rng: Decides the draws.
+
+    Returns:
+        **Shape** `[n_draws]` float64, all 1 where no role has replicates that differ.
+
+    Source: Hillis, "A comparison of denominator degrees of freedom methods for multiple observer
+    ROC analysis", Statistics in Medicine 26 (2007): replicates are its readers, rows its cases.
+    """
+    used = {role: weight for role, weight in weights.items() if weight}
+    rows = np.sum([weight * parts[role].rows for role, weight in used.items()], axis=0)
+    spreads = {role: weight**2 * parts[role].spread for role, weight in used.items()}
+    from_spread = sum(spreads.values())
+    if not from_spread:
+        return np.ones(len(rows))
+    from_rows = float(rows.var())
+    shared = {role: used[role] ** 2 * parts[role].own for role in used}
+    wanted = from_spread + max(0.0, from_rows - sum(shared.values()))
+    drawn = from_rows + sum(max(0.0, spreads[role] - shared[role]) for role in used)
+    known = sum(
+        spread**2 / (len(parts[role].replicates) - 1) for role, spread in spreads.items() if spread
+    )
+    freedom = wanted**2 / known
+    stretched: Float64 = np.sqrt(wanted / drawn * freedom / rng.chisquare(freedom, len(rows)))
+    return stretched
+
+
+def resample_means(scores: Float64, n_draws: int, rng: np.random.Generator) -> Float64:
+    """Mean of each line of `[S, n]` scores over n rows drawn with replacement: `[n_draws, S]`."""
+    n_rows = scores.shape[1]
+    by_row = np.ascontiguousarray(scores.T)
+    means = np.empty((n_draws, len(scores)))
+    # One product per draw: one of all counts is no faster, and slow where cores are shared.
+    for draw in range(n_draws):
+        counts = np.bincount(rng.integers(n_rows, size=n_rows), minlength=n_rows)
+        means[draw] = counts @ by_row / n_rows
+    return means
+
+
+def interval_of(value: float, draws: Float64) -> Interval:
+    """Return the 95 % percentile interval of draws around a value.
+
+    Of n draws and one more, the k-th smallest has k / (n + 1) below it (Weibull's positions).
+    The usual positions give up 0.6 % of coverage at 300 draws.
+    """
+    low, high = np.percentile(draws, [2.5, 97.5], method="weibull")
+    return Interval(value=value, low=float(low), high=float(high))

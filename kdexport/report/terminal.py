@@ -8,18 +8,30 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kdexport.evidence.facts import Evidence, Interval, Recovered
+from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Recovered
 from kdexport.evidence.latency_facts import LatencyFact
 from kdexport.evidence.parity import describe_parity
+from kdexport.evidence.rival import Axis, compare_axes
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
 PERCENT = {"accuracy"}
+THOUSAND = 1000
 TEN = 10  # from here on five digits say more than four decimals
 VERDICTS = {
     "RECOVERED": "the asked share of the edge is recovered",
     "NOT_RECOVERED": "the student falls short of the asked share",
     "INCONCLUSIVE": "the test rows cannot tell",
     "NO_EDGE": "the teacher is not measurably better than the control: do not distill for this",
+}
+RIVAL_VERDICTS = {
+    "SHIP_THE_RIVAL": "it is the better one beyond chance",
+    "SHIP_THE_STUDENT": "the student is the better one beyond chance",
+    "NO_DIFFERENCE": "chance explains what lies between them in quality",
+    "MIXED": "each is the better one in one metric",
+}
+CONTROL_NAMES: dict[ControlRole, str] = {
+    "control": "the student's own recipe",
+    "plain_control": "the article's plain recipe",
 }
 
 
@@ -41,31 +53,49 @@ def render_evidence(evidence: Evidence) -> Group:
         ),
         _sizes(evidence),
         *[_recovered_line(metric, evidence) for metric in list(evidence.recovered)[:2]],
+        *_control_lines(evidence),
+        *_rival_lines(evidence),
+        *_slice_lines(evidence),
         *_parity_lines(evidence),
     )
 
 
 def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     """One column per candidate, so that it fits 80 characters."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    gap = 0 if evidence.rival else 1
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), show_edge=False)
     table.add_column("", no_wrap=True)
-    for name in ("teacher", "control", "student", "floor"):
+    roles = ["teacher", "control", "student", *(["rival"] if evidence.rival else [])]
+    for name in (*roles, "floor"):
         table.add_column(name, justify="right")
-    roles = ("teacher", "control", "student")
-    quality = [evidence.quality[role] for role in roles]
+    quality = [_pick_quality(evidence, role) for role in roles]
     files = [evidence.files.get(f"{role}.onnx") for role in roles]
-    table.add_row("trained networks", "1", f"mean of {n_replicates}", f"mean of {n_replicates}", "")
+    trained = ["1", f"mean of {n_replicates}", f"mean of {n_replicates}", "1"]
+    table.add_row("models", *trained[: len(roles)], "")
     for metric in SHOWN[:2] if "accuracy" in quality[0] else SHOWN[2:]:
         table.add_row(_name(metric), *[_scaled(metric, q[metric].value) for q in quality], "")
         table.add_row("  95 %", *[_bounds(metric, q[metric]) for q in quality], "")
-    table.add_row("bytes", *[f"{file.bytes:,}" if file else "-" for file in files], "")
-    table.add_row("parameters", *[f"{file.parameters:,}" if file else "-" for file in files], "")
+    table.add_row("bytes", *[_count(file.bytes if file else None) for file in files], "")
+    table.add_row("parameters", *[_count(file.parameters if file else None) for file in files], "")
     for batch in sorted({fact.batch for fact in evidence.latency.rows}):
-        names = (*[f"{role}.onnx" for role in roles], "floor")
-        facts = [_find_latency(evidence, name, batch) for name in names]
-        table.add_row(f"p50 us, batch {batch:,}", *[_value(f.p50_us) if f else "-" for f in facts])
+        facts = [_find_latency(evidence, f"{role}.onnx", batch) for role in roles]
+        facts.append(_find_latency(evidence, "floor", batch))
+        table.add_row(f"p50 us at {batch:,}", *[_value(f.p50_us) if f else "-" for f in facts])
         table.add_row("p99 us", *[_value(f.p99_us) if f else "-" for f in facts])
     return table
+
+
+def _pick_quality(evidence: Evidence, role: str) -> Quality:
+    """A role's quality; that of the control is metric by metric the one that counts."""
+    own = evidence.quality[role]
+    if role != "control":
+        return own
+    counting = evidence.controls
+    return {m: evidence.quality[counting.get(m, "control")][m] for m in own}
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
 
 
 def _bounds(metric: str, interval: Interval) -> str:
@@ -114,6 +144,72 @@ def _recovered_line(metric: str, evidence: Evidence) -> Text:
     elif share.verdict == "INCONCLUSIVE":
         line += "; more replicates are needed, more test rows alone would not settle it"
     return Text(line, style="bold" if share.verdict == "RECOVERED" else "bold yellow")
+
+
+def _control_lines(evidence: Evidence) -> list[Text]:
+    """Say of each shown metric which control counted, and what the other one has."""
+    lines = []
+    for metric in [name for name in evidence.recovered if name in evidence.controls][:2]:
+        counting = evidence.controls[metric]
+        other = next(role for role in CONTROL_NAMES if role != counting)
+        value = _scaled(metric, evidence.quality[other][metric].value)
+        lines.append(
+            f"control in {metric.replace('_', ' ')}: {CONTROL_NAMES[counting]}, the better one on "
+            f"the test rows; {CONTROL_NAMES[other]}: {value}"
+        )
+    return [Text(line) for line in lines]
+
+
+def _rival_lines(evidence: Evidence) -> list[Text]:
+    """Say which to ship, the student or the rival, and what each wins."""
+    if evidence.rival is None:
+        return []
+    rival, axes = evidence.rival, compare_axes(evidence)
+    lead = ", ".join(
+        f"{axis.name.replace('_', ' ')} {interval.value:+.4g} [{interval.low:+.4g}, "
+        f"{interval.high:+.4g}]"
+        for axis in axes
+        if axis.name in SHOWN and (interval := rival.lead.get(axis.name))
+    )
+    line = (
+        f"rival, {rival.name}: {rival.verdict.replace('_', ' ')}, {RIVAL_VERDICTS[rival.verdict]}"
+    )
+    lines = [Text(f"{line} (the student's lead: {lead})", style="bold")]
+    for side in ("student", "rival"):
+        won = [_describe_axis(axis) for axis in axes if axis.winner == side]
+        if won:
+            lines.append(Text(f"the {side} wins {', '.join(won)}"))
+    return lines
+
+
+def _describe_axis(axis: Axis) -> str:
+    native = " in its own library" if axis.is_native else ""
+    name = axis.name.replace("_", " ")
+    student, rival = (
+        f"{value:,.0f}" if value >= THOUSAND else f"{value:.4g}"
+        for value in (axis.student, axis.rival)
+    )
+    return f"{name} ({student}, the rival {rival}{native})"
+
+
+def _slice_lines(evidence: Evidence) -> list[Text]:
+    """Name the slice on which the student falls short the most."""
+    if evidence.slices is None:
+        return []
+    metric, worst = next(iter(evidence.slices.worst.items()))
+    if not worst:
+        return []
+    first, n_worse = worst[0], evidence.slices.n_worse[metric]
+    short = first.shortfall
+    name = metric.replace("_", " ")
+    return [
+        Text(
+            f"worst of {evidence.slices.n_slices} slices beside the teacher: {first.column} "
+            f"{first.value}, {name} {first.student:.4g} for {first.teacher:.4g} on "
+            f"{first.rows:,} rows: {short.value:+.4g} [{short.low:+.4g}, {short.high:+.4g}]; "
+            f"worse beyond chance on {n_worse}"
+        )
+    ]
 
 
 def _parity_lines(evidence: Evidence) -> list[Text]:

@@ -1,0 +1,68 @@
+"""Evidence in the terminal."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from kdexport.bundle import load_bundle
+from kdexport.evidence.facts import Evidence, SliceFact, SlicesFact
+from kdexport.report.terminal import render_evidence
+from tests.evidence.records import add_plain_control, add_rival, make_interval
+
+WIDTH = 80
+
+
+def show(evidence: Evidence) -> str:
+    """Return what a terminal of 80 columns shows."""
+    console = Console(width=WIDTH, color_system=None)
+    with console.capture() as capture:
+        console.print(render_evidence(evidence))
+    return capture.get()
+
+
+def test_no_rival(bundle_path: Path) -> None:
+    """Nothing is said of a rival or a second control that was not trained."""
+    said = show(load_bundle(bundle_path).evidence)
+    assert "rival" not in said
+    assert "plain recipe" not in said
+    assert "worst of" not in said
+
+
+def test_worst_slice(bundle_path: Path) -> None:
+    """The slice of the largest shortfall is named with its rows and its interval."""
+    part = SliceFact(
+        column="town",
+        value="= 'B'",
+        rows=77,
+        teacher=0.2,
+        student=0.3,
+        shortfall=make_interval(0.05, 0.15),
+    )
+    slices = SlicesFact(
+        n_slices=9, n_left_out=0, n_worse={"log_loss": 1}, worst={"log_loss": [part]}, classes=[]
+    )
+    evidence = load_bundle(bundle_path).evidence.model_copy(update={"slices": slices})
+    text = " ".join(show(evidence).split())
+    assert "worst of 9 slices beside the teacher: town = 'B', log loss 0.3 for 0.2" in text
+    assert "on 77 rows: +0.1 [+0.05, +0.15]; worse beyond chance on 1" in text
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+def test_rival(bundle_path: Path, is_native: bool) -> None:
+    """The verdict names the rival, and says what each of the two wins."""
+    said = show(add_rival(load_bundle(bundle_path).evidence, is_native=is_native))
+    text = " ".join(said.split())
+    assert "rival, boosted trees: SHIP THE RIVAL" in text
+    assert "the rival wins accuracy" in text
+    assert ("the student wins bytes" in text) != is_native
+    assert "p50 us, batch 1 (" in text
+    assert ("in its own library" in text) == is_native
+    assert "…" not in said
+
+
+def test_second_control(bundle_path: Path) -> None:
+    """Of two controls it is said which counts, and what the other has."""
+    text = " ".join(show(add_plain_control(load_bundle(bundle_path).evidence)).split())
+    assert "control in accuracy: the student's own recipe, the better one" in text
+    assert "the article's plain recipe: " in text

@@ -15,8 +15,9 @@ import pytest
 from kdexport import check_parity, load_bundle, open_session, predict, read_table
 from kdexport.bundle import read_bundle
 from kdexport.evidence.checks import check_bundle
-from kdexport.recipe import Budgets
+from kdexport.recipe import Budgets, read_recipe
 from tests.commands import CODE, kdexport
+from tests.conftest import QUICK
 
 
 @pytest.fixture
@@ -175,6 +176,87 @@ def test_budgets_of_the_recipe(bundle_path: Path) -> None:
     assert not [r for r in check_bundle(bundle) if r.name.startswith("budget/")]
     results = check_bundle(bundle, budgets=Budgets(max_bytes=1))
     assert [r.name for r in results if not r.passed] == ["budget/max_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("budgets", "code"),
+    [({"max_bytes": 10**6, "min_accuracy": 0.01}, 0), ({"max_bytes": 10, "min_accuracy": 1.0}, 1)],
+)
+def test_export_keeps_its_budgets(
+    budgets: dict[str, float],
+    code: int,
+    work_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A budget that a fresh bundle breaks is exit code 1 and one line; the bundle stays."""
+    recipe, output = tmp_path / "recipe.toml", tmp_path / "x"
+    values = {f"budgets.{name}": value for name, value in budgets.items()}
+    recipe.write_text(read_recipe(None, {**QUICK, **values}).to_toml())
+    arguments = ["export", work_path, "--recipe", recipe, "-o", output, "--json", "-"]
+    assert kdexport(monkeypatch, *arguments) == code
+    captured = capsys.readouterr()
+    failed = [line for line in captured.err.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 2 * code
+    last = captured.err.splitlines()[-1]
+    assert last == ("2 of 2 budgets broken: do not ship it" if code else "2 budgets kept")
+    assert json.loads(captured.out)["recipe"]["budgets"] == budgets
+    assert load_bundle(output).evidence.recipe["budgets"] == budgets
+    assert kdexport(monkeypatch, "check", output) == code
+
+
+def test_run_keeps_its_budgets(
+    csv_path: Path,
+    quick_flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """So is a budget that a whole run breaks."""
+    output = tmp_path / "x"
+    arguments = ["run", csv_path, "--target", "y", "-o", output, *quick_flags]
+    assert kdexport(monkeypatch, *arguments, "--set=budgets.max_bytes=10") == 1
+    assert "FAILED  budget/max_bytes" in capsys.readouterr().err
+    assert load_bundle(output).evidence.files["student.onnx"].bytes > 10
+
+
+def test_without_golden_rows(
+    work_path: Path,
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A bundle without golden rows needs rows to be checked: the user's, or its source's."""
+    output = tmp_path / "x"
+    assert kdexport(monkeypatch, "export", work_path, "--golden", "none", "-o", output) == 0
+    assert kdexport(monkeypatch, "check", output) == 1
+    lines = capsys.readouterr().out.splitlines()
+    (failed,) = [line for line in lines if line.startswith("FAILED")]
+    assert "bundle/golden" in failed
+    assert "pass --data, or --from-source" in failed
+    with_data = ["check", output, "--data", csv_path, "--budget", "max_flips=0"]
+    assert kdexport(monkeypatch, *with_data) == 0
+    said = capsys.readouterr().out
+    for name in ("student.onnx", "teacher.onnx"):
+        for rule in ("batch_7", "optimisation", "reference", "accuracy"):
+            assert f"{name} on table.csv/{rule}" in said
+    assert "every model file is asked 600 rows of table.csv instead" in said
+    assert kdexport(monkeypatch, "check", output, "--from-source", work_path) == 0
+    empty = tmp_path / "empty.csv"
+    empty.write_text(csv_path.read_text().splitlines()[0] + "\n")
+    assert kdexport(monkeypatch, "check", output, "--data", empty) != 0
+
+
+def test_damage_without_golden_rows(
+    work_path: Path, csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without golden rows too, a file that was swapped for another fails."""
+    output = tmp_path / "x"
+    assert kdexport(monkeypatch, "export", work_path, "--golden", "none", "-o", output) == 0
+    (output / "student.onnx").write_bytes((output / "teacher.onnx").read_bytes())
+    assert kdexport(monkeypatch, "check", output, "--data", csv_path) == 1
 
 
 def test_figure_that_is_not_there(bundle_path: Path) -> None:

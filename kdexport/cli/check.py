@@ -88,7 +88,7 @@ def _check_bundle(
     bundle = read_bundle(path)
     limits = _merge_budgets(read_budgets(bundle), budgets)
     rows = _read_rows(data, bundle.evidence.signature, csv) if data else None
-    results = check_bundle(bundle, budgets=limits, rows=rows)
+    results = check_bundle(bundle, budgets=limits, rows=rows, has_source=from_source is not None)
     if against is not None:
         if STUDENT not in bundle.files:
             raise DataError("a bundle has a student.onnx", found=f"none in {path}", cure="")

@@ -40,7 +40,8 @@ def run(
 ) -> None:
     """Do the whole job: a table in, a bundle with its evidence out.
 
-    DATA is a CSV or Parquet file; without it the job runs on a built-in task.
+    DATA is a CSV or Parquet file; without it the job runs on a built-in task. Exit code 1: the
+    bundle is written, but breaks a budget of the recipe's [budgets].
 
     \b
     Example:
@@ -67,6 +68,7 @@ def run(
         )
     _print_evidence(evidence, output)
     write_json(evidence, json_path)
+    _hold_to_budgets(output)
 
 
 @click.command()
@@ -147,6 +149,8 @@ def export(
 ) -> None:
     """Export and measure what `distill` left in the work folder WORK, into a bundle.
 
+    Exit code 1: the bundle is written, but breaks a budget of the recipe's [budgets].
+
     \b
     Example:
       kdexport export work/x -o models/x
@@ -159,6 +163,7 @@ def export(
         )
     _print_evidence(evidence, output)
     write_json(evidence, json_path)
+    _hold_to_budgets(output)
 
 
 def _print_evidence(evidence: Any, output: Path) -> None:
@@ -169,3 +174,20 @@ def _print_evidence(evidence: Any, output: Path) -> None:
     console = Console(stderr=True)
     console.print(render_evidence(evidence))
     console.print(f"bundle in {output}; look: kdexport info {output}/student.onnx", markup=False)
+
+
+def _hold_to_budgets(output: Path) -> None:
+    """Say which budgets of its recipe a bundle breaks; it stays where it is, to be looked at."""
+    from kdexport.bundle import load_bundle
+    from kdexport.evidence.checks import check_own_budgets
+    from kdexport.report.checks import render_line
+
+    results = check_own_budgets(load_bundle(output))
+    broken = [result for result in results if not result.passed]
+    for result in broken:
+        click.echo(render_line(result), err=True)
+    if broken:
+        click.echo(f"{len(broken)} of {len(results)} budgets broken: do not ship it", err=True)
+        raise click.exceptions.Exit(1)
+    if results:
+        click.echo(f"{len(results)} budgets kept", err=True)

@@ -6,7 +6,7 @@ one list. Needs no torch.
 
 import numpy as np
 
-from kdexport.bundle import STUDENT, Bundle
+from kdexport.bundle import STUDENT, TEACHER, Bundle
 from kdexport.contract import parse_model
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import check_answers, judge_answers
@@ -37,17 +37,24 @@ def check_parity(bundle: Bundle) -> ParityFact:
 
 
 def check_bundle(
-    bundle: Bundle, *, budgets: Budgets | None = None, rows: UserRows | None = None
+    bundle: Bundle,
+    *,
+    budgets: Budgets | None = None,
+    rows: UserRows | None = None,
+    has_source: bool = False,
 ) -> list[CheckResult]:
     """Check a bundle: folder and evidence, every model file, its answers, and budgets.
 
     Args:
         bundle: From `read_bundle`, so that what is wrong with it can be said.
         budgets: Limits, instead of those of its recipe.
-        rows: The user's own rows, which the student answers too.
+        rows: The user's own rows, which the student answers too; where the bundle has no golden
+            rows on purpose, every model file.
+        has_source: Its files are compared with the trained networks elsewhere, so that it needs
+            no golden rows.
     """
     results = check_claims(bundle)
-    golden, found = _load_golden(bundle)
+    golden, found = _load_golden(bundle, rows, has_source=has_source)
     results.append(found)
     sound = {}
     for name in [name for name in bundle.evidence.files if name.endswith(".onnx")]:
@@ -61,8 +68,11 @@ def check_bundle(
     quality = bundle.evidence.quality
     if rows is not None:
         results += check_rows(STUDENT, bundle.files[STUDENT], rows, quality.get("shipped", {}))
+        if bundle.evidence.golden.kind == "none" and sound.get(TEACHER):
+            results += check_rows(TEACHER, bundle.files[TEACHER], rows, quality["teacher"])
+    asked = None if rows is None else rows.inputs
     try:
-        return results + _check_student(bundle, golden, budgets or read_budgets(bundle))
+        return results + _check_student(bundle, golden, budgets or read_budgets(bundle), asked)
     except KdexportError as error:  # the student cannot answer at all, which is said above too
         return [*results, CheckResult("bundle/student", False, str(error))]
 
@@ -142,10 +152,31 @@ def read_budgets(bundle: Bundle) -> Budgets:
         ) from error
 
 
-def _check_student(bundle: Bundle, golden: Golden | None, budgets: Budgets) -> list[CheckResult]:
-    """Score the student on golden rows, and hold it to its budgets."""
+def check_own_budgets(bundle: Bundle) -> list[CheckResult]:
+    """Hold a bundle to the budgets of its recipe, and check nothing else.
+
+    Raises:
+        KdexportError: The student cannot be asked.
+    """
+    budgets = read_budgets(bundle)
+    if not budgets.model_dump(exclude_none=True):
+        return []
+    golden, _ = _load_golden(bundle, None)
+    results = _check_student(bundle, golden, budgets, None)
+    return [result for result in results if result.name.startswith("budget/")]
+
+
+def _check_student(
+    bundle: Bundle, golden: Golden | None, budgets: Budgets, asked: Inputs | None
+) -> list[CheckResult]:
+    """Score the student on golden rows, and hold it to its budgets.
+
+    Without golden rows it is timed on the user's rows or on blank ones, and beside its source
+    stands what was found at export.
+    """
     if golden is None:
-        return check_budgets(budgets, bundle, _blank_rows(bundle.evidence.signature), None)
+        timed = _blank_rows(bundle.evidence.signature) if asked is None else asked
+        return check_budgets(budgets, bundle, timed, bundle.evidence.parity.get(STUDENT))
     answers = _ask(STUDENT, bundle, golden).answers
     return [
         check_golden_quality(bundle, golden, answers),
@@ -157,11 +188,20 @@ def _compare_student(golden: Golden, answers: Answers) -> ParityFact:
     return compare_answers(golden.answers[STUDENT_STEM].rounded, answers)
 
 
-def _load_golden(bundle: Bundle) -> tuple[Golden | None, CheckResult]:
+def _load_golden(
+    bundle: Bundle, rows: UserRows | None, *, has_source: bool = False
+) -> tuple[Golden | None, CheckResult]:
     title, stated = "bundle/golden", bundle.evidence.golden
     if stated.kind == "none":
-        message = "answers are compared with the source's, however: exported without golden rows"
-        return None, CheckResult(title, False, f"{message}; pass --from-source")
+        if rows is not None and rows.inputs.n_rows:
+            asked = f"{rows.inputs.n_rows:,} rows of {rows.source}"
+            message = f"exported without golden rows: every model file is asked {asked} instead"
+            return None, CheckResult(title, True, message)
+        if has_source:
+            message = "exported without golden rows: compared with the checkpoints instead"
+            return None, CheckResult(title, True, message)
+        message = "there are rows to ask, however: this bundle was exported without golden rows"
+        return None, CheckResult(title, False, f"{message}; pass --data, or --from-source")
     try:
         golden = unpack_golden(bundle.files)
     except KdexportError as error:

@@ -40,26 +40,19 @@ def render_summary(results: Sequence[CheckResult], subject: str) -> str:
 
 def render_junit(results: Sequence[CheckResult], subject: str) -> str:
     """Return JUnit XML: a suite per subject of the checks, a case per check."""
-    root = ElementTree.Element("testsuites", name=_clean(f"kdexport check {subject}"))
+    total = {"name": _clean(f"kdexport check {subject}"), **_count(results)}
+    root = ElementTree.Element("testsuites", total)
     suites: dict[str, list[CheckResult]] = {}
     for result in results:
-        suites.setdefault(result.name.rsplit("/", 1)[0], []).append(result)
+        suites.setdefault(_clean(result.name.rsplit("/", 1)[0]), []).append(result)
     for suite_name, cases in suites.items():
-        suite = ElementTree.SubElement(
-            root,
-            "testsuite",
-            name=_clean(suite_name),
-            tests=str(len(cases)),
-            failures=str(sum(not case.passed for case in cases)),
-            errors="0",
-            skipped="0",
-            time="0",
-        )
+        counted = {"name": suite_name, **_count(cases), "skipped": "0"}
+        suite = ElementTree.SubElement(root, "testsuite", counted)
         for case in cases:
             element = ElementTree.SubElement(
                 suite,
                 "testcase",
-                classname=_clean(f"kdexport.{suite_name}"),
+                classname=f"kdexport.{suite_name}",
                 name=_clean(case.name.rsplit("/", 1)[1]),
                 time="0",
             )
@@ -70,6 +63,11 @@ def render_junit(results: Sequence[CheckResult], subject: str) -> str:
                 failure.text = _clean(case.message)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
+
+
+def _count(results: Sequence[CheckResult]) -> dict[str, str]:
+    n_failed = sum(not result.passed for result in results)
+    return {"tests": str(len(results)), "failures": str(n_failed), "errors": "0", "time": "0"}
 
 
 def _render_table(results: Sequence[CheckResult]) -> str:

@@ -10,28 +10,11 @@ RESULTS = [
     CheckResult("student.onnx on a/b.csv/source", False, "a row differs, in <x|y> \x00 & 'z'"),
     CheckResult("bundle/seal", True, "sealed"),
 ]
-# What the schemas that CI servers read JUnit by ask of each element.
-REQUIRED = {
-    "testsuites": set(),
-    "testsuite": {"name", "tests", "failures", "errors"},
-    "testcase": {"name", "classname", "time"},
-    "failure": {"message", "type"},
-}
-CHILDREN = {
-    "testsuites": {"testsuite"},
-    "testsuite": {"testcase"},
-    "testcase": {"failure"},
-    "failure": set(),
-}
 
 
 def test_junit_is_what_ci_reads() -> None:
-    """Elements nest and carry attributes as the common JUnit schema has them; counts add up."""
+    """A suite per subject, and its failures in it; `test_junit` holds it to the schema."""
     root = ElementTree.fromstring(render_junit(RESULTS, "models/x"))
-    assert root.tag == "testsuites"
-    for element in root.iter():
-        assert set(element.attrib) >= REQUIRED[element.tag]
-        assert {child.tag for child in element} <= CHILDREN[element.tag]
     suites = {suite.attrib["name"]: suite for suite in root}
     assert set(suites) == {"bundle", "student.onnx on a/b.csv"}
     assert suites["bundle"].attrib["tests"] == "2"

@@ -14,6 +14,8 @@ from kdexport.evidence.metrics import Metric
 from kdexport.evidence.shape import Interval
 from kdexport.records import Float64
 
+SMALLEST_SHARE = 1e-9  # of the variance; less than that from replicates is none
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -101,16 +103,19 @@ def stretch(
     rows = np.sum([weight * parts[role].rows for role, weight in used.items()], axis=0)
     spreads = {role: weight**2 * parts[role].spread for role, weight in used.items()}
     from_spread = sum(spreads.values())
-    if not from_spread:
-        return np.ones(len(rows))
     from_rows = float(rows.var())
     shared = {role: used[role] ** 2 * parts[role].own for role in used}
     wanted = from_spread + max(0.0, from_rows - sum(shared.values()))
     drawn = from_rows + sum(max(0.0, spreads[role] - shared[role]) for role in used)
+    if not from_spread or not drawn:
+        return np.ones(len(rows))
+    # Shares, not variances: the square of a tiny one would be 0.
     known = sum(
-        spread**2 / (len(parts[role].replicates) - 1) for role, spread in spreads.items() if spread
+        (spread / wanted) ** 2 / (len(parts[role].replicates) - 1)
+        for role, spread in spreads.items()
+        if spread
     )
-    freedom = wanted**2 / known
+    freedom = 1 / max(known, SMALLEST_SHARE)
     stretched: Float64 = np.sqrt(wanted / drawn * freedom / rng.chisquare(freedom, len(rows)))
     return stretched
 

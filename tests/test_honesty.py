@@ -1,12 +1,10 @@
-"""Where there is nothing to gain, nothing is claimed; rows that weigh nothing do nothing."""
+"""Where there is nothing to gain, nothing is claimed."""
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from kdexport import load_bundle, read_recipe, run
-from kdexport.pipeline import prepare
 from tests.conftest import QUICK
 
 
@@ -40,27 +38,3 @@ def test_separable(tmp_path: Path) -> None:
     assert evidence.quality["control"]["accuracy"].value == 1.0
     assert evidence.edge["accuracy"].value <= 0.0
     assert evidence.recovered["accuracy"].verdict == "NO_EDGE"
-
-
-@pytest.mark.parametrize("factor", [1.0, 10.0])
-def test_weightless_rows(factor: float) -> None:
-    """A7: rows of weight 0 with wrong labels leave all three parts as they are without them.
-
-    So do all weights times ten.
-    """
-    recipe = read_recipe(None, {**QUICK, "data.target": "y", "columns.weight": "w"})
-    columns = make_columns(400)
-    right = np.where(columns["a"] > 0, "yes", "no").astype(object)
-    weights = np.random.default_rng(2).uniform(0.5, 2.0, 400)
-    table = {**columns, "w": weights, "y": right}
-    wrong = np.where(right == "yes", "no", "yes").astype(object)
-    both = {name: np.concatenate([values, values]) for name, values in columns.items()}
-    both |= {"w": np.concatenate([weights * factor, 0 * weights])}
-    both |= {"y": np.concatenate([right, wrong])}
-    alone, together = prepare(recipe, data=table), prepare(recipe, data=both)
-    assert alone.schema == together.schema
-    for (_, first), (_, second) in zip(alone.rows.items(), together.rows.items(), strict=True):
-        np.testing.assert_array_equal(first.inputs.numeric, second.inputs.numeric)
-        np.testing.assert_array_equal(first.inputs.categorical, second.inputs.categorical)
-        np.testing.assert_array_equal(first.targets, second.targets)
-        np.testing.assert_allclose(first.weights, second.weights)

@@ -1,0 +1,253 @@
+"""Boosted trees on the task's own rows, stopped early by its validation rows.
+
+Takes `Rows`, gives `Trees`: one model, or the mean of fold models beside what each answered for
+the rows of its fold, which it had not seen.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.model_selection import KFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
+
+from kdexport.records import (
+    Column,
+    Float32,
+    Float64,
+    Int64,
+    Progress,
+    ProgressSink,
+    Rows,
+    ignore_progress,
+)
+from kdexport.schema import FLOAT32_MAX, Schema
+from kdexport.training.estimators import compute_tree_outputs, trees_of
+from kdexport.training.tree_inputs import rank_categories, read_features
+from kdexport.trees import Trees, mean_of
+
+
+@dataclass(frozen=True)
+class BoostingSettings:
+    """How one boosted model is grown; the defaults were chosen on validation rows.
+
+    Attributes:
+        learning_rate: What share of a tree's correction is taken.
+        max_leaf_nodes: Leaves of a tree at most.
+        min_samples_leaf: Rows of a leaf at least.
+        l2_regularization: How much leaves are drawn to 0.
+        max_features: Share of the features that each split may look at, drawn anew.
+        max_iter: Rounds at most: one tree each, or one per class where there are more than two.
+        patience: Rounds without a better validation loss before it stops; those are cut off.
+    """
+
+    learning_rate: float = 0.1
+    max_leaf_nodes: int = 31
+    min_samples_leaf: int = 20
+    l2_regularization: float = 0.0
+    max_features: float = 1.0
+    max_iter: int = 1000
+    patience: int = 20
+
+
+def train_boosting(
+    train: Rows,
+    validation: Rows,
+    schema: Schema,
+    settings: BoostingSettings | None = None,
+    *,
+    seed: int,
+    n_threads: int = 0,
+) -> Trees:
+    """Train one boosted model; it keeps the rounds up to its best validation loss.
+
+    Args:
+        train: Rows that fit.
+        validation: Rows that stop it.
+        schema: Columns, categories and target.
+        settings: How trees are grown.
+        seed: Decides which features a split may look at, and the rows that bins are drawn from
+            where there are more than 200,000.
+        n_threads: Threads that train; 0 is what the process may use. Sums of gradients differ in
+            their last bits between numbers of threads.
+
+    Returns:
+        Trees over `read_features`: logits `[n, K]`, or one standardised number.
+    """
+    ranks = rank_categories(train, schema)
+    fitted = _fit(
+        read_features(train.inputs, schema, ranks),
+        train,
+        read_features(validation.inputs, schema, ranks),
+        validation,
+        schema,
+        settings or BoostingSettings(),
+        seed=seed,
+        n_threads=n_threads,
+    )
+    return fitted.with_ranks(ranks)
+
+
+def train_fold_boosting(
+    train: Rows,
+    validation: Rows,
+    schema: Schema,
+    settings: BoostingSettings | None = None,
+    *,
+    n_folds: int,
+    seed: int,
+    n_threads: int = 0,
+    on_progress: ProgressSink = ignore_progress,
+) -> tuple[Trees, Float64]:
+    """Train one model per fold, each on the other folds, all stopped by the validation rows.
+
+    Boosting answers rows that it has seen more surely than others. What a student learns from
+    must not be that, so every training row is answered by the one model that never saw it.
+    Ranks of categories come from all training rows, smoothed: a label of its own reaches a row
+    through the order of categories alone.
+
+    Args:
+        train: Rows that fit, split into folds that hold every class alike.
+        validation: Rows that stop each model.
+        schema: Columns, categories and target.
+        settings: How trees are grown.
+        n_folds: Number of folds, at least 2.
+        seed: Decides the folds and what `train_boosting` says.
+        n_threads: Threads that train; 0 is what the process may use.
+        on_progress: Called after each fold.
+
+    Returns:
+        The mean of the models, and the outputs of each training row by the model of its fold,
+        **Shape** `[n_train, K]` float64.
+    """
+    ranks = rank_categories(train, schema)
+    features = read_features(train.inputs, schema, ranks)
+    validation_features = read_features(validation.inputs, schema, ranks)
+    outputs = np.empty((train.n_rows, max(len(schema.signature.classes), 1)))
+    models = []
+    folds = _split_folds(train, schema, n_folds, seed)
+    for fold, held_out in enumerate(folds):
+        kept = np.setdiff1d(np.arange(train.n_rows), held_out)
+        model = _fit(
+            features[kept],
+            _take(train, kept),
+            validation_features,
+            validation,
+            schema,
+            settings or BoostingSettings(),
+            seed=seed + fold,
+            n_threads=n_threads,
+        )
+        outputs[held_out] = compute_tree_outputs(model, features[held_out])
+        models.append(model.with_ranks(ranks))
+        on_progress(Progress(f"boosting ({n_folds} folds)", fold + 1, n_folds))
+    return mean_of(models), outputs
+
+
+def _split_folds(train: Rows, schema: Schema, n_folds: int, seed: int) -> list[Int64]:
+    """Positions of the rows of each fold, every class spread over all of them."""
+    kind: Any = KFold if schema.signature.is_regression else StratifiedKFold
+    splitter = kind(n_folds, shuffle=True, random_state=seed)
+    placeholder = np.empty((train.n_rows, 0))
+    return [held_out for _, held_out in splitter.split(placeholder, train.targets)]
+
+
+def _fit(
+    features: Float32,
+    train: Rows,
+    validation_features: Float32,
+    validation: Rows,
+    schema: Schema,
+    settings: BoostingSettings,
+    *,
+    seed: int,
+    n_threads: int,
+) -> Trees:
+    """Fit one model on features that are read already, and cut it at its best round."""
+    targets, judged = _encode_targets(train, schema), _encode_targets(validation, schema)
+    n_classes = len(schema.signature.classes)
+    known = np.isin(judged, targets) if n_classes else np.ones(len(judged), bool)
+    present = np.unique(targets) if n_classes else np.empty(0, np.int64)
+    if len(present) == 1 or not known.any():
+        return _answer_shares(train, n_classes)
+    kind: Any = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
+    model = kind(
+        learning_rate=settings.learning_rate,
+        max_iter=settings.max_iter,
+        max_leaf_nodes=settings.max_leaf_nodes,
+        min_samples_leaf=settings.min_samples_leaf,
+        l2_regularization=settings.l2_regularization,
+        max_features=float(settings.max_features),  # 1 would be one feature
+        categorical_features=None,
+        early_stopping=True,
+        n_iter_no_change=settings.patience,
+        tol=0.0,
+        random_state=seed,
+    )
+    with threadpool_limits(n_threads or None, user_api="openmp"):
+        model.fit(
+            np.clip(features, -FLOAT32_MAX, FLOAT32_MAX),  # bins have finite ends
+            targets,
+            sample_weight=_weigh(train.weights),
+            X_val=validation_features[known],
+            y_val=judged[known],
+            sample_weight_val=_weigh(validation.weights[known]),
+        )
+    del model._predictors[int(np.argmax(model.validation_score_)) :]  # entry i: after i rounds
+    trees = trees_of(model)
+    return _add_classes(trees, present, train, n_classes) if n_classes else trees
+
+
+def _encode_targets(rows: Rows, schema: Schema) -> Column:
+    """Classes as they are, numbers standardised: **Shape** `[n]`."""
+    if not schema.signature.is_regression:
+        return rows.targets
+    return (rows.targets - schema.target_center) / schema.target_scale
+
+
+def _weigh(weights: Float64) -> Float64 | None:
+    """Weights where they differ: without any, gradients of one size are counted faster."""
+    return None if (weights == weights[:1]).all() else weights
+
+
+def _log_shares(train: Rows, n_classes: int) -> Float64:
+    """Log share of each class; one that no row has counts as half a row."""
+    counts = np.bincount(train.targets, train.weights, n_classes)
+    logs: Float64 = np.log(np.where(counts > 0, counts, 0.5) / train.n_rows)
+    return logs
+
+
+def _add_classes(trees: Trees, present: Int64, train: Rows, n_classes: int) -> Trees:
+    """Widen the answer to the classes that no training row has: they stay rare throughout."""
+    if len(present) == n_classes:
+        return trees
+    base = _log_shares(train, n_classes)
+    base += trees.base[0] - base[present[0]]
+    base[present] = trees.base
+    columns = present[trees.columns].astype(np.int32)
+    return replace(trees, columns=columns, base=base.astype(np.float32))
+
+
+def _answer_shares(train: Rows, n_classes: int) -> Trees:
+    """No trees, where there is nothing to tell apart or nothing to judge by."""
+    none = np.empty(0, np.int32)
+    return Trees.rounded(
+        feature=none,
+        threshold=np.empty(0),
+        left=none,
+        right=none,
+        missing_left=np.empty(0, np.bool_),
+        values=np.empty((0, 1)),
+        roots=none,
+        columns=none,
+        base=_log_shares(train, n_classes) if n_classes else np.zeros(1),
+        meaning="logits" if n_classes else "number",
+    )
+
+
+def _take(rows: Rows, positions: Int64) -> Rows:
+    taken = rows.weights[positions]
+    return Rows(
+        rows.inputs.take(positions), rows.targets[positions], taken, rows.row_ids[positions]
+    )

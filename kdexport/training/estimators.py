@@ -1,0 +1,265 @@
+"""Fitted scikit-learn trees as `Trees`, and the answers of `Trees` by scikit-learn's own code.
+
+Takes fitted forests, boosting and single trees, gives records; takes records and features, gives
+outputs that owe nothing to the exported file, which is checked against them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.exceptions import NotFittedError
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from sklearn.utils.validation import check_is_fitted
+
+from kdexport.errors import DataError
+from kdexport.records import Column, Float32, Float64
+from kdexport.trees import LEAF, Meaning, Trees
+
+ROWS_AT_ONCE = 8192  # rows that stay in a core's cache while all trees are asked
+
+Arrays = dict[str, Column]
+
+FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
+SINGLE = (DecisionTreeClassifier, DecisionTreeRegressor)
+GRADIENT = (GradientBoostingClassifier, GradientBoostingRegressor)
+HISTOGRAM = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+PLAIN_LOSSES = (
+    "log_loss",
+    "exponential",
+    "squared_error",
+    "absolute_error",
+    "huber",
+    "quantile",
+)  # those whose raw sum is the answer, or its logits
+
+
+def trees_of(estimator: object) -> Trees:
+    """Return a fitted scikit-learn model as a sum of trees.
+
+    Forests and single trees answer probabilities or a number, boosting answers logits or a
+    number. Two classes of boosting are two logits: 0 and the raw sum.
+
+    Raises:
+        DataError: It is not fitted, not one of the models that are known, or answers something
+            that is no plain sum of trees.
+    """
+    known = (*FORESTS, *SINGLE, *GRADIENT, *HISTOGRAM)
+    if not isinstance(estimator, known):
+        raise _refuse(estimator, f"it is none of {', '.join(kind.__name__ for kind in known)}")
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError as error:
+        raise _refuse(estimator, "it is not fitted", "fit it first") from error
+    if isinstance(estimator, HISTOGRAM):
+        return _from_histogram(estimator)
+    return _from_gradient(estimator) if isinstance(estimator, GRADIENT) else _from_forest(estimator)
+
+
+def compute_tree_outputs(trees: Trees, features: Float32 | Float64) -> Float64:
+    """Answer rows by scikit-learn's own walk through the nodes.
+
+    The sum is exact, and the base is added last: rounded to float32, the answer is the one that
+    a file gives.
+
+    **Shape** features `[n, F]`, a missing cell is NaN; returns `[n, K]`.
+
+    Raises:
+        DataError: Rows have fewer features than the trees ask for.
+    """
+    if features.ndim != 2 or features.shape[1] < trees.d_features:
+        raise DataError(
+            "rows have every feature that the trees ask for",
+            found=f"features of shape {features.shape}, trees over {trees.d_features}",
+            cure="pass the features that the trees were trained on",
+        )
+    predictors = _make_predictors(trees)
+    d_leaf, n_threads = trees.values.shape[1], _openmp_effective_n_threads()
+    no_categories = np.empty((0, 8), np.uint32)
+    no_positions = np.zeros(features.shape[1], np.uint32)
+    outputs = np.zeros((trees.n_outputs, len(features)))
+    for start in range(0, len(features), ROWS_AT_ONCE):
+        rows = np.ascontiguousarray(features[start : start + ROWS_AT_ONCE], np.float64)
+        part = outputs[:, start : start + ROWS_AT_ONCE]
+        for predictor, column in zip(predictors, trees.columns.tolist(), strict=True):
+            found = predictor.predict(rows, no_categories, no_positions, n_threads)
+            if d_leaf > 1:  # found are positions of leaves
+                part[column : column + d_leaf] += trees.values[found.astype(np.int64)].T
+            else:
+                part[column] += found
+    exact: Float64 = outputs.T + trees.base.astype(np.float64)
+    return exact
+
+
+def _make_predictors(trees: Trees) -> list[TreePredictor]:
+    """Rebuild what scikit-learn predicts with; leaves of several values answer their position."""
+    nodes = np.zeros(trees.n_nodes, PREDICTOR_RECORD_DTYPE)
+    sizes = np.diff(np.append(trees.roots, trees.n_nodes))
+    first = np.repeat(trees.roots, sizes)
+    is_leaf = trees.feature == LEAF
+    is_wide = trees.values.shape[1] > 1
+    nodes["value"] = np.arange(trees.n_nodes) if is_wide else trees.values[:, 0]
+    nodes["feature_idx"] = np.where(is_leaf, 0, trees.feature)
+    nodes["num_threshold"] = trees.threshold
+    nodes["missing_go_to_left"] = trees.missing_left
+    nodes["left"] = np.where(is_leaf, 0, trees.left - first)
+    nodes["right"] = np.where(is_leaf, 0, trees.right - first)
+    nodes["is_leaf"] = is_leaf
+    no_bits = np.empty((0, 8), np.uint32)
+    ends = (trees.roots + sizes).tolist()
+    return [
+        TreePredictor(nodes[root:end], no_bits, no_bits)
+        for root, end in zip(trees.roots.tolist(), ends, strict=True)
+    ]
+
+
+def _from_histogram(model: Any) -> Trees:
+    if model.is_categorical_ is not None and model.is_categorical_.any():
+        names = np.flatnonzero(model.is_categorical_).tolist()
+        raise _refuse(
+            model,
+            f"features {names} are categories to it, and one node of a file cannot ask for a set",
+            "fit it on ranks or codes as plain numbers (categorical_features=None)",
+        )
+    _refuse_other_losses(model)
+    trees = [_read_predictor(predictor) for stage in model._predictors for predictor in stage]
+    is_binary = isinstance(model, HistGradientBoostingClassifier) and len(model.classes_) == 2
+    base = model._baseline_prediction.ravel()
+    columns = [k for stage in model._predictors for k in range(len(stage))]
+    return _join(trees, columns, base, _meaning(model, "logits"), is_binary=is_binary)
+
+
+def _from_gradient(model: Any) -> Trees:
+    _refuse_other_losses(model)
+    plain = model.init_ == "zero" or type(model.init_) in (DummyClassifier, DummyRegressor)
+    if not plain:
+        raise _refuse(model, f"it starts from a model of its own ({model.init_!r})", "drop init")
+    n_features = model.n_features_in_
+    base = np.asarray(model._raw_predict_init(np.zeros((1, n_features), np.float32)), float)
+    # The exponential loss answers with the logistic function of twice the sum.
+    factor = 2.0 if model.loss == "exponential" else 1.0
+    trees, columns = [], []
+    for stage in model.estimators_:
+        for k, tree in enumerate(stage):
+            arrays = _read_tree(tree.tree_)
+            value = tree.tree_.value[:, 0, :1] * (model.learning_rate * factor)
+            trees.append({**arrays, "values": _only_leaves(value, arrays["feature"])})
+            columns.append(k)
+    is_binary = isinstance(model, GradientBoostingClassifier) and len(model.classes_) == 2
+    meaning = _meaning(model, "logits")
+    return _join(trees, columns, base.ravel() * factor, meaning, is_binary=is_binary)
+
+
+def _from_forest(model: Any) -> Trees:
+    if model.n_outputs_ != 1:
+        raise _refuse(model, f"it answers {model.n_outputs_} targets", "fit one model per target")
+    members = [model] if isinstance(model, SINGLE) else model.estimators_
+    meaning = _meaning(model, "probabilities")
+    trees = []
+    for member in members:
+        arrays = _read_tree(member.tree_)
+        value = member.tree_.value[:, 0, :]
+        if meaning == "probabilities":
+            value = value / value.sum(axis=1, keepdims=True)
+        trees.append({**arrays, "values": _only_leaves(value / len(members), arrays["feature"])})
+    base = np.zeros(trees[0]["values"].shape[1])
+    return _join(trees, [0] * len(trees), base, meaning, is_binary=False)
+
+
+def _join(
+    trees: Sequence[Arrays],
+    columns: Sequence[int],
+    base: Float64,
+    meaning: Meaning,
+    *,
+    is_binary: bool,
+) -> Trees:
+    """Put single trees behind each other; the one sum of two classes becomes the second logit."""
+    sizes = [len(tree["feature"]) for tree in trees]
+    starts = np.cumsum([0, *sizes])[:-1]
+    arrays = {}
+    for name, dtype in (
+        ("feature", np.int32),
+        ("threshold", np.float64),
+        ("left", np.int32),
+        ("right", np.int32),
+        ("missing_left", np.bool_),
+    ):
+        parts = [tree[name] for tree in trees]
+        if name in ("left", "right"):
+            parts = [
+                np.where(tree["feature"] != LEAF, part + start, 0)
+                for part, start, tree in zip(parts, starts, trees, strict=True)
+            ]
+        arrays[name] = np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
+    values = np.concatenate([tree["values"] for tree in trees]) if trees else np.empty((0, 1))
+    return Trees.rounded(
+        values=values.astype(np.float64),
+        base=np.append(0.0, base) if is_binary else base.astype(np.float64),
+        roots=starts.astype(np.int32),
+        columns=(np.array(columns, np.int32) + is_binary).astype(np.int32),
+        meaning=meaning,
+        **arrays,
+    )
+
+
+def _read_predictor(predictor: TreePredictor) -> Arrays:
+    nodes = predictor.nodes
+    is_leaf = nodes["is_leaf"].astype(bool)
+    feature = np.where(is_leaf, LEAF, nodes["feature_idx"])
+    return {
+        "feature": feature,
+        "threshold": np.where(is_leaf, 0.0, nodes["num_threshold"]),
+        "left": nodes["left"].astype(np.int64),
+        "right": nodes["right"].astype(np.int64),
+        "missing_left": nodes["missing_go_to_left"].astype(bool) & ~is_leaf,
+        "values": _only_leaves(nodes["value"][:, None], feature),
+    }
+
+
+def _read_tree(tree: Any) -> Arrays:
+    is_leaf = tree.children_left < 0
+    return {
+        "feature": np.where(is_leaf, LEAF, tree.feature),
+        "threshold": np.where(is_leaf, 0.0, tree.threshold),
+        "left": tree.children_left,
+        "right": tree.children_right,
+        "missing_left": tree.missing_go_to_left.astype(bool) & ~is_leaf,
+    }
+
+
+def _only_leaves(values: Float64, feature: Column) -> Float64:
+    return np.where((feature == LEAF)[:, None], values, 0.0)
+
+
+def _meaning(model: Any, of_classes: Meaning) -> Meaning:
+    return of_classes if hasattr(model, "classes_") else "number"
+
+
+def _refuse_other_losses(model: Any) -> None:
+    if model.loss not in PLAIN_LOSSES:
+        raise _refuse(
+            model,
+            f"with loss {model.loss!r} it does not answer the plain sum of its trees",
+            "fit it with squared_error or log_loss",
+        )
+
+
+def _refuse(model: object, why: str, cure: str = "pass another model") -> DataError:
+    return DataError(
+        f"a {type(model).__name__} can be turned into a sum of trees", found=why, cure=cure
+    )

@@ -1,12 +1,14 @@
 """A sum of decision trees as flat arrays: what boosting and forests are, whoever trained them.
 
-Takes and gives arrays, so that a checkpoint needs no pickle. Leaf values are whole multiples of
-one power of two, small enough that every sum of them is exact in float32: a file answers as its
-source to the last bit, in whatever order a runtime adds. Imports numpy and the rooms above it only.
+Takes and gives arrays, so that a checkpoint needs no pickle. Leaf values can be rounded to whole
+multiples of one power of two, so few of them that every sum is exact in float32: a file then
+answers as its source to the last bit, in whatever order a runtime adds. Imports numpy and the
+rooms above it only.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -85,9 +87,7 @@ class Trees:
         if not all(finite) or np.isnan(self.threshold).any():
             raise _broken("numbers are finite, thresholds are no NaN", "others")
         if self.meaning not in MEANINGS:
-            raise _broken(f"outputs are one of {', '.join(MEANINGS)}", repr(self.meaning))
-        if not self._is_exact():
-            raise _broken("leaf values are rounded so that sums are exact", "finer ones")
+            raise _broken("outputs are logits, probabilities or a number", f"{self.meaning!r}")
 
     def _check_structure(self) -> None:
         n, inner = len(self.feature), self.feature != LEAF
@@ -110,31 +110,36 @@ class Trees:
         sizes = np.diff(np.append(self.roots, len(self.feature)))
         return np.repeat(np.arange(self.n_trees), sizes)
 
-    def _is_exact(self) -> bool:
-        largest = _largest_sum(self.values, self.roots, self.columns, self.n_outputs)
-        step = _find_step(largest)
-        whole = np.divide(self.values, step, dtype=np.float64)
+    @cached_property
+    def sums_exactly(self) -> bool:
+        """Whether every sum of leaves, in any order, is exact in float32."""
+        whole = self.values.astype(np.float64) / self._find_step()
         return bool((whole == np.round(whole)).all())
 
-    @classmethod
-    def rounded(cls, *, values: Float64, base: Float64, **rest: Column | Meaning) -> "Trees":
-        """Return trees whose leaf values are moved onto the grid. Takes the fields of the class.
+    def rounded(self) -> "Trees":
+        """Return trees that sum exactly.
 
-        Values move by at most 2^-25 of the largest sum there can be, about.
-
-        Raises:
-            DataError: The arrays are no trees, or a sum would not fit float32.
+        Leaves move by at most 2^-24 of the largest sum there can be, one leaf of each tree.
         """
-        arrays = {name: v for name, v in rest.items() if isinstance(v, np.ndarray)}
-        roots, columns = arrays["roots"], arrays["columns"]
-        step = _find_step(_largest_sum(values, roots, columns, len(base)))
-        on_grid = np.round(values / step) * step
-        if _largest_sum(on_grid, roots, columns, len(base)) > step * 2**MANTISSA_BITS:
-            step *= 2  # rounding up went past the last exact number
-            on_grid = np.round(values / step) * step
-        with np.errstate(over="ignore"):
-            narrow = on_grid.astype(np.float32), base.astype(np.float32)
-        return cls(values=narrow[0], base=narrow[1], **rest)  # type: ignore[arg-type]
+        if self.sums_exactly:
+            return self
+        values, step = self.values.astype(np.float64), self._find_step()
+        narrow = replace(self, values=(np.round(values / step) * step).astype(np.float32))
+        if narrow.sums_exactly:
+            return narrow
+        step *= 2  # rounding up went past the last whole number that float32 holds
+        return replace(self, values=(np.round(values / step) * step).astype(np.float32))
+
+    def _find_step(self) -> float:
+        """The smallest power of two of which no sum of leaves is more than 2^24."""
+        totals = np.zeros(self.n_outputs)
+        if self.n_trees:
+            largest = np.maximum.reduceat(np.abs(self.values), self.roots, axis=0)
+            outputs = self.columns[:, None] + np.arange(self.values.shape[1])
+            np.add.at(totals, outputs, largest)
+        mantissa, exponent = np.frexp(totals.max())  # mantissa * 2^exponent, mantissa < 1
+        exponent = int(exponent) - (1 if mantissa == 0.5 else 0)
+        return float(2.0 ** max(exponent - MANTISSA_BITS, SMALLEST_EXPONENT))
 
     @property
     def n_trees(self) -> int:
@@ -154,14 +159,15 @@ class Trees:
         return int(self.feature.max(initial=LEAF)) + 1
 
     def scaled(self, weight: float, *, offset: float = 0.0) -> "Trees":
-        """Return trees that answer `weight` times as much, and `offset` more."""
-        values, base = self.values.astype(np.float64), self.base.astype(np.float64)
-        return self._with(values * weight, base * weight + offset)
+        """Return trees that answer `weight` times as much, and `offset` more.
 
-    def _with(self, values: Float64, base: Float64) -> "Trees":
-        kept = {name: getattr(self, name) for name in ARRAYS if name != "values"}
-        rest = {"meaning": self.meaning, "ranks": self.ranks}
-        return Trees.rounded(values=values, base=base, **kept, **rest)
+        Trees that sum exactly still do.
+
+        Raises:
+            DataError: The answer would not fit float32.
+        """
+        values, base = self.values.astype(np.float64), self.base.astype(np.float64)
+        return _narrowed(self, values * weight, base * weight + offset, exact=self.sums_exactly)
 
     def with_ranks(self, ranks: Float32) -> "Trees":
         """Return the same trees over features that end in categories of these ranks."""
@@ -182,7 +188,7 @@ class Trees:
         try:
             meaning = MEANINGS[int(arrays["meaning"][0])]
             return cls(**{name: arrays[name] for name in DTYPES}, meaning=meaning)
-        except (KeyError, IndexError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise _broken("a checkpoint has every array", f"{error!r}") from error
 
 
@@ -198,6 +204,8 @@ def mean_of(parts: Sequence[Trees]) -> Trees:
 def sum_of(parts: Sequence[Trees], *, weight: float = 1.0) -> Trees:
     """Return one sum of trees that answers `weight` times the sum of several.
 
+    Parts that all sum exactly make one that does.
+
     Raises:
         DataError: There are none, or they answer different things.
     """
@@ -211,42 +219,29 @@ def sum_of(parts: Sequence[Trees], *, weight: float = 1.0) -> Trees:
             cure="add sums of trees that were trained alike",
         )
     starts = np.cumsum([0, *(part.n_nodes for part in parts)])[:-1].astype(np.int32)
-    shifted = [_shift(part, start) for part, start in zip(parts, starts, strict=True)]
-    joined = {name: np.concatenate([arrays[name] for arrays in shifted]) for name in ARRAYS}
-    return Trees.rounded(
-        **{**joined, "values": joined["values"].astype(np.float64) * weight},
-        base=np.sum([part.base.astype(np.float64) for part in parts], axis=0) * weight,
-        meaning=parts[0].meaning,
-        ranks=parts[0].ranks,
-    )
+    moved = [_move(part, start) for part, start in zip(parts, starts.tolist(), strict=True)]
+    arrays = {name: np.concatenate([part[name] for part in moved]) for name in ARRAYS}
+    values, first = arrays["values"].astype(np.float64), parts[0]
+    joined = Trees(**arrays, base=first.base, meaning=first.meaning, ranks=first.ranks)
+    base: Float64 = np.stack([part.base for part in parts]).astype(np.float64).sum(axis=0)
+    exact = all(part.sums_exactly for part in parts)
+    return _narrowed(joined, values * weight, base * weight, exact=exact)
 
 
-def _shift(part: Trees, start: int) -> dict[str, Column]:
+def _narrowed(trees: Trees, values: Float64, base: Float64, *, exact: bool) -> Trees:
+    """Put other numbers into trees, which become infinite, and are refused, beyond float32."""
+    with np.errstate(over="ignore"):
+        narrow = replace(trees, values=values.astype(np.float32), base=base.astype(np.float32))
+    return narrow.rounded() if exact else narrow
+
+
+def _move(part: Trees, start: int) -> dict[str, Column]:
     """The arrays of a sum whose nodes begin at `start`."""
     arrays: dict[str, Column] = {name: getattr(part, name) for name in ARRAYS}
     inner = part.feature != LEAF
     for name in ("left", "right"):
         arrays[name] = np.where(inner, arrays[name] + start, 0).astype(np.int32)
     return {**arrays, "roots": (part.roots + start).astype(np.int32)}
-
-
-def _largest_sum(values: Column, roots: Int32, columns: Int32, n_outputs: int) -> float:
-    """The largest size that a sum of leaves could have, one leaf of each tree."""
-    totals = np.zeros(n_outputs)
-    if len(roots):
-        largest = np.maximum.reduceat(np.abs(values.astype(np.float64)), roots, axis=0)
-        outputs = columns[:, None] + np.arange(values.shape[1])
-        np.add.at(totals, np.minimum(outputs, n_outputs - 1), largest)
-    return float(totals.max())
-
-
-def _find_step(largest: float) -> float:
-    """The smallest power of two of which `largest` is at most 2^24."""
-    if largest == 0 or not np.isfinite(largest):
-        return 1.0
-    mantissa, exponent = np.frexp(largest)  # largest = mantissa * 2^exponent, mantissa < 1
-    exponent = int(exponent) - (1 if mantissa == 0.5 else 0)
-    return float(2.0 ** max(exponent - MANTISSA_BITS, SMALLEST_EXPONENT))
 
 
 def _broken(rule: str, found: str) -> DataError:

@@ -28,10 +28,10 @@ def make_trees(leaves: Float64, *, base: tuple[float, ...] = (0.5,), **changes: 
         "roots": np.append(start, 3 * n).astype(np.int32),
         "columns": np.zeros(n + 1, np.int32),
         "meaning": "number",
-        "values": values,
-        "base": np.array(base),
+        "values": values.astype(np.float32),
+        "base": np.array(base, np.float32),
     }
-    return Trees.rounded(**(fields | changes))
+    return Trees(**(fields | changes))
 
 
 def draw_leaves(n: int) -> Float64:
@@ -42,7 +42,10 @@ def draw_leaves(n: int) -> Float64:
 
 def test_sums_are_exact_in_any_order() -> None:
     """Leaves add up in float32 to the same bits in every order, which are the exact sum's."""
-    trees = make_trees(draw_leaves(2000))
+    raw = make_trees(draw_leaves(2000))
+    trees = raw.rounded()
+    assert (raw.sums_exactly, trees.sums_exactly) == (False, True)
+    assert trees.rounded() is trees
     leaves = trees.values[trees.feature == LEAF, 0]
     rng = np.random.default_rng(0)
     picked = np.append(leaves[:-1].reshape(-1, 2)[:, 0], leaves[-1])
@@ -57,7 +60,7 @@ def test_sums_are_exact_in_any_order() -> None:
 def test_rounding_is_small() -> None:
     """Rounding moves a leaf by at most 2^-24 of the largest sum there can be."""
     leaves = draw_leaves(300)
-    trees = make_trees(leaves)
+    trees = make_trees(leaves).rounded()
     moved = np.abs(trees.values[trees.feature == LEAF, 0][:-1].reshape(-1, 2) - leaves)
     assert moved.max() <= (np.abs(leaves).max(axis=1).sum() + 0.25) * 2.0**-24
 
@@ -65,7 +68,12 @@ def test_rounding_is_small() -> None:
 @pytest.mark.parametrize("largest", [1.0, 1.0 - 2.0**-26, 2.0**-20, 3e38, 0.0])
 def test_rounding_at_the_edge(largest: float) -> None:
     """A sum at a power of two, just below one, huge or zero is rounded to trees that are valid."""
-    trees = make_trees(np.full((1, 2), largest), columns=np.array([0, 1], np.int32), base=(0, 0))
+    raw = make_trees(np.full((2, 2), largest), columns=np.array([0, 0, 1], np.int32), base=(0, 0))
+    raw = replace(
+        raw, values=raw.values * np.float32([[1], [1], [1], [1 / 3], [1 / 3], [1 / 3], [1]])
+    )
+    trees = raw.rounded()
+    assert trees.sums_exactly
     assert trees.values[1, 0] == pytest.approx(largest, rel=2.0**-23)
 
 
@@ -110,7 +118,6 @@ def damage(name: str, position: int, value: float) -> dict[str, Column]:
         ("columns", 1, 1, "outputs that there are"),
         ("columns", 1, -1, "outputs that there are"),
         ("values", 1, np.nan, "numbers are finite"),
-        ("values", 1, 1e-9, "rounded so that sums are exact"),
         ("base", 0, np.inf, "numbers are finite"),
         ("threshold", 0, np.nan, "thresholds are no NaN"),
         ("meaning", 0, 3, "every array"),
@@ -153,6 +160,22 @@ def test_mean_and_sum() -> None:
     np.testing.assert_allclose(mean.values[[1, 5, 9], 0], [1 / 3, 2 / 3, 2], atol=1e-6)
     assert sum_of(parts).values[[2, 6, 10], 0].tolist() == [2, 4, 12]
     assert mean.left[[0, 4, 8]].tolist() == [1, 5, 9]
+
+
+def test_exact_sums_stay_exact() -> None:
+    """What is made of trees that sum exactly does too, and of others keeps its leaves."""
+    raw = make_trees(draw_leaves(50))
+    exact = raw.rounded()
+    assert exact.scaled(1 / 3).sums_exactly
+    assert mean_of([exact, exact.scaled(0.7)]).sums_exactly
+    assert not sum_of([exact, raw]).sums_exactly
+    np.testing.assert_array_equal(raw.scaled(0.5).values, raw.values / 2)
+
+
+def test_too_large() -> None:
+    """Trees whose answer would not fit float32 are refused."""
+    with pytest.raises(DataError, match="numbers are finite"):
+        make_trees(draw_leaves(2)).scaled(1e39)
 
 
 def test_sums_of_different_kinds() -> None:

@@ -1,8 +1,8 @@
-"""The graph around a network: raw columns in, label and probabilities (or a number) out.
+"""The graph around a network or trees: raw columns in, label and probabilities (or a number) out.
 
-Takes the ONNX model of a network, gives a finished file by the contract: missing and extreme
-cells and category codes before it, softmax and label map behind it, names and metadata tidy. Knows
-spox and onnx, not torch.
+Takes the ONNX model of a network, a sum of trees, or both, gives a finished file by the contract:
+missing and extreme cells and categories before them, softmax and label map behind them, names and
+metadata tidy. Knows spox and onnx, not torch.
 """
 
 import itertools
@@ -28,9 +28,12 @@ from kdexport.contract import (
     PROBABILITIES,
     set_metadata,
 )
-from kdexport.records import Float32, Float64
+from kdexport.errors import DataError
+from kdexport.export.trees import build_tree_outputs
+from kdexport.records import Float32, Float64, Int64
 from kdexport.schema import OTHER, Schema
 from kdexport.signature import Signature
+from kdexport.trees import Meaning, Trees
 
 BATCH = "batch"
 ML_DOMAIN = "ai.onnx.ml"
@@ -51,36 +54,86 @@ class Filling:
     limit: Float64
 
 
-def build_model(network: onnx.ModelProto, schema: Schema, filling: Filling) -> onnx.ModelProto:
-    """Wrap a network into a file that takes raw columns.
+def build_model(
+    network: onnx.ModelProto | None,
+    schema: Schema,
+    filling: Filling,
+    trees: Trees | None = None,
+) -> onnx.ModelProto:
+    """Wrap a network, trees, or the sum of both into a file that takes raw columns.
 
     Args:
         network: From `features` `[n, F + I]` float32 and `codes` `[n, C]` int64, those that the
             schema has, to `outputs` `[n, K]` float32.
         schema: Columns, categories and classes of the file.
         filling: How missing and extreme numbers are read.
+        trees: Over numbers and the ranks of categories, in the unit of the network's outputs: of
+            a regression, the target's own.
+
+    Raises:
+        DataError: The trees do not answer what the schema asks for.
     """
+    if trees is not None:
+        _refuse_other_trees(trees, schema, is_alone=network is None)
     signature = schema.signature
-    inputs, filled = {}, {}
+    inputs, filled, read_by_trees = {}, {}, []
     if signature.numeric:
         dtype = np.dtype(signature.precision)
         inputs[NUMERIC] = argument(Tensor(dtype, (BATCH, len(signature.numeric))))
-        filled["features"] = _fill_numbers(inputs[NUMERIC], schema, filling)
+        numbers = _narrow_numbers(inputs[NUMERIC], schema, filling)
+        if network is not None:
+            filled["features"] = _fill_numbers(numbers, schema, filling)
+        read_by_trees.append(numbers)
     if signature.categorical:
         inputs[CATEGORICAL] = argument(Tensor(np.str_, (BATCH, len(signature.categorical))))
-        filled["codes"] = _find_codes(inputs[CATEGORICAL], schema)
-    (result,) = inline(network)(**filled).values()
-    model = build(inputs=inputs, outputs=_answers(result, signature))
-    return tidy_model(model, signature)
+        found, codes = _find_texts(inputs[CATEGORICAL], schema)
+        if network is not None:
+            filled["codes"] = op.gather(op.const(codes), found)
+        if trees is not None:
+            read_by_trees.append(op.gather(op.const(trees.ranks[codes]), found))
+    results = [] if network is None else [*inline(network)(**filled).values()]
+    if trees is not None:
+        several = len(read_by_trees) > 1
+        features = op.concat(read_by_trees, axis=1) if several else read_by_trees[0]
+        results.append(build_tree_outputs(trees, features))
+    result = results[0] if len(results) == 1 else op.add(results[0], results[1])
+    has_probabilities = trees is not None and trees.meaning == "probabilities"
+    answers = _answers(result, signature, has_probabilities=has_probabilities)
+    return tidy_model(build(inputs=inputs, outputs=answers), signature)
 
 
-def _fill_numbers(raw: Var, schema: Schema, filling: Filling) -> Var:
+def _refuse_other_trees(trees: Trees, schema: Schema, *, is_alone: bool) -> None:
+    """Trees must fit the columns and the target, and add up with a network beside them."""
+    n_columns, n_classes = len(schema.signature.columns), len(schema.signature.classes)
+    meanings: tuple[Meaning, ...] = ("number",)
+    if n_classes:
+        meanings = ("logits", "probabilities") if is_alone else ("logits",)
+    asked = f"{max(n_classes, 1)} x {' or '.join(meanings)} from {n_columns} columns"
+    given = f"{trees.n_outputs} x {trees.meaning} from {trees.d_features} columns"
+    fits = trees.meaning in meanings and trees.n_outputs == max(n_classes, 1)
+    if not fits or trees.d_features > n_columns or len(trees.ranks) != schema.n_codes:
+        raise DataError(
+            f"trees for this table answer {asked} with {schema.n_codes} category codes",
+            found=f"{given} with {len(trees.ranks)} codes",
+            cure="pass trees that were trained on the same schema",
+        )
+
+
+def _narrow_numbers(raw: Var, schema: Schema, filling: Filling) -> Var:
+    """Return numbers in float32: where it would lose detail, centred before they are narrowed.
+
+    This is all that trees need: an infinite number lies beyond every threshold, a missing one has
+    its branch in every node.
+    """
+    if schema.signature.precision == "float64":
+        return op.cast(op.sub(raw, op.const(filling.center)), to=np.float32)
+    return raw
+
+
+def _fill_numbers(numbers: Var, schema: Schema, filling: Filling) -> Var:
     """Replace missing cells by the mean, bound extreme ones, and append the indicators."""
-    if schema.signature.precision == "float64":  # centred while it is exact, then narrowed
-        numbers = op.cast(op.sub(raw, op.const(filling.center)), to=np.float32)
-        substitute = np.zeros(1, np.float32)
-    else:
-        numbers, substitute = raw, filling.center.astype(np.float32)
+    is_centred = schema.signature.precision == "float64"
+    substitute = np.zeros(1, np.float32) if is_centred else filling.center.astype(np.float32)
     # One node, where IsNaN and Where would be two and cost a microsecond more.
     known = ml.imputer(numbers, imputed_value_floats=substitute, replaced_value_float=np.nan)
     filled = _bound(known, filling.limit.astype(np.float32))
@@ -97,11 +150,15 @@ def _bound(numbers: Var, limit: Float32) -> Var:
     return op.max([op.min([numbers, op.const(limit)]), op.const(-limit)])
 
 
-def _find_codes(raw: Var, schema: Schema) -> Var:
-    """Turn texts into row numbers: one look-up for all columns, then one map per column.
+def _find_texts(raw: Var, schema: Schema) -> tuple[Var, Int64]:
+    """Look up the texts of all columns at once.
 
-    The vocabulary is common to all columns, so what a text stands for depends on its column: the
-    map has a row number for every column and text.
+    The vocabulary is common to all columns, so what a text stands for depends on its column: a map
+    has a place for every column and text.
+
+    Returns:
+        The place of each cell, **Shape** `[n, C]` int64, and the row number of its category at
+        each place: its position among the codes of all columns.
     """
     vocabulary = sorted({text for category in schema.categories for text in category.kept})
     position = {text: i for i, text in enumerate(vocabulary, start=UNKNOWN + 1)}
@@ -120,13 +177,14 @@ def _find_codes(raw: Var, schema: Schema) -> Var:
         default_int64=UNKNOWN,
     )
     offsets = np.arange(len(schema.categories), dtype=np.int64) * n_texts
-    return op.gather(op.const(rows.ravel()), op.add(found, op.const(offsets)))
+    return op.add(found, op.const(offsets)), rows.ravel()
 
 
-def _answers(result: Var, signature: Signature) -> dict[str, Var]:
+def _answers(result: Var, signature: Signature, *, has_probabilities: bool) -> dict[str, Var]:
     if signature.is_regression:
         return {PREDICTION: op.squeeze(result, op.const(np.array([1], np.int64)))}
-    return {LABEL: _label(result, signature), PROBABILITIES: op.softmax(result, axis=-1)}
+    probabilities = result if has_probabilities else op.softmax(result, axis=-1)
+    return {LABEL: _label(result, signature), PROBABILITIES: probabilities}
 
 
 def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:

@@ -195,7 +195,7 @@ def _fit(
             sample_weight_val=_weigh(validation.weights[known]),
         )
     del model._predictors[int(np.argmax(model.validation_score_)) :]  # entry i: after i rounds
-    trees = trees_of(model)
+    trees = trees_of(model).rounded()
     return _add_classes(trees, present, train, n_classes) if n_classes else trees
 
 
@@ -231,17 +231,18 @@ def _add_classes(trees: Trees, present: Int64, train: Rows, n_classes: int) -> T
 
 def _answer_shares(train: Rows, n_classes: int) -> Trees:
     """No trees, where there is nothing to tell apart or nothing to judge by."""
+    base = _log_shares(train, n_classes) if n_classes else np.zeros(1)
     none = np.empty(0, np.int32)
-    return Trees.rounded(
+    return Trees(
         feature=none,
         threshold=np.empty(0),
         left=none,
         right=none,
         missing_left=np.empty(0, np.bool_),
-        values=np.empty((0, 1)),
+        values=np.empty((0, 1), np.float32),
         roots=none,
         columns=none,
-        base=_log_shares(train, n_classes) if n_classes else np.zeros(1),
+        base=base.astype(np.float32),
         meaning="logits" if n_classes else "number",
     )
 

@@ -52,7 +52,8 @@ def trees_of(estimator: object) -> Trees:
     """Return a fitted scikit-learn model as a sum of trees.
 
     Forests and single trees answer probabilities or a number, boosting answers logits or a
-    number. Two classes of boosting are two logits: 0 and the raw sum.
+    number. Two classes of boosting are two logits: 0 and the raw sum. Leaves are rounded to
+    float32 and no further.
 
     Raises:
         DataError: It is not fitted, not one of the models that are known, or answers something
@@ -73,8 +74,7 @@ def trees_of(estimator: object) -> Trees:
 def compute_tree_outputs(trees: Trees, features: Float32 | Float64) -> Float64:
     """Answer rows by scikit-learn's own walk through the nodes.
 
-    The sum is exact, and the base is added last: rounded to float32, the answer is the one that
-    a file gives.
+    Where trees sum exactly, the answer rounded to float32 is the one that a file gives.
 
     **Shape** features `[n, F]`, a missing cell is NaN; returns `[n, K]`.
 
@@ -169,14 +169,14 @@ def _from_forest(model: Any) -> Trees:
         raise _refuse(model, f"it answers {model.n_outputs_} targets", "fit one model per target")
     members = [model] if isinstance(model, SINGLE) else model.estimators_
     meaning = _meaning(model, "probabilities")
+    values = [member.tree_.value[:, 0, :] for member in members]
+    if meaning == "probabilities":
+        values = [value / value.sum(axis=1, keepdims=True) for value in values]
     trees = []
-    for member in members:
+    for member, value in zip(members, values, strict=True):
         arrays = _read_tree(member.tree_)
-        value = member.tree_.value[:, 0, :]
-        if meaning == "probabilities":
-            value = value / value.sum(axis=1, keepdims=True)
-        trees.append({**arrays, "values": _only_leaves(value / len(members), arrays["feature"])})
-    base = np.zeros(trees[0]["values"].shape[1])
+        trees.append({**arrays, "values": _only_leaves(value / len(values), arrays["feature"])})
+    base = np.zeros(values[0].shape[1])
     return _join(trees, [0] * len(trees), base, meaning, is_binary=False)
 
 
@@ -191,7 +191,7 @@ def _join(
     """Put single trees behind each other; the one sum of two classes becomes the second logit."""
     sizes = [len(tree["feature"]) for tree in trees]
     starts = np.cumsum([0, *sizes])[:-1]
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, dtype in (
         ("feature", np.int32),
         ("threshold", np.float64),
@@ -207,14 +207,16 @@ def _join(
             ]
         arrays[name] = np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
     values = np.concatenate([tree["values"] for tree in trees]) if trees else np.empty((0, 1))
-    return Trees.rounded(
-        values=values.astype(np.float64),
-        base=np.append(0.0, base) if is_binary else base.astype(np.float64),
-        roots=starts.astype(np.int32),
-        columns=(np.array(columns, np.int32) + is_binary).astype(np.int32),
-        meaning=meaning,
-        **arrays,
-    )
+    starting = np.append(0.0, base) if is_binary else base
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, and is refused
+        return Trees(
+            **arrays,
+            values=values.astype(np.float32),
+            base=starting.astype(np.float32),
+            roots=starts.astype(np.int32),
+            columns=(np.array(columns, np.int32) + is_binary).astype(np.int32),
+            meaning=meaning,
+        )
 
 
 def _read_predictor(predictor: TreePredictor) -> Arrays:

@@ -46,16 +46,30 @@ def onnx_opset(model: onnx.ModelProto) -> int:
 
 
 def count_parameters(model: onnx.ModelProto) -> int:
-    """Return how many numbers the nodes with weights (products, tables of rows) hold."""
+    """Return how many numbers the nodes with weights hold: products, tables of rows, trees."""
     weights = {n for node in model.graph.node if node.op_type in WEIGHTED for n in node.input}
     counted = [
         tensor
         for tensor in model.graph.initializer
         if tensor.name in weights and tensor.data_type == onnx.TensorProto.FLOAT
     ]
-    return sum(_n_elements(tensor) for tensor in counted)
+    return sum(_n_elements(tensor) for tensor in counted) + sum(
+        _count_tree_numbers(node) for node in model.graph.node
+    )
 
 
+def _count_tree_numbers(node: onnx.NodeProto) -> int:
+    """Thresholds and leaf values of a node that holds trees, 0 for any other."""
+    n_numbers: int = 0
+    for attribute in node.attribute if node.op_type in TREES else ():
+        if attribute.name == "nodes_modes":
+            n_numbers += sum(mode != b"LEAF" for mode in attribute.strings)
+        elif attribute.name in ("target_weights", "class_weights"):
+            n_numbers += len(attribute.floats)
+    return n_numbers
+
+
+TREES = {"TreeEnsembleRegressor", "TreeEnsembleClassifier"}
 WEIGHTED = {"Gemm", "MatMul", "Gather"}
 
 

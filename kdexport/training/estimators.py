@@ -4,7 +4,9 @@ Takes fitted forests, boosting and single trees, gives records; takes records an
 outputs that owe nothing to the exported file, which is checked against them.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,6 @@ from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTY
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.exceptions import NotFittedError
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import check_is_fitted
 
 from kdexport.errors import DataError
@@ -88,19 +89,24 @@ def compute_tree_outputs(trees: Trees, features: Float32 | Float64) -> Float64:
             cure="pass the features that the trees were trained on",
         )
     predictors = _make_predictors(trees)
-    d_leaf, n_threads = trees.values.shape[1], _openmp_effective_n_threads()
+    columns, d_leaf = trees.columns.tolist(), trees.values.shape[1]
     no_categories = np.empty((0, 8), np.uint32)
     no_positions = np.zeros(features.shape[1], np.uint32)
     outputs = np.zeros((trees.n_outputs, len(features)))
-    for start in range(0, len(features), ROWS_AT_ONCE):
+
+    def answer_part(start: int) -> None:
         rows = np.ascontiguousarray(features[start : start + ROWS_AT_ONCE], np.float64)
         part = outputs[:, start : start + ROWS_AT_ONCE]
-        for predictor, column in zip(predictors, trees.columns.tolist(), strict=True):
-            found = predictor.predict(rows, no_categories, no_positions, n_threads)
+        for predictor, column in zip(predictors, columns, strict=True):
+            found = predictor.predict(rows, no_categories, no_positions, 1)
             if d_leaf > 1:  # found are positions of leaves
                 part[column : column + d_leaf] += trees.values[found.astype(np.int64)].T
             else:
                 part[column] += found
+
+    # Parts of the rows wait for nobody; scikit-learn's own threads would, at every tree.
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(pool.map(answer_part, range(0, len(features), ROWS_AT_ONCE)))
     exact: Float64 = outputs.T + trees.base.astype(np.float64)
     return exact
 

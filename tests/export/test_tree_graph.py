@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdexport.contract import expose_logits, parse_model, serialize_model
+from kdexport.contract import count_parameters, expose_logits, parse_model, serialize_model
 from kdexport.errors import DataError
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.stress import make_stress_inputs
@@ -167,6 +167,17 @@ def test_few_nodes() -> None:
     )
     few = replace(trees, feature=np.minimum(trees.feature, 2), ranks=np.empty(0, np.float32))
     assert sorted(count_nodes(build(numbers, None, few))) == sorted(behind)
+
+
+def test_parameters() -> None:
+    """The numbers of trees are their thresholds and leaf values, the network's come on top."""
+    schema, _, trees = make_trained("multiclass")
+    n_ranks = len(schema.categories) * (1 + len({t for c in schema.categories for t in c.kept}))
+    n_network = count_parameters(parse_model(build(schema, export(make_stack(schema)), None)))
+    alone = count_parameters(parse_model(build(schema, None, trees)))
+    both = count_parameters(parse_model(build(schema, export(make_stack(schema)), trees)))
+    assert alone == trees.n_nodes + n_ranks
+    assert both == n_network + alone
 
 
 def test_float64_table() -> None:

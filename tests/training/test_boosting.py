@@ -16,7 +16,15 @@ from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import LEAF, Trees
 from tests.training.boosting_toys import KINDS, Kind, make_task
 
-QUICK = BoostingSettings(learning_rate=0.2, max_leaf_nodes=8, max_iter=60, patience=5)
+# Every split sees every feature, and leaves are drawn to nothing: so that models can be compared.
+QUICK = BoostingSettings(
+    learning_rate=0.2,
+    max_leaf_nodes=8,
+    max_features=1.0,
+    l2_regularization=0.0,
+    max_iter=60,
+    patience=5,
+)
 
 
 def measure_loss(outputs: Float64, rows: Rows, schema: Schema) -> float:
@@ -71,7 +79,7 @@ def test_same_seed_same_trees() -> None:
     schema, rows = make_task("binary")
     settings = replace(QUICK, max_features=0.5)
     first, again, other = (
-        train_boosting(rows.train, rows.validation, schema, settings, seed=seed, n_threads=1)
+        train_boosting(rows.train, rows.validation, schema, settings, seed=seed)
         for seed in (3, 3, 4)
     )
     for name, values in first.to_arrays().items():
@@ -81,7 +89,7 @@ def test_same_seed_same_trees() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_count(kind: Kind) -> None:
-    """A row of weight 3 counts as three rows do; all weights times ten change nothing."""
+    """A row of weight 3 counts as three rows do; unregularised, only ratios of weights count."""
     schema, rows = make_task(kind, n_train=400)
     heavy = np.where(np.arange(400) % 3 == 0, 3.0, 1.0)
     weighted = replace(rows.train, weights=heavy / heavy.mean())
@@ -120,12 +128,14 @@ def test_folds_answer_unseen_rows(kind: Kind) -> None:
 
 
 def test_mean_of_folds() -> None:
-    """The mean answers as the average of its fold models, which train apart from each other."""
+    """The mean has every fold's trees, the same bits however many folds train at a time."""
     schema, rows = make_task("regression")
     mean, held_out = train_fold_boosting(
         rows.train, rows.validation, schema, QUICK, n_folds=2, seed=1
     )
-    again, _ = train_fold_boosting(rows.train, rows.validation, schema, QUICK, n_folds=2, seed=1)
+    again, _ = train_fold_boosting(
+        rows.train, rows.validation, schema, QUICK, n_folds=2, seed=1, n_threads=2
+    )
     assert mean.values.tobytes() == again.values.tobytes()
     assert np.isfinite(held_out).all()
     single = train_boosting(rows.train, rows.validation, schema, QUICK, seed=1)
@@ -259,3 +269,12 @@ def test_too_few_features() -> None:
     trees = train_boosting(rows.train, rows.validation, schema, QUICK, seed=0)
     with pytest.raises(DataError, match=r"features of shape \(2, 3\), trees over 4"):
         compute_tree_outputs(trees, np.zeros((2, 3), np.float32))
+
+
+def test_bounds_on_trees() -> None:
+    """Rounds are bounded, and so are trees, of which every round takes one per class."""
+    settings = BoostingSettings(max_iter=50, max_trees=90)
+    assert [settings.count_rounds(n) for n in (0, 2, 3, 200)] == [50, 50, 30, 1]
+    schema, rows = make_task("multiclass")
+    few = replace(QUICK, max_trees=7)
+    assert train_boosting(rows.train, rows.validation, schema, few, seed=0).n_trees == 6

@@ -172,8 +172,8 @@ def _fit(
 ) -> Trees:
     """Fit one model on features that are read already, and cut it at its best round.
 
-    One thread: scikit-learn's wait for each other at every node of a tree, so that with a busy
-    neighbour on one of two cores two of them took 14 times as long as one, and on idle cores half.
+    One thread: scikit-learn's wait for each other at every node of a tree, so that beside busy
+    neighbours on two cores two of them took 14 to 28 times as long as one.
     """
     targets, judged = _encode_targets(train, schema), _encode_targets(validation, schema)
     n_classes = len(schema.signature.classes)

@@ -173,7 +173,7 @@ def _fit(
     """Fit one model on features that are read already, and cut it at its best round.
 
     One thread: scikit-learn's wait for each other at every node of a tree, so that beside busy
-    neighbours on two cores two of them took 14 to 28 times as long as one.
+    neighbours on two cores two of them took 13 to 20 times as long as one.
     """
     targets, judged = _encode_targets(train, schema), _encode_targets(validation, schema)
     n_classes = len(schema.signature.classes)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, TEACHER
+from kdexport.bundle import EVIDENCE, RECIPE, RIVAL, STUDENT, TEACHER
 from kdexport.contract import (
     expose_logits,
     parse_model,
@@ -37,6 +38,7 @@ from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.metrics import find_metrics, measure_fidelity, measure_quality, score_rows
 from kdexport.evidence.parity import compare_answers
+from kdexport.evidence.rival import judge_rival
 from kdexport.evidence.slices import compare_slices
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.export.graph import Filling, build_model
@@ -45,14 +47,20 @@ from kdexport.records import Answers, Float64, Progress, ProgressSink
 from kdexport.runtime import describe_runtime, open_session
 from kdexport.sources import Sources
 from kdexport.training.steps import set_threads
+from kdexport.trees import Trees
 from kdexport.workspace import Prepared, Trained
 
 MAX_STRESSED = 5000  # test rows that are altered in four ways each for the parity check
+RIVAL_NAME = "scikit-learn's histogram gradient boosting"
 STEPS = ("export", "quality", "parity", "latency")
 
 
 def assemble_bundle(
-    prepared: Prepared, teacher: Trained, students: Trained, on_progress: ProgressSink
+    prepared: Prepared,
+    teacher: Trained,
+    students: Trained,
+    rival: Trained | None,
+    on_progress: ProgressSink,
 ) -> tuple[Evidence, dict[str, bytes]]:
     """Export, measure, and return the evidence with every file of the bundle.
 
@@ -60,15 +68,16 @@ def assemble_bundle(
         ParityError: A file does not answer as its source does; nothing ships.
     """
     n_threads = set_threads(prepared.recipe.threads)
-    sources = Sources(prepared, teacher, students)
+    sources = Sources(prepared, teacher, students, rival)
     test = prepared.rows.test.inputs
     _tell(on_progress, 0)
     files = _export(prepared, sources)
     _tell(on_progress, 1)
     members = sources.ask_students(test)
     by_file = {name: open_session(content).answer(test) for name, content in files.items()}
-    n = len(members) // 2
-    groups = {"teacher": [by_file[TEACHER]], "control": members[n:], "student": members[:n]}
+    groups = {"teacher": [by_file[TEACHER]], **members}
+    if RIVAL in by_file:
+        groups["rival"] = [by_file[RIVAL]]
     edge, replicates = _measure_quality(prepared, groups)
     rows = prepared.rows.test
     edge.quality["shipped"] = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
@@ -77,6 +86,8 @@ def assemble_bundle(
         "signature": prepared.schema.signature,
         "quality": edge.quality,
         "replicates": replicates,
+        "controls": edge.controls if "plain_control" in groups else None,
+        "rival": judge_rival(RIVAL_NAME, edge.lead) if "rival" in groups else None,
         "edge": edge.edge,
         "recovered": edge.recovered,
         "fidelity": measure_fidelity(by_file[STUDENT], by_file[TEACHER]),
@@ -128,18 +139,22 @@ def assemble_bundle(
 
 
 def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
-    encoder = sources.encoder
-    networks = {
-        STUDENT: build_student(sources.stack, sources.shipped),
-        TEACHER: build_teacher(sources.ensemble),
+    models: dict[str, tuple[nn.Module | None, Trees | None]] = {
+        STUDENT: (build_student(sources.stack, sources.shipped), None)
     }
+    for name, mixture in sources.mixtures().items():
+        network = build_teacher(mixture.stack) if mixture.stack is not None else None
+        models[name] = network, mixture.trees
+    encoder, schema = sources.encoder, prepared.schema
     files = {}
-    for name, network in networks.items():
-        exported = export_network(
-            network, d_features=encoder.d_dense, n_categorical=len(prepared.schema.categories)
-        )
-        model = build_model(exported, prepared.schema, Filling(encoder.center, encoder.limit))
-        files[name] = serialize_model(model)
+    for name, (network, trees) in models.items():
+        exported = None
+        if network is not None:
+            exported = export_network(
+                network, d_features=encoder.d_dense, n_categorical=len(schema.categories)
+            )
+        filling = Filling(encoder.center, encoder.limit)
+        files[name] = serialize_model(build_model(exported, schema, filling, trees))
     return files
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.facts import Evidence, parse_evidence
 
-STUDENT, TEACHER, EVIDENCE, RECIPE = "student.onnx", "teacher.onnx", "evidence.json", "recipe.toml"
+STUDENT, TEACHER, RIVAL = "student.onnx", "teacher.onnx", "rival.onnx"
+EVIDENCE, RECIPE = "evidence.json", "recipe.toml"
 
 
 @dataclass(frozen=True)

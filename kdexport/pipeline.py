@@ -56,7 +56,8 @@ def run(
     prepared = prepare(recipe, data=data, test=test)
     teacher = _train_teacher(prepared, on_progress)
     students = _train_students(prepared, teacher, on_progress)
-    return _write_bundle(prepared, teacher, students, output, on_progress)
+    rival = _train_rival(prepared)
+    return _write_bundle(prepared, teacher, students, rival, output, on_progress)
 
 
 def train(
@@ -71,9 +72,13 @@ def train(
     """Prepare the data and train the teacher into a work folder."""
     check_output(work, force=force)
     prepared = prepare(recipe, data=data, test=test)
-    teacher = _train_teacher(prepared, on_progress)
     files = workspace.save_prepared(prepared)
-    write_folder(work, {**files, workspace.TEACHER: workspace.save_trained(teacher)})
+    trained = {
+        workspace.TEACHER: _train_teacher(prepared, on_progress),
+        workspace.RIVAL: _train_rival(prepared),
+    }
+    files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
+    write_folder(work, files)
 
 
 def distill(
@@ -89,12 +94,13 @@ def distill(
     """
     prepared = workspace.load_prepared(work, recipe_path, from_section="student")
     teacher = workspace.load_trained(work, workspace.TEACHER)
-    students = _train_students(prepared, teacher, on_progress)
-    files = {
-        **workspace.save_prepared(prepared),
-        workspace.TEACHER: workspace.save_trained(teacher),
-        workspace.STUDENTS: workspace.save_trained(students),
+    trained = {
+        workspace.TEACHER: teacher,
+        workspace.RIVAL: workspace.load_rival(prepared, work),
+        workspace.STUDENTS: _train_students(prepared, teacher, on_progress),
     }
+    files = workspace.save_prepared(prepared)
+    files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
     write_folder(work, files)
 
 
@@ -115,7 +121,8 @@ def export(
         prepared = replace(prepared, recipe=recipe)
     teacher = workspace.load_trained(work, workspace.TEACHER)
     students = workspace.load_trained(work, workspace.STUDENTS)
-    return _write_bundle(prepared, teacher, students, output, on_progress)
+    rival = workspace.load_rival(prepared, work)
+    return _write_bundle(prepared, teacher, students, rival, output, on_progress)
 
 
 def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prepared:
@@ -210,17 +217,26 @@ def _train_students(prepared: Prepared, teacher: Trained, on_progress: ProgressS
     return trained
 
 
+def _train_rival(prepared: Prepared) -> Trained | None:
+    if prepared.recipe.rival.model == "none":
+        return None
+    steps: Any = _training_room("steps")
+    trained: Trained = steps.train_rival_of(prepared)
+    return trained
+
+
 def _write_bundle(
     prepared: Prepared,
     teacher: Trained,
     students: Trained,
+    rival: Trained | None,
     output: Path,
     on_progress: ProgressSink,
 ) -> Evidence:
     _training_room("steps")  # the same packages; the message is the same where they are absent
     from kdexport.assemble import assemble_bundle
 
-    evidence, files = assemble_bundle(prepared, teacher, students, on_progress)
+    evidence, files = assemble_bundle(prepared, teacher, students, rival, on_progress)
     write_folder(output, files)
     return evidence
 

@@ -15,8 +15,8 @@ from kdexport.evidence.answer_checks import judge_answers
 from kdexport.evidence.question import Question
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.records import CheckResult
-from kdexport.sources import Sources
-from kdexport.workspace import STUDENTS, TEACHER, load_prepared, load_trained
+from kdexport.sources import load_sources
+from kdexport.workspace import load_prepared
 
 
 def check_against_source(bundle: Bundle, work: Path) -> list[CheckResult]:
@@ -34,7 +34,7 @@ def check_against_source(bundle: Bundle, work: Path) -> list[CheckResult]:
             f"the bundle on {stated[:12]}...",
             cure="pass its own work folder",
         )
-    sources = Sources(prepared, load_trained(work, TEACHER), load_trained(work, STUDENTS))
+    sources = load_sources(prepared, work)
     test = prepared.rows.test
     inputs = test.inputs.joined_with(make_stress_inputs(test.inputs, max_rows=MAX_STRESSED))
     origins = [f"test row {i}" for i in range(test.n_rows)]

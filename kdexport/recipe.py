@@ -111,19 +111,42 @@ class TeacherRecipe(FitRecipe):
             "auto: chosen on a table of yours unless you give one of them"
         ),
     ] = "auto"
+    family: Annotated[
+        Literal["auto", "mlp", "mixture"],
+        Field(
+            description="mlp: the ensemble; mixture: boosted trees beside it, with the share that "
+            "validation rows choose; auto: a mixture on a table of yours"
+        ),
+    ] = "auto"
+    n_folds: Annotated[int, Field(ge=2, description="boosted models of a mixture")] = 5
 
     def settle(self, *, is_own_table: bool) -> "TeacherRecipe":
-        """Return the recipe with `auto` replaced by what it stands for."""
-        if self.regularisation != "auto":
-            return self
+        """Return the recipe with every `auto` replaced by what it stands for."""
         default = TeacherRecipe()
         as_default = (self.dropout, self.weight_decay) == (default.dropout, default.weight_decay)
-        settled = "chosen" if is_own_table and as_default else "given"
-        return self.model_copy(update={"regularisation": settled})
+        settled = {
+            "regularisation": "chosen" if is_own_table and as_default else "given",
+            "family": "mixture" if is_own_table else "mlp",
+        }
+        given = {name for name in settled if getattr(self, name) != "auto"}
+        return self.model_copy(update={k: v for k, v in settled.items() if k not in given})
+
+
+class RivalRecipe(Section):
+    """One boosted model on the same rows: what would ship without any distilling."""
+
+    model: Annotated[
+        Literal["hist_gradient_boosting", "none"], Field(description="the rival, or none")
+    ] = "hist_gradient_boosting"
 
 
 class StudentRecipe(FitRecipe):
     """The students and, with the same budget, the controls."""
+
+    plain_control: Annotated[
+        Literal["trained", "none"],
+        Field(description="a second control: Adam at 1e-3 on batches of 64 rows for 30 epochs"),
+    ] = "trained"
 
     hidden: Annotated[Widths, Field(description="widths of the hidden layers")] = (64, 32)
     n_replicates: Annotated[
@@ -222,6 +245,7 @@ class Recipe(Section):
     data: DataRecipe = DataRecipe()
     columns: ColumnsRecipe = ColumnsRecipe()
     teacher: TeacherRecipe = TeacherRecipe()
+    rival: RivalRecipe = RivalRecipe()
     student: StudentRecipe = StudentRecipe()
     transfer: TransferRecipe = TransferRecipe()
     evidence: EvidenceRecipe = EvidenceRecipe()

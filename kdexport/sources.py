@@ -5,72 +5,98 @@ Takes a prepared task and its checkpoints, gives answers in the user's own class
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kdexport.bundle import STUDENT, TEACHER
+from kdexport import workspace
+from kdexport.bundle import RIVAL, STUDENT, TEACHER
 from kdexport.evidence.golden import Golden, SourceAnswers
 from kdexport.evidence.golden_rows import Chosen
 from kdexport.records import Answers, Float64, Inputs
-from kdexport.training.nets import StackedMLP, compute_mean_outputs, compute_member_outputs
-from kdexport.training.steps import load_ensemble, load_students
-from kdexport.workspace import Prepared, Trained
+from kdexport.training.mixture import Mixture
+from kdexport.training.nets import StackedMLP, compute_member_outputs
+from kdexport.training.steps import load_mixture, load_students
+from kdexport.workspace import Prepared, Trained, load_rival, load_trained
+
+ROLES = ("student", "control", "plain_control")  # in the order of the stack
 
 
 class Sources:
-    """The teacher, the students and the controls of one task.
+    """The teacher, the students, the controls and the rival of one task.
 
     Attributes:
-        ensemble: The teacher's stack.
-        stack: Students, then controls.
+        teacher: What the students learned from.
+        rival: One boosted model, or None.
+        stack: Students, then controls, then plain controls where there are any.
         n_replicates: How many there are of each.
         shipped: The student that ships: the one closest to its targets on the validation rows.
     """
 
-    def __init__(self, prepared: Prepared, teacher: Trained, students: Trained) -> None:
+    def __init__(
+        self, prepared: Prepared, teacher: Trained, students: Trained, rival: Trained | None
+    ) -> None:
         self._schema = prepared.schema
         self._device = prepared.recipe.device
-        self.ensemble = load_ensemble(prepared, teacher)
+        self.teacher = load_mixture(prepared, teacher)
+        self.rival = load_mixture(prepared, rival) if rival else None
         self.stack = load_students(prepared, students)
         self.encoder = self.stack.encoder
-        self.n_replicates = self.stack.n_members // 2
+        self.n_replicates = prepared.recipe.student.n_replicates
         self.shipped = int(np.argmin(students.best_losses[: self.n_replicates]))
 
-    def ask_teacher(self, inputs: Inputs) -> Answers:
-        """Answer as the ensemble."""
-        return self._answers(compute_mean_outputs(self.ensemble, self._prepare(inputs)))
+    def mixtures(self) -> dict[str, Mixture]:
+        """The sources of the files beside the student's, by the file's name."""
+        rival = {RIVAL: self.rival} if self.rival else {}
+        return {TEACHER: self.teacher, **rival}
 
-    def ask_students(self, inputs: Inputs) -> list[Answers]:
-        """Answer as every student, then as every control."""
+    def ask_students(self, inputs: Inputs) -> dict[str, list[Answers]]:
+        """Answer as every student, control and plain control, by role."""
         outputs = compute_member_outputs(self.stack, self._prepare(inputs))
-        return [self._answers(member) for member in outputs]
+        groups = torch.split(outputs, self.n_replicates)
+        return {
+            role: [self._answers(member) for member in group]
+            for role, group in zip(ROLES, groups, strict=False)
+        }
 
     def ask_files(self, inputs: Inputs) -> dict[str, Answers]:
         """Answer as the source of every file does, and say how large the summed terms were."""
-        student = self.ask_students(inputs)[self.shipped]
-        terms = {
-            STUDENT: self._terms(self.stack, inputs)[self.shipped],
-            TEACHER: self._terms(self.ensemble, inputs).mean(dim=0),
-        }
-        answers = {STUDENT: student, TEACHER: self.ask_teacher(inputs)}
-        return {
-            name: replace(answer, terms=terms[name].double().cpu().numpy())
-            for name, answer in answers.items()
-        }
+        student = self.ask_students(inputs)["student"][self.shipped]
+        terms = self._terms(self.stack, inputs)[self.shipped].double().cpu().numpy()
+        answers = {STUDENT: replace(student, terms=terms)}
+        for name, mixture in self.mixtures().items():
+            outputs = torch.from_numpy(mixture.compute_outputs(inputs))
+            answers[name] = replace(
+                self._answers(outputs), terms=self._mixture_terms(mixture, inputs)
+            )
+        return answers
 
     def ask_golden(self, chosen: Chosen) -> Golden:
         """Answer golden rows as every file's source does, in float32 and in float64."""
-        exact = {
-            STUDENT: self._exact(self.stack, chosen.inputs)[self.shipped],
-            TEACHER: self._exact(self.ensemble, chosen.inputs).mean(dim=0),
+        exact: dict[str, Float64] = {
+            STUDENT: self._exact(self.stack, chosen.inputs)[self.shipped].numpy()
         }
+        for name, mixture in self.mixtures().items():
+            exact[name] = mixture.answer_trees(chosen.inputs)
+            if mixture.stack is not None:
+                networks = self._exact(mixture.stack, chosen.inputs).mean(dim=0)
+                exact[name] = exact[name] + networks.numpy()
         answers = {
             name.removesuffix(".onnx"): SourceAnswers(rounded, self._in_units(exact[name]))
             for name, rounded in self.ask_files(chosen.inputs).items()
         }
         return Golden(chosen.inputs, chosen.origins, chosen.targets, answers)
+
+    def _mixture_terms(self, mixture: Mixture, inputs: Inputs) -> Float64:
+        """Size of the terms that a mixture sums, **Shape** `[n]`: trees alone sum exactly."""
+        parts = np.abs(mixture.answer_trees(inputs)) * self._schema.target_scale
+        sizes: Float64 = parts.max(axis=1)
+        if mixture.stack is not None:
+            terms = self._terms(mixture.stack, inputs).mean(dim=0)
+            sizes = sizes + terms.double().cpu().numpy()
+        return sizes
 
     def _exact(self, stack: StackedMLP, inputs: Inputs) -> Tensor:
         """Every member's outputs in float64, **Shape** `[M, n, K]`."""
@@ -88,9 +114,8 @@ class Sources:
         sizes = compute_member_outputs(unsigned, self._prepare(inputs)).abs().amax(dim=-1)
         return sizes * self._schema.target_scale + abs(self._schema.target_center)
 
-    def _in_units(self, exact: Tensor) -> Float64:
+    def _in_units(self, values: Float64) -> Float64:
         """Logits as they are, numbers of a regression in the target's own unit."""
-        values: Float64 = exact.numpy()
         schema = self._schema
         if schema.signature.is_regression:
             values = values[:, :1] * schema.target_scale + schema.target_center
@@ -110,3 +135,15 @@ class Sources:
         probabilities = torch.softmax(logits, dim=-1).numpy()
         labels = schema.signature.label_values[probabilities.argmax(axis=1)]
         return Answers(labels, probabilities, logits.numpy())
+
+
+def load_sources(prepared: Prepared, work: Path) -> Sources:
+    """Read the checkpoints of a work folder.
+
+    Raises:
+        DataError: The folder does not hold them.
+    """
+    teacher, students = (
+        load_trained(work, name) for name in (workspace.TEACHER, workspace.STUDENTS)
+    )
+    return Sources(prepared, teacher, students, load_rival(prepared, work))

@@ -18,18 +18,23 @@ from kdexport.errors import DataError
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Inputs, Parts, Rows
 from kdexport.schema import Schema
+from kdexport.trees import Trees
 
 RECIPE, PREPARED, ROWS = "recipe.toml", "prepared.json", "rows.safetensors"
 TEACHER, STUDENTS = "teacher.safetensors", "students.safetensors"
+RIVAL = "rival.safetensors"
 MADE_BY = {
     RECIPE: "kdexport train",
     PREPARED: "kdexport train",
     ROWS: "kdexport train",
     TEACHER: "kdexport train",
+    RIVAL: "kdexport train",
     STUDENTS: "kdexport distill",
 }
 
 LATER_SECTIONS = ("student", "transfer", "evidence", "bench", "export", "budgets")
+
+OWN_OUTPUTS = "own_outputs"
 
 Arrays = dict[str, Column]
 
@@ -54,12 +59,17 @@ class Trained:
         n_steps: Optimiser steps taken.
         best_losses: **Shape** `[M]` float64: validation log loss of each member.
         settings: What was chosen on validation rows before it was trained.
+        trees: Boosted trees that are added to the stack, or stand alone where it has no weights.
+        own_outputs: What a teacher of trees answers for the training rows, each by trees that
+            never saw it, **Shape** `[n, K]` float64.
     """
 
     weights: Arrays
     n_steps: int
     best_losses: Float64
     settings: Mapping[str, float]
+    trees: Trees | None = None
+    own_outputs: Float64 | None = None
 
 
 def save_prepared(prepared: Prepared) -> dict[str, bytes]:
@@ -125,7 +135,11 @@ def save_trained(trained: Trained) -> bytes:
     progress = {"n_steps": np.array([trained.n_steps]), "best_losses": trained.best_losses}
     settings = {f"settings.{k}": np.array([v]) for k, v in trained.settings.items()}
     fit = {f"fit.{k}": v for k, v in progress.items()}
-    return save({**trained.weights, **fit, **settings})
+    trees = trained.trees.to_arrays() if trained.trees else {}
+    arrays = {**trained.weights, **fit, **settings, **_prefix("trees.", trees)}
+    if trained.own_outputs is not None:
+        arrays[OWN_OUTPUTS] = trained.own_outputs
+    return save(arrays)
 
 
 def load_trained(work: Path, name: str) -> Trained:
@@ -138,11 +152,34 @@ def load_trained(work: Path, name: str) -> Trained:
     try:
         n_steps = int(arrays.pop("fit.n_steps")[0])
         best_losses = arrays.pop("fit.best_losses")
-        chosen = [name for name in arrays if name.startswith("settings.")]
-        settings = {n.removeprefix("settings."): float(arrays.pop(n)[0]) for n in chosen}
-        return Trained(arrays, n_steps, best_losses, settings)
+        settings = {name: float(v[0]) for name, v in _pop_all("settings.", arrays).items()}
+        trees = _pop_all("trees.", arrays)
+        own_outputs = arrays.pop(OWN_OUTPUTS, None)
+        return Trained(
+            arrays,
+            n_steps,
+            best_losses,
+            settings,
+            Trees.from_arrays(trees) if trees else None,
+            own_outputs,
+        )
     except (KeyError, ValueError, IndexError) as error:
         raise _damaged(work, name, error) from error
+
+
+def load_rival(prepared: Prepared, work: Path) -> Trained | None:
+    """Read the rival's checkpoint back, if the recipe asks for a rival."""
+    return load_trained(work, RIVAL) if prepared.recipe.rival.model != "none" else None
+
+
+def _prefix(prefix: str, arrays: Mapping[str, Column]) -> Arrays:
+    return {f"{prefix}{name}": values for name, values in arrays.items()}
+
+
+def _pop_all(prefix: str, arrays: Arrays) -> Arrays:
+    """Take every array of a prefix out, and return them by the rest of their names."""
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays.pop(name) for name in names}
 
 
 def _load_rows(arrays: Arrays, name: str, texts: Column) -> Rows:

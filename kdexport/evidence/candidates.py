@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from kdexport.bundle import STUDENT, TEACHER, load_bundle
+from kdexport.bundle import RIVAL, STUDENT, TEACHER, load_bundle
 from kdexport.contract import IR_VERSION, OPSET
 from kdexport.errors import DataError
 from kdexport.evidence.golden import unpack_golden
@@ -41,7 +41,7 @@ def load_candidates(paths: Sequence[Path]) -> tuple[dict[str, Session], dict[str
             bundle = load_bundle(path)
             if not feeds and bundle.evidence.golden.rows:
                 feeds = unpack_golden(bundle.files).inputs.feeds()
-            for name in (STUDENT, TEACHER):
+            for name in (STUDENT, TEACHER, RIVAL):
                 if name in bundle.files:
                     label = name if len(paths) == 1 else f"{path.name}/{name}"
                     candidates[_tell_apart(label, candidates)] = open_session(bundle.files[name])

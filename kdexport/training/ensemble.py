@@ -89,7 +89,7 @@ def train_ensemble(
     )
     validation = ensemble.encoder.prepare(rows.validation.inputs, recipe.device)
     mean = compute_mean_outputs(ensemble, validation)
-    temperatures, _ = _make_judge(rows.validation, schema, recipe)(mean[None])
+    temperatures, _ = make_label_judge(rows.validation, schema, recipe)(mean[None])
     ensemble.divide_outputs(torch.from_numpy(temperatures).expand(ensemble.n_members))
     return ensemble, record
 
@@ -132,7 +132,7 @@ def _fit(
         pools=[everyone] * stack.n_members,
         loss=loss,
         validation_rows=stack.encoder.prepare(rows.validation.inputs, recipe.device),
-        judge=_make_judge(rows.validation, schema, recipe),
+        judge=make_label_judge(rows.validation, schema, recipe),
         recipe=recipe.teacher,
         n_steps=count_steps(recipe.teacher, rows.train.n_rows),
         seeds=seeds,
@@ -142,7 +142,7 @@ def _fit(
     )
 
 
-def _make_judge(validation: Rows, schema: Schema, recipe: Recipe) -> Judge:
+def make_label_judge(validation: Rows, schema: Schema, recipe: Recipe) -> Judge:
     """Compare outputs `[M, v, K]` with the labels of the validation rows."""
     objective = find_objective(schema)
     targets = target_tensor(validation, objective, recipe)

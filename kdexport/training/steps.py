@@ -5,16 +5,18 @@ Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's th
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import torch
 
-from kdexport.records import Float32, Inputs, ProgressSink
+from kdexport.records import ProgressSink
 from kdexport.training.distill import Students, build_students, train_students
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
 from kdexport.training.fit import FitRecord
-from kdexport.training.nets import StackedMLP, compute_mean_outputs
+from kdexport.training.mixture import Mixture, mix_with_boosting, train_rival
+from kdexport.training.nets import StackedMLP
 from kdexport.workspace import Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -28,9 +30,9 @@ def set_threads(asked: int) -> int:
 
 
 def train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
-    """Train the native ensemble of a prepared task."""
+    """Train the native teacher of a prepared task: the ensemble, or its mixture with boosting."""
     recipe = prepared.recipe
-    set_threads(recipe.threads)
+    n_threads = set_threads(recipe.threads)
     if recipe.teacher.regularisation == "chosen":
         chosen = choose_regularisation(
             prepared.rows, prepared.schema, recipe, on_progress=on_progress
@@ -40,39 +42,55 @@ def train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
         prepared.rows, prepared.schema, recipe, on_progress=on_progress
     )
     settings = {"dropout": recipe.teacher.dropout, "weight_decay": recipe.teacher.weight_decay}
-    return _freeze(ensemble, record, settings)
+    if recipe.teacher.family == "mlp":
+        return _freeze(ensemble, record, settings)
+    mixture, own_outputs, share = mix_with_boosting(
+        ensemble, prepared.rows, recipe, n_threads=n_threads, on_progress=on_progress
+    )
+    settings["boosting_share"] = share
+    frozen = _freeze(mixture.stack, record, settings)
+    return replace(frozen, trees=mixture.trees, own_outputs=own_outputs)
+
+
+def train_rival_of(prepared: Prepared) -> Trained:
+    """Train the rival of a prepared task."""
+    rival = train_rival(prepared.rows, prepared.schema, seed=prepared.recipe.seed)
+    return Trained({}, 0, np.empty(0), NOTHING, rival.trees)
 
 
 def train_students_of(prepared: Prepared, teacher: Trained, on_progress: ProgressSink) -> Trained:
     """Train students on a checkpointed teacher's answers, and controls beside them."""
     set_threads(prepared.recipe.threads)
-    ensemble = load_ensemble(prepared, teacher)
-
-    def label(inputs: Inputs) -> Float32:
-        rows = ensemble.encoder.prepare(inputs, prepared.recipe.device)
-        outputs: Float32 = compute_mean_outputs(ensemble, rows).cpu().numpy()
-        return outputs
-
+    mixture = load_mixture(prepared, teacher)
     students: Students = train_students(
-        prepared.rows, prepared.schema, label, prepared.recipe, on_progress=on_progress
+        prepared.rows,
+        prepared.schema,
+        mixture.compute_outputs,
+        prepared.recipe,
+        own_outputs=teacher.own_outputs,
+        on_progress=on_progress,
     )
     return _freeze(students.stack, students.record)
 
 
-def load_ensemble(prepared: Prepared, teacher: Trained) -> StackedMLP:
-    """Return the teacher's stack with its weights, in evaluation mode."""
-    return _thaw(build_ensemble(prepared.schema, prepared.recipe), teacher)
+def load_mixture(prepared: Prepared, trained: Trained) -> Mixture:
+    """Return a teacher or rival with its weights, in evaluation mode."""
+    stack = None
+    if trained.weights:
+        stack = _thaw(build_ensemble(prepared.schema, prepared.recipe), trained)
+    return Mixture(prepared.schema, stack, trained.trees, prepared.recipe.device)
 
 
 def load_students(prepared: Prepared, students: Trained) -> StackedMLP:
-    """Return the stack of students and controls with its weights, in evaluation mode."""
+    """Return students, controls and plain controls with their weights, in evaluation mode."""
     return _thaw(build_students(prepared.schema, prepared.recipe), students)
 
 
 def _freeze(
-    stack: StackedMLP, record: FitRecord, settings: Mapping[str, float] = NOTHING
+    stack: StackedMLP | None, record: FitRecord, settings: Mapping[str, float] = NOTHING
 ) -> Trained:
-    weights = {name: p.detach().cpu().numpy() for name, p in stack.named_parameters()}
+    named = [] if stack is None else stack.named_parameters()
+    weights = {name: p.detach().cpu().numpy() for name, p in named}
     return Trained(weights, record.n_steps, record.best_losses, settings)
 
 

@@ -1,0 +1,132 @@
+"""Figures as text: rounded to what their interval supports, always with their unit.
+
+Takes numbers, gives text. A metric that is not listed here is shown under its own name.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from kdexport.evidence.shape import Interval
+
+Better = Literal["higher", "lower", ""]
+NO_INTERVAL_DIGITS = 4
+
+
+class Quoted(str):
+    """Text of the user (a column, a class, a file name): pages show it as code, never as markup."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class MetricStyle:
+    """How a metric is written.
+
+    Attributes:
+        title: Its name in a sentence.
+        unit: Behind its values; empty where it has none.
+        difference_unit: Behind a difference of two values.
+        scale: Factor from the evidence's value to the one shown.
+        better: Which way it grows with quality; empty where that is not known.
+    """
+
+    title: str
+    unit: str = ""
+    difference_unit: str = ""
+    scale: float = 1.0
+    better: Better = ""
+
+
+METRICS: dict[str, MetricStyle] = {
+    "accuracy": MetricStyle("accuracy", "%", "points", 100.0, "higher"),
+    "log_loss": MetricStyle("log loss", "nats", "nats", better="lower"),
+    "brier": MetricStyle("Brier score", better="lower"),
+    "ece": MetricStyle("calibration error", "%", "points", 100.0, "lower"),
+    "auc": MetricStyle("AUC", better="higher"),
+    "rmse": MetricStyle("RMSE", better="lower"),
+    "mae": MetricStyle("MAE", better="lower"),
+    "r2": MetricStyle("R2", better="higher"),
+}
+
+
+def style_metric(name: str) -> MetricStyle:
+    """Return how a metric is written."""
+    return METRICS.get(name, MetricStyle(name.replace("_", " ")))
+
+
+def title_metric(name: str) -> str:
+    """Return a metric's name with its unit, as a column's head."""
+    style = style_metric(name)
+    return f"{style.title}, {style.unit}" if style.unit else style.title
+
+
+def write_interval(interval: Interval, *, scale: float = 1.0, unit: str = "") -> str:
+    """Return `97 % [92, 101]`: the last digit shown is the first that half the interval spans."""
+    value, low, high = (scale * bound for bound in (interval.value, interval.low, interval.high))
+    behind = f" {unit}" if unit else ""
+    decimals = find_decimals(low, high)
+    if decimals is None:
+        exact = write_number(value)
+        return f"{exact}{behind} [{write_number(low)}, {write_number(high)}]"
+    shown = [write_rounded(bound, decimals) for bound in (value, low, high)]
+    return f"{shown[0]}{behind} [{shown[1]}, {shown[2]}]"
+
+
+def write_value(interval: Interval, *, scale: float = 1.0, unit: str = "") -> str:
+    """Return the value alone, rounded as beside its interval."""
+    decimals = find_decimals(scale * interval.low, scale * interval.high)
+    value = scale * interval.value
+    number = write_number(value) if decimals is None else write_rounded(value, decimals)
+    return f"{number} {unit}" if unit else number
+
+
+def write_metric(name: str, interval: Interval) -> str:
+    """Return a metric's value with its interval and unit."""
+    style = style_metric(name)
+    return write_interval(interval, scale=style.scale, unit=style.unit)
+
+
+def write_difference(name: str, interval: Interval) -> str:
+    """Return a difference of two values of a metric, such as an edge."""
+    style = style_metric(name)
+    return write_interval(interval, scale=style.scale, unit=style.difference_unit)
+
+
+def write_percent(interval: Interval) -> str:
+    """Return a share as a percentage with its interval."""
+    return write_interval(interval, scale=100.0, unit="%")
+
+
+def find_decimals(low: float, high: float) -> int | None:
+    """Return how many decimals an interval supports (below 0: tens, hundreds); None for a point."""
+    half = abs(high - low) / 2
+    if not math.isfinite(half) or half == 0.0:
+        return None
+    return -math.floor(math.log10(half))
+
+
+def write_rounded(value: float, decimals: int) -> str:
+    """Return a number with so many decimals, thousands marked."""
+    rounded = round(value, decimals) + 0.0  # no minus zero
+    return f"{rounded:,.{max(0, decimals)}f}"
+
+
+def write_number(value: float) -> str:
+    """Return a number that has no interval, with four digits."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = NO_INTERVAL_DIGITS - 1 - math.floor(math.log10(abs(value)))
+    if decimals > 2 * NO_INTERVAL_DIGITS:
+        return f"{value:.1e}"
+    text = f"{round(value, decimals):,.{max(0, decimals)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def write_bytes(n_bytes: int) -> str:
+    """Return a size in bytes, kB or MB (powers of ten)."""
+    for unit, size in (("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= size:
+            scaled = n_bytes / size
+            return f"{scaled:,.1f} {unit}" if scaled < 10 else f"{scaled:,.0f} {unit}"
+    return f"{n_bytes} bytes"

@@ -1,0 +1,217 @@
+"""Tables of a report: what was measured, as rows of text.
+
+Takes evidence, gives `Grid`s that the HTML and the Markdown page draw alike. Roles, metrics,
+batches and files are those that the evidence holds, whatever their number.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kdexport.evidence.facts import Evidence, Interval, ParityFact
+from kdexport.evidence.latency_facts import FLOOR
+from kdexport.evidence.parity import PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE
+from kdexport.report.figures import (
+    Quoted,
+    style_metric,
+    title_metric,
+    write_difference,
+    write_interval,
+    write_metric,
+    write_percent,
+)
+from kdexport.report.headline import find_row, title_verdict
+
+MAIN_METRICS = 2
+SHIPPED = "shipped"
+ABSENT = "-"
+FIDELITIES = {"kl": "KL(teacher || student), nats", "rmse": "RMSE between the two"}
+FIRST_ROLES = ("teacher", "control", "student")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        title: What it is of.
+        columns: Heads; the first column names its rows.
+        rows: Cells; those of class `Quoted` are the user's own text.
+        note: What a reader has to know about it, a sentence or nothing.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def list_roles(evidence: Evidence) -> list[str]:
+    """Return the roles with a quality, in reading order; the file that ships is none of them."""
+    roles = [role for role in FIRST_ROLES if role in evidence.quality]
+    return roles + [role for role in evidence.quality if role not in {*roles, SHIPPED}]
+
+
+def list_metrics(evidence: Evidence) -> list[str]:
+    """Return every metric of any role, those with an edge first, the leading one in front."""
+    names = dict.fromkeys(evidence.recovered)
+    for quality in evidence.quality.values():
+        names |= dict.fromkeys(quality)
+    return list(names)
+
+
+def describe_role(evidence: Evidence, role: str) -> str:
+    """Return a role's name, and of how many trained networks its figures are the mean."""
+    n = len(next(iter(evidence.replicates.get(role, {"": [0.0]}).values())))
+    return f"{role}, mean of {n}" if n > 1 else role
+
+
+def make_main_grid(evidence: Evidence) -> Grid:
+    """Teacher, control, student and whoever else was measured: quality, size, latency."""
+    metrics = list(evidence.recovered)[:MAIN_METRICS]
+    batches = sorted({row.batch for row in evidence.latency.rows})
+    columns = ["", *[title_metric(metric) for metric in metrics], "bytes", "parameters"]
+    columns += [f"p50 us, batch {batch:,}" for batch in batches]
+    rows = []
+    for role in list_roles(evidence):
+        file, name = evidence.files.get(f"{role}.onnx"), f"{role}.onnx"
+        cells = [describe_role(evidence, role)]
+        cells += [_quality(evidence, role, metric) for metric in metrics]
+        cells += [f"{file.bytes:,}" if file else ABSENT]
+        cells += [f"{file.parameters:,}" if file and file.parameters else ABSENT]
+        cells += [_write_p50(evidence, name, batch) for batch in batches]
+        rows.append(tuple(cells))
+    if any(row.name == FLOOR for row in evidence.latency.rows):
+        blank = [ABSENT] * (len(metrics) + 2)
+        times = [_write_p50(evidence, FLOOR, batch) for batch in batches]
+        rows.append(("empty graph", *blank, *times))
+    note = f"Intervals of quality are 95 %, of latency 99 %. {describe_shipped(evidence)}"
+    return Grid("At a glance", tuple(columns), tuple(rows), note)
+
+
+def describe_shipped(evidence: Evidence) -> str:
+    """Say which of the students ships, and what it scores by itself."""
+    leading = next(iter(evidence.recovered))
+    n = len(evidence.replicates.get("student", {}).get(leading, []))
+    line = f"student.onnx is replicate {evidence.shipped_replicate + 1} of {n}, "
+    line += "chosen on validation rows"
+    own = evidence.quality.get(SHIPPED, {}).get(leading)
+    if own is None:
+        return f"{line}."
+    return f"{line}: by itself its {style_metric(leading).title} is {write_metric(leading, own)}."
+
+
+def make_edge_grid(evidence: Evidence) -> Grid:
+    """Edge and recovered edge by metric, with verdicts."""
+    rows = []
+    for metric, share in evidence.recovered.items():
+        settle = f"{share.rows_to_settle:,}" if share.rows_to_settle else ABSENT
+        if share.verdict == "INCONCLUSIVE" and not share.rows_to_settle:
+            settle = "needs more replicates"
+        rows.append(
+            (
+                style_metric(metric).title,
+                write_difference(metric, evidence.edge[metric]),
+                write_percent(share),
+                f"{100 * share.asked_share:g} %",
+                title_verdict(share.verdict),
+                settle,
+            )
+        )
+    columns = ("metric", "edge", "recovered", "asked", "verdict", "test rows that would settle it")
+    note = (
+        "Edge: teacher minus control. Recovered: (student minus control) / edge, in the same draws "
+        "of test rows and replicates; nothing is clipped, so it may lie beyond 0 and 100 %."
+    )
+    return Grid("Recovered edge", columns, tuple(rows), note)
+
+
+def make_quality_grid(evidence: Evidence) -> Grid:
+    """Every metric of every role, and of the file that ships."""
+    roles = [*list_roles(evidence), *([SHIPPED] if SHIPPED in evidence.quality else [])]
+    titles = [
+        "student.onnx that ships" if role == SHIPPED else describe_role(evidence, role)
+        for role in roles
+    ]
+    rows = []
+    for metric in list_metrics(evidence):
+        better = style_metric(metric).better
+        head = title_metric(metric) + (f" ({better} is better)" if better else "")
+        rows.append((head, *[_quality(evidence, role, metric) for role in roles]))
+    return Grid(
+        "Every metric", ("metric", *titles), tuple(rows), "Intervals: 95 %, over test rows."
+    )
+
+
+def make_fidelity_grid(evidence: Evidence) -> Grid:
+    """How the student answers beside its teacher."""
+    n, rows = evidence.task.rows["test"].rows, []
+    for name, value in evidence.fidelity.items():
+        if name == "agreement":
+            margin = 1.96 * max(value * (1 - value), 0.0) ** 0.5 / max(n, 1) ** 0.5
+            share = Interval(value=value, low=value - margin, high=value + margin)
+            rows.append(("rows with the same class", write_percent(share)))
+            continue
+        title = {"kl": "KL(teacher || student), nats", "rmse": "RMSE between the two"}.get(
+            name, name
+        )
+        rows.append((title, f"{value:.3g} (a mean whose spread is not kept: no interval)"))
+    note = f"On {n:,} test rows, right or wrong."
+    return Grid("Fidelity: student beside teacher", ("", "value"), tuple(rows), note)
+
+
+def make_parity_grid(evidence: Evidence) -> Grid:
+    """How far each file is from the network it was exported from."""
+    rows = [
+        (
+            Quoted(name),
+            f"{fact.rows:,}",
+            *[_write_difference(value) for value in _list_differences(fact)],
+            f"{fact.flips:,}",
+            f"{fact.ties:,}",
+            "passed" if fact.passed else "FAILED",
+        )
+        for name, fact in evidence.parity.items()
+    ]
+    columns = (
+        "file",
+        "rows",
+        "largest difference of a probability",
+        "mean",
+        "of a logit or number",
+    )
+    note = (
+        f"At most {PROBABILITY_TOLERANCE:g} for probabilities; {RELATIVE_TOLERANCE:g} for logits "
+        "and numbers, as a share of their size. Largest of all rows, altered ones among them, so "
+        "there is no interval. A flip is another class; a tie could go either way."
+    )
+    return Grid("Parity: file beside network", tuple(columns), tuple(rows), note)
+
+
+def _list_differences(fact: ParityFact) -> Iterable[float | None]:
+    yield fact.max_probability_difference
+    yield fact.mean_probability_difference
+    yield fact.max_relative_difference
+
+
+def _write_difference(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.1e}"
+
+
+def _quality(evidence: Evidence, role: str, metric: str) -> str:
+    found = evidence.quality[role].get(metric)
+    style = style_metric(metric)
+    return write_interval(found, scale=style.scale) if found else ABSENT
+
+
+def _write_p50(evidence: Evidence, name: str, batch: int) -> str:
+    row = find_row(evidence, name, batch)
+    if row is None:
+        return ABSENT
+    if row.p50_us is None:
+        return f"needs {row.calls_needed.get('p50', 0):,} calls"
+    return write_interval(row.p50_us)
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,187 @@
+"""The one sentence that a report opens with, and its verdict.
+
+Takes evidence, gives text. It says what is not there as plainly as what is.
+"""
+
+from dataclasses import dataclass
+
+from kdexport.evidence.facts import Evidence, Interval, Recovered, Verdict
+from kdexport.evidence.latency_facts import FLOOR, LatencyFact
+from kdexport.report.figures import (
+    style_metric,
+    write_bytes,
+    write_difference,
+    write_interval,
+    write_percent,
+    write_value,
+)
+
+STUDENT, TEACHER = "student.onnx", "teacher.onnx"
+MARKS: dict[Verdict, str] = {
+    "RECOVERED": "\N{CHECK MARK}",
+    "NOT_RECOVERED": "\N{MULTIPLICATION X}",
+    "INCONCLUSIVE": "?",
+    "NO_EDGE": "\N{EN DASH}",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The verdict on the leading metric and its sentence.
+
+    Attributes:
+        verdict: As in the evidence.
+        title: The verdict in words.
+        mark: A sign for it, so that colour is never alone.
+        sentence: What it rests on.
+        others: Verdicts on the other metrics, one line; empty where there are none.
+    """
+
+    verdict: Verdict
+    title: str
+    mark: str
+    sentence: str
+    others: str
+
+
+def write_headline(evidence: Evidence) -> Headline:
+    """Say in one sentence what the evidence says."""
+    leading = next(iter(evidence.recovered))
+    share = evidence.recovered[leading]
+    opening = {
+        "RECOVERED": _say_recovered,
+        "NOT_RECOVERED": _say_fallen_short,
+        "INCONCLUSIVE": _say_inconclusive,
+        "NO_EDGE": _say_no_edge,
+    }[share.verdict](evidence, leading, share)
+    verdicts = [
+        f"{style_metric(metric).title}: {title_verdict(other.verdict)} ({write_percent(other)})"
+        for metric, other in evidence.recovered.items()
+        if metric != leading
+    ]
+    return Headline(
+        verdict=share.verdict,
+        title=title_verdict(share.verdict),
+        mark=MARKS[share.verdict],
+        sentence=opening,
+        others="; ".join(verdicts),
+    )
+
+
+def title_verdict(verdict: Verdict) -> str:
+    """Return a verdict in words."""
+    return verdict.replace("_", " ")
+
+
+def name_teacher(evidence: Evidence) -> str:
+    """Return `ensemble` where the teacher has several members, else `teacher`."""
+    members = evidence.recipe.get("teacher", {}).get("n_members", 1)
+    return "ensemble" if isinstance(members, int) and members > 1 else "teacher"
+
+
+def find_row(
+    evidence: Evidence, name: str, batch: int | None = None, path: str = "run"
+) -> LatencyFact | None:
+    """Return the latency of a candidate, by default at the smallest batch, on fewest threads."""
+    rows = [row for row in evidence.latency.rows if (row.name, row.path) == (name, path)]
+    if batch is not None:
+        rows = [row for row in rows if row.batch == batch]
+    return min(rows, key=lambda row: (row.batch, row.threads), default=None)
+
+
+def _say_recovered(evidence: Evidence, metric: str, share: Recovered) -> str:
+    teacher, title = name_teacher(evidence), style_metric(metric).title
+    return (
+        f"{_subject(evidence)} keeps {write_percent(share)} of the {teacher}'s {title} edge "
+        f"and {_speed(evidence)}."
+    )
+
+
+def _say_fallen_short(evidence: Evidence, metric: str, share: Recovered) -> str:
+    teacher, title = name_teacher(evidence), style_metric(metric).title
+    return (
+        f"{_subject(evidence)} keeps only {write_percent(share)} of the {teacher}'s {title} edge, "
+        f"less than the {100 * share.asked_share:g} % asked for; it {_speed(evidence)}."
+    )
+
+
+def _say_inconclusive(evidence: Evidence, metric: str, share: Recovered) -> str:
+    teacher, title = name_teacher(evidence), style_metric(metric).title
+    n_rows = evidence.task.rows["test"].rows
+    subject = _subject(evidence)
+    subject = subject[0].lower() + subject[1:]
+    settle = (
+        f"about {share.rows_to_settle:,} would"
+        if share.rows_to_settle
+        else "more of them alone would not: more replicates are needed"
+    )
+    return (
+        f"{n_rows:,} test rows cannot tell whether {subject} keeps the "
+        f"{100 * share.asked_share:g} % asked for of the {teacher}'s {title} edge "
+        f"({write_percent(share)}), {settle}; it {_speed(evidence)}."
+    )
+
+
+def _say_no_edge(evidence: Evidence, metric: str, _: Recovered) -> str:
+    teacher, title = name_teacher(evidence), style_metric(metric).title
+    n_rows = evidence.task.rows["test"].rows
+    return (
+        f"On {n_rows:,} test rows the {teacher} is not measurably better than the same small "
+        f"network trained without it (edge in {title} "
+        f"{write_difference(metric, evidence.edge[metric])}): do not distill for this. "
+        f"{_subject(evidence)} {_speed(evidence)}."
+    )
+
+
+def _subject(evidence: Evidence) -> str:
+    file = evidence.files.get(STUDENT)
+    return f"A {write_bytes(file.bytes)} file" if file else "The student"
+
+
+def _speed(evidence: Evidence) -> str:
+    """How fast, beside what an empty graph takes, and how much less than the teacher."""
+    row = find_row(evidence, STUDENT)
+    if row is None or row.p50_us is None:
+        return "was called too few times to say how fast it answers"
+    asked = "a row" if row.batch == 1 else f"{row.batch:,} rows"
+    said = f"answers {asked} in {write_value(row.p50_us)} us"
+    floor = find_row(evidence, FLOOR, row.batch)
+    if floor is not None and floor.p50_us is not None:
+        said += f" (an empty graph takes {write_value(floor.p50_us)})"
+    compared = [*_compare_speed(evidence, row), *_compare_size(evidence)]
+    return f"{said}: {', '.join(compared)}" if compared else said
+
+
+def _compare_speed(evidence: Evidence, row: LatencyFact) -> list[str]:
+    for fact in evidence.latency.ratios:
+        key = (fact.name, fact.reference, fact.path, fact.batch, fact.threads)
+        if key != (TEACHER, STUDENT, row.path, row.batch, row.threads):
+            continue
+        if fact.verdict == "NO_DIFFERENCE":
+            return [f"no measurable difference from the {name_teacher(evidence)}"]
+        if fact.verdict == "SLOWER":
+            return [_times(fact.ratio, "faster")]
+        inverse = fact.ratio.model_copy(
+            update={
+                "value": 1 / fact.ratio.value,
+                "low": 1 / fact.ratio.high,
+                "high": 1 / fact.ratio.low,
+            }
+        )
+        return [_times(inverse, "slower")]
+    return []
+
+
+def _compare_size(evidence: Evidence) -> list[str]:
+    files = evidence.files
+    if STUDENT not in files or TEACHER not in files:
+        return []
+    times = files[TEACHER].bytes / files[STUDENT].bytes
+    if times < 1:
+        return [f"{1 / times:.1f} times larger"]
+    return [f"{times:,.0f} times smaller" if times >= 10 else f"{times:.1f} times smaller"]
+
+
+def _times(ratio: Interval, which: str) -> str:
+    value, interval = write_interval(ratio).split(" ", 1)
+    return f"{value} times {which} {interval}"

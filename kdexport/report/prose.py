@@ -1,0 +1,76 @@
+"""What a report says in sentences: how figures were measured, and where they end.
+
+Takes evidence, gives sentences. Each is true of this evidence alone.
+"""
+
+from kdexport.evidence.facts import Evidence
+from kdexport.report.figures import style_metric
+from kdexport.report.headline import STUDENT, TEACHER, find_row
+
+
+def describe_task(evidence: Evidence) -> str:
+    """Say what was learned from how many rows; the source's name is the caller's to add."""
+    parts = ", ".join(f"{fact.rows:,} {name}" for name, fact in evidence.task.rows.items())
+    n_classes = len(evidence.task.classes)
+    goal = f"{n_classes} classes" if n_classes else "a number to predict"
+    return f"{parts} rows; {evidence.task.n_features} features; {goal}"
+
+
+def list_methods(evidence: Evidence) -> list[str]:
+    """Say how each kind of figure was measured."""
+    n = len(next(iter(evidence.replicates["student"].values()), []))
+    draws = evidence.recipe.get("evidence", {}).get("n_draws")
+    rows = evidence.latency.rows
+    seconds = evidence.latency.seconds
+    blocks = max((row.raw.blocks for row in rows), default=0)
+    return [
+        "Test rows choose nothing: training rows fit; validation rows stop early, set the "
+        "temperature and choose the student that ships.",
+        f"The control is the student's architecture, schedule and number of steps without the "
+        f"teacher. Student and control are means over {n} replicates each.",
+        f"95 % intervals of quality, edge and recovered edge: {draws or 'many'} draws of test "
+        "rows, the replicates' mean moved by Student's t.",
+        "Verdicts: NO EDGE where the edge's interval includes 0; RECOVERED where the share's lower "
+        "end reaches what was asked; NOT RECOVERED where its upper end does not; INCONCLUSIVE "
+        "else.",
+        "Parity: every test row and copies with a cell blank, unseen, infinite or huge, asked of "
+        "the network and of the file.",
+        f"Latency: {seconds:g} s for everything, {blocks} blocks at most; in each, every "
+        "candidate, the student a second time (A/A) and an empty graph are opened afresh and take "
+        "turns in random order. No spinning.",
+        "Sizes are bytes of the files that ship, and parameters, apart: smaller is not faster.",
+    ]
+
+
+def list_limits(evidence: Evidence) -> list[str]:
+    """Say what the figures do not tell."""
+    limits = [
+        f"Quality holds for rows like the {evidence.task.rows['test'].rows:,} test rows, from the "
+        "same table; other days and other sources are not in it.",
+        f"Latency holds for this machine ({evidence.latency.machine.cpu}), onnxruntime "
+        f"{evidence.latency.machine.runtime.get('onnxruntime', '')} and the batches listed.",
+    ]
+    limits += [f"The latency run was disturbed: {note}." for note in evidence.latency.notes]
+    if TEACHER not in evidence.files:
+        limits.append("There is no teacher.onnx: nothing is said of its size and speed.")
+    row = find_row(evidence, STUDENT)
+    if row is not None and row.calls_needed:
+        needed = ", ".join(f"{key} {n:,}" for key, n in row.calls_needed.items())
+        limits.append(f"Percentiles that the calls cannot bound are left out; they need: {needed}.")
+    weak = [
+        style_metric(metric).title
+        for metric, share in evidence.recovered.items()
+        if share.verdict in ("NO_EDGE", "INCONCLUSIVE")
+    ]
+    if weak:
+        limits.append(f"No claim of a recovered edge is made for: {', '.join(weak)}.")
+    golden = evidence.golden
+    if golden.rows:
+        limits.append(
+            f"The {golden.rows:,} golden rows ({golden.kind}) lie at the edges on purpose: scores "
+            "on them are no estimate of quality."
+        )
+    limits.append(
+        "Means without a spread in the evidence (fidelity's KL, CPU share) have no interval."
+    )
+    return limits

@@ -17,6 +17,8 @@ from kdexport.evidence.facts import Evidence, parse_evidence
 
 STUDENT, TEACHER, RIVAL = "student.onnx", "teacher.onnx", "rival.onnx"
 EVIDENCE, RECIPE = "evidence.json", "recipe.toml"
+REPORTS = ("report.md", "report.html")
+"""Made from the evidence and so not named in it: a bundle is whole with and without them."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,36 @@ def write_folder(output: Path, files: Mapping[str, bytes]) -> None:
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder that exists; each is the old one or the whole new one.
+
+    They are written and synced beside the folder first, so that a stop on the way leaves nothing
+    in it that does not belong there.
+
+    Raises:
+        OutputError: There is no such folder, or the disk refused.
+    """
+    folder = Path(folder)
+    try:
+        with tempfile.TemporaryDirectory(
+            dir=folder.resolve().parent, prefix=f".{folder.name}."
+        ) as staging:
+            for name, content in files.items():
+                path = Path(staging) / name
+                with path.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            for name in files:
+                (Path(staging) / name).replace(folder / name)
+    except OSError as error:
+        raise OutputError(
+            "reports are written into a folder that exists and can be written",
+            found=f"{str(folder)!r}: {error.strerror}",
+            cure="pass another -o",
+        ) from error
 
 
 def load_bundle(path: Path) -> Bundle:

@@ -1,4 +1,4 @@
-"""The whole story on one page: from a table to a bundle with its evidence.
+"""The whole story on one page: from a table to a bundle with its evidence and its report.
 
 Calls the rooms in order; does no work of its own. `train`, `distill` and `export` are the same
 steps one at a time, through a work folder.
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from kdexport import workspace
-from kdexport.bundle import check_output, write_folder
-from kdexport.errors import DependencyError
+from kdexport.bundle import EVIDENCE, check_output, hash_bytes, write_folder
+from kdexport.errors import DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal
 from kdexport.recipe import ExportRecipe, GoldenKind, Recipe
 from kdexport.records import Parts, ProgressSink, Table, ignore_progress
+from kdexport.report.files import make_report_files
 from kdexport.schema import Schema, column_of
 from kdexport.signature import Classes
 from kdexport.splits import drop_unlabelled, drop_weightless, split_table
@@ -237,8 +238,17 @@ def _write_bundle(
     from kdexport.assemble import assemble_bundle
 
     evidence, files = assemble_bundle(prepared, teacher, students, rival, on_progress)
-    write_folder(output, files)
+    write_folder(output, files | _make_reports(evidence, hash_bytes(files[EVIDENCE])))
     return evidence
+
+
+def _make_reports(evidence: Evidence, evidence_sha256: str) -> dict[str, bytes]:
+    """Return the report's files, or none and a warning where their packages are absent."""
+    try:
+        return make_report_files(evidence, evidence_sha256)
+    except DependencyError as error:
+        warnings.warn(KdexportWarning(str(error)), stacklevel=4)
+        return {}
 
 
 def _training_room(name: str) -> Any:

@@ -1,30 +1,58 @@
 """The command `report`, on a bundle. It needs no torch."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kdexport.cli.options import json_option, write_json
+
+if TYPE_CHECKING:
+    from kdexport.bundle import Bundle
 
 PATH = click.Path(path_type=Path)
 
 
 @click.command()
 @click.argument("bundle", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Folder for the report, in place of BUNDLE.")
 @json_option
-def report(bundle: Path, json_path: str | None) -> None:
-    """Show the evidence of a BUNDLE as the run that made it did.
+def report(bundle: Path, output: Path | None, json_path: str | None) -> None:
+    """Show the evidence of a BUNDLE, and write report.md and report.html into it.
+
+    Both are made from evidence.json alone, the same text every time. report.html opens without a
+    network. Where the packages of kdexport[report] are not installed, only the terminal is told.
 
     \b
     Example:
-      kdexport report models/clicks
+      kdexport report models/clicks -o .
     """
     from rich.console import Console
 
     from kdexport.bundle import load_bundle
     from kdexport.report.terminal import render_evidence
 
-    evidence = load_bundle(bundle).evidence
+    loaded = load_bundle(bundle)
     if json_path != "-":
-        Console().print(render_evidence(evidence))
-    write_json(evidence, json_path)
+        Console().print(render_evidence(loaded.evidence))
+    write_json(loaded.evidence, json_path)
+    _write_reports(loaded, output)
+
+
+def _write_reports(bundle: "Bundle", output: Path | None) -> None:
+    """Write the report's files; without their packages say so, or fail where `-o` asks for them."""
+    from kdexport.bundle import EVIDENCE, REPORTS, hash_bytes, replace_files
+    from kdexport.errors import DependencyError
+    from kdexport.report.files import make_report_files
+
+    evidence_sha256 = hash_bytes((bundle.path / EVIDENCE).read_bytes())
+    folder = output or bundle.path
+    try:
+        files = make_report_files(bundle.evidence, evidence_sha256)
+    except DependencyError as error:
+        if output is not None:
+            raise
+        click.echo(f"warning: {error}", err=True)
+        return
+    replace_files(folder, files)
+    click.echo(f"report in {' and '.join(str(folder / name) for name in REPORTS)}", err=True)

@@ -173,7 +173,9 @@ def _print_evidence(evidence: Any, output: Path) -> None:
 
     console = Console(stderr=True)
     console.print(render_evidence(evidence))
-    console.print(f"bundle in {output}; look: kdexport info {output}/student.onnx", markup=False)
+    page = output / "report.html"
+    look = page if page.exists() else f"kdexport info {output}/student.onnx"
+    console.print(f"bundle in {output}; look: {look}", markup=False)
 
 
 def _hold_to_budgets(output: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, Bundle, hash_bytes
+from kdexport.bundle import EVIDENCE, RECIPE, REPORTS, STUDENT, Bundle, hash_bytes
 from kdexport.contract import count_parameters, onnx_opset, parse_model
 from kdexport.errors import KdexportError, one_line
 from kdexport.evidence.edge import choose_control, decide_verdict
@@ -27,7 +27,6 @@ from kdexport.signature import Signature
 
 SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
 SEALED_IF_THERE = ("controls", "rival", "slices")
-REPORTS = {"report.md", "report.html"}  # may be made anew at any time
 RELATIVE = 1e-5
 Rule = Callable[[Bundle], tuple[list[str], str]]
 

@@ -48,7 +48,6 @@ CONFIG: dict[str, Any] = {
         "titleColor": INK,
         "labelFontSize": 12,
         "orient": "top",
-        "columns": 2,
         "symbolSize": 90,
         "labelLimit": 140,
     },
@@ -76,13 +75,21 @@ class Picture:
 
 @dataclass(frozen=True)
 class Scales:
-    """Colour, shape and dash of candidates or roles, the same in every picture."""
+    """Colour, shape and dash of candidates or roles, the same in every picture.
+
+    Attributes:
+        names: As the data and the legend have them.
+        roles: Whose colours they take, where that is not their own name.
+    """
 
     names: tuple[str, ...]
+    roles: tuple[str, ...] = ()
 
-    def colour(self, field: str = "name") -> alt.Color:
-        colours = [find_colour(name, i) for i, name in enumerate(self.names)]
-        return alt.Color(field=field, type="nominal", title=None, scale=self._scale(colours))
+    def colour(self, field: str = "name", *, columns: int = 2) -> alt.Color:
+        colours = [find_colour(name, i) for i, name in enumerate(self.roles or self.names)]
+        legend = alt.Legend(columns=columns)
+        scale = self._scale(colours)
+        return alt.Color(field=field, type="nominal", title=None, scale=scale, legend=legend)
 
     def shape(self, field: str = "name") -> alt.Shape:
         shapes = [SHAPES[i % len(SHAPES)] for i in range(len(self.names))]

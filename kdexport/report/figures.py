@@ -61,24 +61,27 @@ def title_metric(name: str) -> str:
     return f"{style.title}, {style.unit}" if style.unit else style.title
 
 
-def write_interval(interval: Interval, *, scale: float = 1.0, unit: str = "") -> str:
-    """Return `97 % [92, 101]`: the last digit shown is the first that half the interval spans."""
+def write_interval(
+    interval: Interval, *, scale: float = 1.0, unit: str = "", max_digits: int | None = None
+) -> str:
+    """Return `97 % [92, 101]`, with the digits that the interval supports.
+
+    Args:
+        interval: The figure.
+        scale: Factor to what is shown.
+        unit: Behind the value.
+        max_digits: Of the value, for a sentence; a table shows all that are supported.
+    """
     value, low, high = (scale * bound for bound in (interval.value, interval.low, interval.high))
     behind = f" {unit}" if unit else ""
     decimals = find_decimals(low, high)
+    if decimals is not None and max_digits is not None and value:
+        decimals = min(decimals, max_digits - 1 - math.floor(math.log10(abs(value))))
     if decimals is None:
         exact = write_number(value)
         return f"{exact}{behind} [{write_number(low)}, {write_number(high)}]"
     shown = [write_rounded(bound, decimals) for bound in (value, low, high)]
     return f"{shown[0]}{behind} [{shown[1]}, {shown[2]}]"
-
-
-def write_value(interval: Interval, *, scale: float = 1.0, unit: str = "") -> str:
-    """Return the value alone, rounded as beside its interval."""
-    decimals = find_decimals(scale * interval.low, scale * interval.high)
-    value = scale * interval.value
-    number = write_number(value) if decimals is None else write_rounded(value, decimals)
-    return f"{number} {unit}" if unit else number
 
 
 def write_metric(name: str, interval: Interval) -> str:
@@ -99,11 +102,16 @@ def write_percent(interval: Interval) -> str:
 
 
 def find_decimals(low: float, high: float) -> int | None:
-    """Return how many decimals an interval supports (below 0: tens, hundreds); None for a point."""
+    """Return how many decimals an interval supports (below 0: tens, hundreds); None for a point.
+
+    The last digit shown is the first one of half the interval, or the one behind it where that
+    first one is a 1: so that rounding moves no bound by more than a quarter of the half.
+    """
     half = abs(high - low) / 2
     if not math.isfinite(half) or half == 0.0:
         return None
-    return -math.floor(math.log10(half))
+    place = math.floor(math.log10(half))
+    return 1 - place if half < 2 * 10.0**place else -place
 
 
 def write_rounded(value: float, decimals: int) -> str:

@@ -3,10 +3,11 @@
 Takes evidence, gives named bytes. Imports jinja2 and altair only when it is asked.
 """
 
+from kdexport.bundle import REPORTS
 from kdexport.errors import DependencyError
 from kdexport.evidence.facts import Evidence
 
-REPORT_MARKDOWN, REPORT_HTML = "report.md", "report.html"
+REPORT_MARKDOWN, REPORT_HTML = REPORTS
 
 
 def make_report_files(evidence: Evidence, evidence_sha256: str) -> dict[str, bytes]:

@@ -25,6 +25,7 @@ MAIN_METRICS = 2
 SHIPPED = "shipped"
 ABSENT = "-"
 FIDELITIES = {"kl": "KL(teacher || student), nats", "rmse": "RMSE between the two"}
+Z_95 = 1.96
 FIRST_ROLES = ("teacher", "control", "student")
 
 
@@ -61,8 +62,13 @@ def list_metrics(evidence: Evidence) -> list[str]:
 
 def describe_role(evidence: Evidence, role: str) -> str:
     """Return a role's name, and of how many trained networks its figures are the mean."""
-    n = len(next(iter(evidence.replicates.get(role, {"": [0.0]}).values())))
+    n = count_replicates(evidence, role)
     return f"{role}, mean of {n}" if n > 1 else role
+
+
+def count_replicates(evidence: Evidence, role: str) -> int:
+    """Return how many trained models a role's figures are the mean of."""
+    return max((len(values) for values in evidence.replicates.get(role, {}).values()), default=1)
 
 
 def make_main_grid(evidence: Evidence) -> Grid:
@@ -137,9 +143,8 @@ def make_quality_grid(evidence: Evidence) -> Grid:
         better = style_metric(metric).better
         head = title_metric(metric) + (f" ({better} is better)" if better else "")
         rows.append((head, *[_quality(evidence, role, metric) for role in roles]))
-    return Grid(
-        "Every metric", ("metric", *titles), tuple(rows), "Intervals: 95 %, over test rows."
-    )
+    note = "Intervals: 95 %, over test rows, and over replicates where it is a mean of them."
+    return Grid("Every metric", ("metric", *titles), tuple(rows), note)
 
 
 def make_fidelity_grid(evidence: Evidence) -> Grid:
@@ -147,16 +152,20 @@ def make_fidelity_grid(evidence: Evidence) -> Grid:
     n, rows = evidence.task.rows["test"].rows, []
     for name, value in evidence.fidelity.items():
         if name == "agreement":
-            margin = 1.96 * max(value * (1 - value), 0.0) ** 0.5 / max(n, 1) ** 0.5
-            share = Interval(value=value, low=value - margin, high=value + margin)
-            rows.append(("rows with the same class", write_percent(share)))
+            rows.append(("rows with the same class", write_percent(bound_share(value, n))))
             continue
-        title = {"kl": "KL(teacher || student), nats", "rmse": "RMSE between the two"}.get(
-            name, name
-        )
+        title = FIDELITIES.get(name, name)
         rows.append((title, f"{value:.3g} (a mean whose spread is not kept: no interval)"))
     note = f"On {n:,} test rows, right or wrong."
     return Grid("Fidelity: student beside teacher", ("", "value"), tuple(rows), note)
+
+
+def bound_share(share: float, n_rows: int) -> Interval:
+    """Return the 95 % interval of a share of independent rows (Wilson 1927)."""
+    square = Z_95 * Z_95 / n_rows
+    middle = (share + square / 2) / (1 + square)
+    margin = (share * (1 - share) * square + square * square / 4) ** 0.5 / (1 + square)
+    return Interval(value=share, low=middle - margin, high=middle + margin)
 
 
 def make_parity_grid(evidence: Evidence) -> Grid:
@@ -172,13 +181,8 @@ def make_parity_grid(evidence: Evidence) -> Grid:
         )
         for name, fact in evidence.parity.items()
     ]
-    columns = (
-        "file",
-        "rows",
-        "largest difference of a probability",
-        "mean",
-        "of a logit or number",
-    )
+    columns = ["file", "rows", "largest difference of a probability", "mean of it"]
+    columns += ["largest of a logit or number", "flips", "ties", "verdict"]
     note = (
         f"At most {PROBABILITY_TOLERANCE:g} for probabilities; {RELATIVE_TOLERANCE:g} for logits "
         "and numbers, as a share of their size. Largest of all rows, altered ones among them, so "

@@ -13,7 +13,6 @@ from kdexport.report.figures import (
     write_difference,
     write_interval,
     write_percent,
-    write_value,
 )
 
 STUDENT, TEACHER = "student.onnx", "teacher.onnx"
@@ -144,10 +143,10 @@ def _speed(evidence: Evidence) -> str:
     if row is None or row.p50_us is None:
         return "was called too few times to say how fast it answers"
     asked = "a row" if row.batch == 1 else f"{row.batch:,} rows"
-    said = f"answers {asked} in {write_value(row.p50_us)} us"
+    said = f"answers {asked} in {_short(row.p50_us)} us"
     floor = find_row(evidence, FLOOR, row.batch)
     if floor is not None and floor.p50_us is not None:
-        said += f" (an empty graph takes {write_value(floor.p50_us)})"
+        said += f" (an empty graph takes {_short(floor.p50_us)})"
     compared = [*_compare_speed(evidence, row), *_compare_size(evidence)]
     return f"{said}: {', '.join(compared)}" if compared else said
 
@@ -183,5 +182,10 @@ def _compare_size(evidence: Evidence) -> list[str]:
 
 
 def _times(ratio: Interval, which: str) -> str:
-    value, interval = write_interval(ratio).split(" ", 1)
+    value, interval = write_interval(ratio, max_digits=3).split(" ", 1)
     return f"{value} times {which} {interval}"
+
+
+def _short(interval: Interval) -> str:
+    """The value alone: its interval stands in the table below the sentence."""
+    return write_interval(interval, max_digits=3).split(" ", 1)[0]

@@ -40,7 +40,7 @@ from kdexport.report.headline import write_headline
 from kdexport.report.prose import describe_task, list_limits, list_methods
 from kdexport.report.snippets import Snippet, write_snippets
 
-SPECIAL = re.compile(r"([\\`*_\[\]|#~@])")
+SPECIAL = re.compile(r"([\\`*_|#~@]|\](?=[(\[:]))")
 
 
 def render_markdown(evidence: Evidence, evidence_sha256: str) -> str:

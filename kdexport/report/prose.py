@@ -19,7 +19,7 @@ def describe_task(evidence: Evidence) -> str:
 def list_methods(evidence: Evidence) -> list[str]:
     """Say how each kind of figure was measured."""
     n = len(next(iter(evidence.replicates["student"].values()), []))
-    draws = evidence.recipe.get("evidence", {}).get("n_draws")
+    draws = int(evidence.recipe.get("evidence", {}).get("n_draws", 0))
     rows = evidence.latency.rows
     seconds = evidence.latency.seconds
     blocks = max((row.raw.blocks for row in rows), default=0)
@@ -28,7 +28,7 @@ def list_methods(evidence: Evidence) -> list[str]:
         "temperature and choose the student that ships.",
         f"The control is the student's architecture, schedule and number of steps without the "
         f"teacher. Student and control are means over {n} replicates each.",
-        f"95 % intervals of quality, edge and recovered edge: {draws or 'many'} draws of test "
+        f"95 % intervals of quality, edge and recovered edge: {draws:,} draws of test "
         "rows, the replicates' mean moved by Student's t.",
         "Verdicts: NO EDGE where the edge's interval includes 0; RECOVERED where the share's lower "
         "end reaches what was asked; NOT RECOVERED where its upper end does not; INCONCLUSIVE "

@@ -3,6 +3,7 @@
 Takes evidence, gives `Picture`s. Draws with altair; measures nothing.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -98,17 +99,17 @@ def draw_recovered(evidence: Evidence) -> Picture:
             for i, value in enumerate(own)
             if edge
         ]
-    asked = next(iter(evidence.recovered.values())).asked_share
-    marks = [(0.0, "control"), (100 * asked, "asked"), (100.0, "teacher")]
-    rules = alt.Chart(make_data([{"at": at, "name": name} for at, name in marks]))
-    x = alt.X("value:Q", title="share of the edge, %")
     titles = [row["metric"] for row in means]
+    asked = next(iter(evidence.recovered.values())).asked_share
+    marks = {"asked": 100 * asked, "teacher": 100.0}
+    if any(row["low"] < 50 for row in means):
+        marks["control"] = 0.0
+    rules = alt.Chart(make_data([{"at": at, "name": name} for name, at in marks.items()]))
+    x = alt.X("value:Q", title="share of the edge, %", scale=alt.Scale(zero=False))
     layers = layer_charts(
         rules.mark_rule(color=SOFT, strokeDash=[3, 3]).encode(x="at:Q"),
-        rules.mark_text(color=INK, angle=270, align="right", dy=-6, dx=-2, fontSize=11).encode(
-            x="at:Q", y=alt.value(0), text="name:N"
-        ),
-        _draw_intervals(means, replicates, x, "metric", titles),
+        rules.mark_text(color=INK, dy=-8).encode(x="at:Q", y=alt.value(0), text="name:N"),
+        _draw_intervals(means, replicates, x, "metric", titles, roles=["student"] * len(titles)),
     )
     return Picture(
         "recovered",
@@ -139,7 +140,8 @@ def draw_trade_off(evidence: Evidence, metric: str) -> Picture | None:
         )
         points.append(
             {
-                "name": role,
+                "name": said,
+                "role": role,
                 "us": row.p50_us.value,
                 "us_low": row.p50_us.low,
                 "us_high": row.p50_us.high,
@@ -147,12 +149,13 @@ def draw_trade_off(evidence: Evidence, metric: str) -> Picture | None:
                 "low": style.scale * found.low,
                 "high": style.scale * found.high,
                 "bytes": file.bytes,
-                "label": said,
                 "said": f"{said}: {cells[-1][1]}, {cells[-1][2]}",
             }
         )
     if len(points) < 2:
         return None
+    batch = min(row.batch for row in evidence.latency.rows)
+    columns = ["", title_metric(metric), f"p50, batch {batch:,}", "bytes"]
     chart = _draw_trade_off(evidence, metric, points)
     control = evidence.quality["control"].get(metric)
     if control is not None:
@@ -163,7 +166,7 @@ def draw_trade_off(evidence: Evidence, metric: str) -> Picture | None:
         "Each mark is a file, its area the bytes; lines are intervals (95 % of quality, 99 % of "
         "latency). The dashed line across is the control, the dotted one upright the empty graph.",
         finish_chart(chart),
-        Grid("Trade-off", ("", title_metric(metric), "p50, batch 1", "bytes"), tuple(cells)),
+        Grid("Trade-off", tuple(columns), tuple(cells)),
     )
 
 
@@ -171,12 +174,12 @@ def _draw_trade_off(
     evidence: Evidence, metric: str, points: list[dict[str, Any]]
 ) -> alt.LayerChart:
     style = style_metric(metric)
-    scales = Scales(tuple(point["name"] for point in points))
+    scales = Scales(*zip(*((point["name"], point["role"]) for point in points), strict=True))
     times = [point["us"] for point in points]
     floor = find_row(evidence, FLOOR)
     upright = [] if floor is None or floor.p50_us is None else [{"us": floor.p50_us.value}]
     times += [row["us"] for row in upright]
-    domain = [min(times) * 0.7, max(times) * 2.5]  # room for the labels
+    domain = [min(times) / 1.4, max(times) * 1.4]
     x = alt.X(
         "us:Q",
         title="p50 of a call at the smallest batch, us (log)",
@@ -198,7 +201,6 @@ def _draw_trade_off(
             shape=scales.shape(),
             tooltip="said:N",
         ),
-        base.mark_text(align="left", dx=20, dy=-12, color=INK).encode(x=x, y=y, text="label:N"),
     ]
     control = evidence.quality["control"].get(metric)
     if control is not None:
@@ -216,11 +218,12 @@ INK_COLOUR = alt.value(INK)
 def draw_parity(evidence: Evidence) -> Picture:
     """How far each file is from its network, beside what is allowed."""
     rows: list[dict[str, Any]] = []
+    relative = "prediction, max" if evidence.signature.is_regression else "logit, max"
     for name, fact in evidence.parity.items():
         found = {
-            "largest probability": (fact.max_probability_difference, PROBABILITY_TOLERANCE),
-            "mean probability": (fact.mean_probability_difference, PROBABILITY_TOLERANCE),
-            "largest logit or number": (fact.max_relative_difference, RELATIVE_TOLERANCE),
+            "probability, max": (fact.max_probability_difference, PROBABILITY_TOLERANCE),
+            "probability, mean": (fact.mean_probability_difference, PROBABILITY_TOLERANCE),
+            relative: (fact.max_relative_difference, RELATIVE_TOLERANCE),
         }
         rows += [
             {
@@ -238,7 +241,7 @@ def draw_parity(evidence: Evidence) -> Picture:
     lowest = min([row["value"] for row in rows], default=LEAST) / 3
     scale = alt.Scale(type="log", domain=[lowest, 10 * RELATIVE_TOLERANCE], nice=False)
     axis = alt.Axis(format=".0e", tickCount=5)
-    y = alt.Y("of:N", title=None, sort=titles, axis=alt.Axis(labelLimit=150))
+    y = alt.Y("of:N", title=None, sort=titles, axis=alt.Axis(labelLimit=110))
     base = alt.Chart(make_data(rows))
     x = alt.X("value:Q", title="difference (log)", scale=scale, axis=axis)
     chart = layer_charts(
@@ -246,7 +249,7 @@ def draw_parity(evidence: Evidence) -> Picture:
             x=alt.X("allowed:Q", title="difference (log)", scale=scale, axis=axis), y=y
         ),
         base.mark_point(filled=True, size=110, opacity=0.85).encode(
-            x=x, y=y, color=scales.colour(), shape=scales.shape(), tooltip="said:N"
+            x=x, y=y, color=scales.colour(columns=1), shape=scales.shape(), tooltip="said:N"
         ),
     )
     return Picture(
@@ -275,9 +278,10 @@ def _draw_intervals(
     x: alt.X,
     field: str,
     names: list[str],
+    roles: Sequence[str] = (),
 ) -> alt.LayerChart:
     """Intervals, means and replicates, one line per name."""
-    scales = Scales(tuple(names))
+    scales = Scales(tuple(names), tuple(roles))
     y = alt.Y(f"{field}:N", title=None, sort=names, axis=alt.Axis(labelLimit=110))
     base = alt.Chart(make_data(means))
     low = x.copy()

@@ -12,6 +12,7 @@ from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Re
 from kdexport.evidence.latency_facts import LatencyFact
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
+from kdexport.report.headline import write_headline
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
 PERCENT = {"accuracy"}
@@ -44,14 +45,17 @@ def render_evidence(evidence: Evidence) -> Group:
     leading = next(iter(evidence.recovered))
     n = len(evidence.replicates["student"][leading])
     shipped = evidence.quality["shipped"][leading]
+    headline = write_headline(evidence)
+    style = "bold" if headline.verdict == "RECOVERED" else "bold yellow"
     return Group(
         Text(head),
+        Text(f"{headline.title}: {headline.sentence}", style=style),
         _main_table(evidence, n),
         Text(
             f"student.onnx is replicate {evidence.shipped_replicate + 1} of {n}, chosen on "
             f"validation rows: {_name(leading)} {_with_bounds(leading, shipped)}"
         ),
-        _sizes(evidence),
+        *_sizes(evidence),
         *[_recovered_line(metric, evidence) for metric in list(evidence.recovered)[:2]],
         *_control_lines(evidence),
         *_rival_lines(evidence),
@@ -124,12 +128,15 @@ def _find_latency(evidence: Evidence, name: str, batch: int) -> LatencyFact | No
     return found[0] if found else None
 
 
-def _sizes(evidence: Evidence) -> Text:
-    student, teacher = evidence.files["student.onnx"], evidence.files["teacher.onnx"]
+def _sizes(evidence: Evidence) -> list[Text]:
+    """How much smaller the student is; nothing where the teacher has no file."""
+    student, teacher = evidence.files["student.onnx"], evidence.files.get("teacher.onnx")
+    if teacher is None:
+        return []
     line = f"the file is {teacher.bytes / student.bytes:.0f} times smaller in bytes"
     if student.parameters and teacher.parameters:
         line += f", {teacher.parameters / student.parameters:.0f} times in parameters"
-    return Text(line)
+    return [Text(line)]
 
 
 def _recovered_line(metric: str, evidence: Evidence) -> Text:

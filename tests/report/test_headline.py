@@ -1,0 +1,48 @@
+"""The sentence that a report opens with."""
+
+import pytest
+
+from kdexport.evidence.facts import Verdict
+from kdexport.report.headline import write_headline
+from tests.report.variants import clicks, with_verdict, without_teacher
+
+
+def test_recovered_in_one_sentence() -> None:
+    """It holds size, share with interval, latency beside the floor, and both ratios."""
+    headline = write_headline(clicks())
+    assert headline.title == "RECOVERED"
+    assert headline.sentence == (
+        "A 15 kB file keeps 97 % [92, 101] of the ensemble's accuracy edge and answers a row in "
+        "7.83 us (an empty graph takes 5.09): 11.0 times faster [10.8, 11.1], 145 times smaller."
+    )
+    assert headline.others.startswith("log loss: RECOVERED (97 % [94, 98])")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("NO_EDGE", "On 100,000 test rows the ensemble is not measurably better than the same"),
+        ("INCONCLUSIVE", "100,000 test rows cannot tell whether a 15 kB file keeps the 90 %"),
+        ("NOT_RECOVERED", "A 15 kB file keeps only 97 % [92, 101] of the ensemble's accuracy edge"),
+    ],
+)
+def test_other_verdicts_are_said_as_plainly(verdict: Verdict, said: str) -> None:
+    """NO EDGE, INCONCLUSIVE and NOT RECOVERED open the sentence, each with a mark of its own."""
+    headline = write_headline(with_verdict(verdict))
+    assert headline.title == verdict.replace("_", " ")
+    assert headline.sentence.startswith(said)
+    assert headline.mark != write_headline(clicks()).mark
+    assert "times faster" in headline.sentence
+
+
+def test_inconclusive_says_what_would_settle_it() -> None:
+    """The rows that would decide are named, or that rows alone would not."""
+    assert "about 2,300 would" in write_headline(with_verdict("INCONCLUSIVE", 2300)).sentence
+    assert "more replicates" in write_headline(with_verdict("INCONCLUSIVE")).sentence
+
+
+def test_no_teacher_file_no_comparison() -> None:
+    """Where there is no teacher.onnx, nothing is said to be faster or smaller."""
+    sentence = write_headline(without_teacher()).sentence
+    assert "times" not in sentence
+    assert sentence.endswith("(an empty graph takes 5.09).")

@@ -1,0 +1,126 @@
+"""The evidence of models/clicks, and what it would be of other bundles."""
+
+from functools import cache
+from pathlib import Path
+
+from kdexport.evidence.facts import Evidence, Interval, Recovered, Verdict, parse_evidence
+from kdexport.evidence.latency_facts import Histogram, RawTimes, find_block_medians
+from kdexport.signature import Signature
+
+ROOT = Path(__file__).parents[2]
+SHA256 = "0" * 64
+HOSTILE = (
+    "</script><script>window.hacked=1</script>",
+    "<img src=x onerror=window.hacked=1>",
+    "a|b`c```d\n# e\u202e & [f](javascript:window.hacked=1) @g {{7*7}}",
+)
+
+
+@cache
+def clicks() -> Evidence:
+    """The evidence of the bundle that ships with the repository."""
+    return parse_evidence((ROOT / "models/clicks/evidence.json").read_bytes(), "evidence.json")
+
+
+def with_verdict(verdict: Verdict, rows_to_settle: int | None = None) -> Evidence:
+    """The same with another verdict on the leading metric."""
+    evidence = clicks()
+    changed = {"verdict": verdict, "rows_to_settle": rows_to_settle}
+    share = evidence.recovered["accuracy"].model_copy(update=changed)
+    return evidence.model_copy(update={"recovered": {**evidence.recovered, "accuracy": share}})
+
+
+def without_teacher() -> Evidence:
+    """A bundle whose teacher could not be converted."""
+    evidence = clicks()
+    latency = evidence.latency
+    rows = [row for row in latency.rows if row.name != "teacher.onnx"]
+    ratios = [ratio for ratio in latency.ratios if ratio.name != "teacher.onnx"]
+    files = {name: fact for name, fact in evidence.files.items() if name != "teacher.onnx"}
+    parity = {"student.onnx": evidence.parity["student.onnx"]}
+    latency = latency.model_copy(update={"rows": rows, "ratios": ratios})
+    return evidence.model_copy(update={"latency": latency, "files": files, "parity": parity})
+
+
+def with_rival() -> Evidence:
+    """A bundle with a fourth role, a metric of its own, and its own file."""
+    evidence = clicks()
+    auc = Interval(value=0.9932, low=0.9921, high=0.9943)
+    quality = {role: {**found, "auc": auc} for role, found in evidence.quality.items()}
+    quality["rival"] = {**quality["teacher"]}
+    row = next(row for row in evidence.latency.rows if row.name == "teacher.onnx")
+    rows = [*evidence.latency.rows, row.model_copy(update={"name": "rival.onnx"})]
+    files = {**evidence.files, "rival.onnx": evidence.files["teacher.onnx"]}
+    latency = evidence.latency.model_copy(update={"rows": rows})
+    return evidence.model_copy(update={"quality": quality, "files": files, "latency": latency})
+
+
+def regression() -> Evidence:
+    """A bundle that predicts a number from numbers and texts."""
+    evidence = clicks()
+    signature = Signature(
+        numeric=("x", "since"),
+        categorical=("plan",),
+        target="price",
+        kinds={"since": "date"},
+        precision="float64",
+    )
+    names = {"accuracy": "rmse", "log_loss": "mae", "brier": "r2"}
+    renamed = {
+        field: {
+            role: {names[metric]: value for metric, value in found.items() if metric in names}
+            for role, found in getattr(evidence, field).items()
+        }
+        for field in ("quality", "replicates")
+    }
+    shares: dict[str, Recovered] = {names[m]: v for m, v in evidence.recovered.items()}
+    fact = evidence.parity["student.onnx"].model_copy(
+        update={"max_probability_difference": None, "mean_probability_difference": None}
+    )
+    task = evidence.task.model_copy(update={"kind": "regression", "classes": (), "target": "price"})
+    return evidence.model_copy(
+        update={
+            **renamed,
+            "recovered": shares,
+            "edge": {names[m]: v for m, v in evidence.edge.items()},
+            "signature": signature,
+            "task": task,
+            "fidelity": {"rmse": 0.25},
+            "parity": dict.fromkeys(evidence.parity, fact),
+        }
+    )
+
+
+def hostile() -> Evidence:
+    """A bundle whose table, columns, classes and files are named by an attacker."""
+    evidence = clicks()
+    signature = Signature(numeric=HOSTILE, categorical=HOSTILE, target=HOSTILE[0], classes=HOSTILE)
+    task = {"source": HOSTILE[2], "target": HOSTILE[0], "classes": HOSTILE, "n_features": 6}
+    machine = evidence.latency.machine.model_copy(update={"cpu": HOSTILE[1]})
+    rows = [
+        row.model_copy(update={"name": HOSTILE[0]}) if row.name == "teacher.onnx" else row
+        for row in evidence.latency.rows
+    ]
+    latency = {"machine": machine, "rows": rows, "notes": list(HOSTILE)}
+    return evidence.model_copy(
+        update={
+            "signature": signature,
+            "task": evidence.task.model_copy(update=task),
+            "latency": evidence.latency.model_copy(update=latency),
+            "files": {**evidence.files, HOSTILE[0]: evidence.files["recipe.toml"]},
+            "parity": {**evidence.parity, HOSTILE[1]: evidence.parity["teacher.onnx"]},
+            "environment": {**evidence.environment, "system": HOSTILE[0]},
+        }
+    )
+
+
+def with_histogram() -> Evidence:
+    """A long run: the calls of the student are counted in bins."""
+    evidence = clicks()
+    rows = list(evidence.latency.rows)
+    medians = find_block_medians(rows[0].raw)
+    bins = Histogram(lowest_ns=7000, counts=[1, 5, 90, 4], block_medians_ns=medians.tolist())
+    raw = RawTimes(blocks=rows[0].raw.blocks, packed_ns=None, histogram=bins)
+    rows[0] = rows[0].model_copy(update={"raw": raw})
+    latency = evidence.latency.model_copy(update={"rows": rows})
+    return evidence.model_copy(update={"latency": latency})

@@ -3,7 +3,9 @@ PYTHON ?= python3.11
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-thorough test-torch-free check bench readme
+BROWSER := build/browser/.installed
+
+.PHONY: demo test test-thorough test-torch-free test-browser screenshots check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
@@ -17,6 +19,12 @@ test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test se
 
 test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
 	$(BIN)/python benchmarks/torch_free.py
+
+test-browser: $(BROWSER)  ## the report in a real Chromium; skipped, with a reason, where there is none
+	$(BIN)/python -m pytest -m browser -rs tests/browser
+
+screenshots: $(BROWSER)  ## docs/images
+	KDEXPORT_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser tests/browser -k screenshots
 
 check: $(INSTALLED)  ## style, types and walls
 	$(BIN)/ruff check .
@@ -37,4 +45,13 @@ readme: $(INSTALLED)  ## what is generated in README.md and docs/
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+# What cannot be installed is left out: the tests that need it are skipped and say so.
+$(BROWSER): $(INSTALLED) constraints.txt
+	mkdir -p $(@D)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
+	command -v chromium chromium-browser google-chrome > /dev/null \
+	  || (apt-get update && apt-get install --yes --no-install-recommends chromium) || true
+	npm install --silent --no-audit --no-fund --prefix $(@D) axe-core@4.14.1 || true
 	touch $@

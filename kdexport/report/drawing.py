@@ -20,6 +20,8 @@ ROW_HEIGHT = 44
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3])
 N_SPARE = 4
+MAX_BESIDE = 16  # letters of names that stand beside each other above a chart on a phone
+LABEL_PIXELS = {1: 200, 2: 100}
 OWN_COLOURS = {
     "teacher": "var(--teacher)",
     "student": "var(--student)",
@@ -49,7 +51,6 @@ CONFIG: dict[str, Any] = {
         "labelFontSize": 12,
         "orient": "top",
         "symbolSize": 90,
-        "labelLimit": 140,
     },
 }
 
@@ -85,9 +86,10 @@ class Scales:
     names: tuple[str, ...]
     roles: tuple[str, ...] = ()
 
-    def colour(self, field: str = "name", *, columns: int = 2) -> alt.Color:
+    def colour(self, field: str = "name") -> alt.Color:
         colours = [find_colour(name, i) for i, name in enumerate(self.roles or self.names)]
-        legend = alt.Legend(columns=columns)
+        n_columns = 2 if all(len(name) <= MAX_BESIDE for name in self.names) else 1
+        legend = alt.Legend(columns=n_columns, labelLimit=LABEL_PIXELS[n_columns])
         scale = self._scale(colours)
         return alt.Color(field=field, type="nominal", title=None, scale=scale, legend=legend)
 

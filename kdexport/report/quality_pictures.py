@@ -249,7 +249,7 @@ def draw_parity(evidence: Evidence) -> Picture:
             x=alt.X("allowed:Q", title="difference (log)", scale=scale, axis=axis), y=y
         ),
         base.mark_point(filled=True, size=110, opacity=0.85).encode(
-            x=x, y=y, color=scales.colour(columns=1), shape=scales.shape(), tooltip="said:N"
+            x=x, y=y, color=scales.colour(), shape=scales.shape(), tooltip="said:N"
         ),
     )
     return Picture(

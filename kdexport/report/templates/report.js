@@ -9,7 +9,7 @@
     renderer: "svg",
     tooltip: { disableDefaultStyle: true },
   };
-  const charts = Array.from(document.querySelectorAll(".chart"));
+  const charts = Array.from(document.querySelectorAll(".canvas"));
   const drawn = charts.map(function (chart) {
     const spec = JSON.parse(document.getElementById(chart.dataset.spec).textContent);
     return window.vegaEmbed(chart, spec, settings).catch(function (error) {

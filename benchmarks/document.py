@@ -1,4 +1,4 @@
-"""Write what is generated in README.md and docs/ from the code and the saved results.
+"""Write what is generated in README.md, docs/ and models/clicks/report.md: code, saved results.
 
 Usage: python benchmarks/document.py [--check]     --check fails where a file is stale
 """
@@ -11,10 +11,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from kdexport.bundle import hash_bytes
 from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.recipe import Recipe
+from kdexport.report.pages import render_markdown
 
 ROOT = Path(__file__).parent.parent
+CLICKS = ROOT / "models/clicks/evidence.json"
 BATCHES = (1, 1024)
 START, END = "<!-- generated: {} -->", "<!-- end -->"
 
@@ -44,6 +47,12 @@ def main() -> int:
             stale.append(path.name)
             if not check:
                 path.write_text(fresh, encoding="utf-8")
+    report = ROOT / "models/clicks/report.md"
+    text = clicks_report()
+    if not report.exists() or report.read_text(encoding="utf-8") != text:
+        stale.append("models/clicks/report.md")
+        if not check:
+            report.write_text(text, encoding="utf-8")
     if check and stale:
         print(f"stale: {', '.join(stale)}; run make readme")
         return 1
@@ -194,10 +203,14 @@ def _inherited_description(section: type[BaseModel], name: str) -> str:
     return next(filter(None, texts), "version of this format")
 
 
+def clicks_report() -> str:
+    """The report of the bundle that ships with the repository, as Markdown."""
+    return render_markdown(_clicks(), hash_bytes(CLICKS.read_bytes()))
+
+
 def _clicks() -> Evidence:
     """The evidence of the bundle that ships with the repository."""
-    path = ROOT / "models/clicks/evidence.json"
-    return parse_evidence(path.read_bytes(), path.name)
+    return parse_evidence(CLICKS.read_bytes(), CLICKS.name)
 
 
 if __name__ == "__main__":

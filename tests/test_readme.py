@@ -56,6 +56,7 @@ def test_commands(workplace: Path, quick_flags: list[str], monkeypatch: pytest.M
         "info",
         "check",
         "bench",
+        "report",
     }
     for line in COMMANDS:
         assert run_as_written(line, quick_flags, monkeypatch) == 0, line

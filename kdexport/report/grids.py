@@ -63,7 +63,13 @@ def list_metrics(evidence: Evidence) -> list[str]:
 def describe_role(evidence: Evidence, role: str) -> str:
     """Return a role's name, and of how many trained networks its figures are the mean."""
     n = count_replicates(evidence, role)
-    return f"{role}, mean of {n}" if n > 1 else role
+    name = role.replace("_", " ")
+    return f"{name}, mean of {n}" if n > 1 else name
+
+
+def find_control(evidence: Evidence, metric: str) -> str:
+    """Return the control that counts in a metric: where there are two, the better one."""
+    return evidence.controls.get(metric, "control")
 
 
 def count_replicates(evidence: Evidence, role: str) -> int:
@@ -124,8 +130,15 @@ def make_edge_grid(evidence: Evidence) -> Grid:
             )
         )
     columns = ("metric", "edge", "recovered", "asked", "verdict", "test rows that would settle it")
+    counted = [
+        f"{style_metric(metric).title}: {role.replace('_', ' ')}"
+        for metric, role in evidence.controls.items()
+        if metric in evidence.recovered
+    ]
     note = (
-        "Edge: teacher minus control. Recovered: (student minus control) / edge, in the same draws "
+        "Edge: teacher minus control"
+        + (f" (of two, the better one counts; {', '.join(counted)})" if counted else "")
+        + ". Recovered: (student minus control) / edge, in the same draws "
         "of test rows and replicates; nothing is clipped, so it may lie beyond 0 and 100 %."
     )
     return Grid("Recovered edge", columns, tuple(rows), note)
@@ -208,7 +221,8 @@ def _quality(evidence: Evidence, role: str, metric: str) -> str:
 
 
 def _write_p50(evidence: Evidence, name: str, batch: int) -> str:
-    row = find_row(evidence, name, batch)
+    own_library = name.removesuffix(".onnx")
+    row = find_row(evidence, name, batch) or find_row(evidence, own_library, batch, "call")
     if row is None:
         return ABSENT
     if row.p50_us is None:

@@ -23,6 +23,13 @@ MARKS: dict[Verdict, str] = {
     "NO_EDGE": "\N{EN DASH}",
 }
 
+RIVAL_VERDICTS = {
+    "SHIP_THE_RIVAL": "ship the rival: it is the better one beyond chance",
+    "SHIP_THE_STUDENT": "ship the student: it is the better one beyond chance",
+    "NO_DIFFERENCE": "chance explains what lies between them in quality",
+    "MIXED": "each is the better one in one metric",
+}
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -33,7 +40,7 @@ class Headline:
         title: The verdict in words.
         mark: A sign for it, so that colour is never alone.
         sentence: What it rests on.
-        others: Verdicts on the other metrics, one line; empty where there are none.
+        others: Verdicts on the other metrics and on a rival, one line; empty where there are none.
     """
 
     verdict: Verdict
@@ -58,6 +65,9 @@ def write_headline(evidence: Evidence) -> Headline:
         for metric, other in evidence.recovered.items()
         if metric != leading
     ]
+    if evidence.rival is not None:
+        rival = evidence.rival
+        verdicts.append(f"beside the rival, {rival.name}: {RIVAL_VERDICTS[rival.verdict]}")
     return Headline(
         verdict=share.verdict,
         title=title_verdict(share.verdict),

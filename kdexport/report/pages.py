@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from kdexport.errors import one_line
 from kdexport.evidence.facts import Evidence
+from kdexport.report.comparison_grids import make_comparison_grids
 from kdexport.report.detail_grids import (
     make_answer_grid,
     make_data_grid,
@@ -55,13 +56,18 @@ def render_html(evidence: Evidence, evidence_sha256: str) -> str:
     """Return report.html: one page that needs nothing but itself."""
     from kdexport.report.latency_pictures import draw_latency_pictures
     from kdexport.report.quality_pictures import draw_quality_pictures
+    from kdexport.report.slice_pictures import draw_slice_pictures
 
     environment = _make_environment(autoescape=True)
     environment.filters["inside_script"] = escape_script
     environment.tests["quoted"] = lambda cell: isinstance(cell, Quoted)
     return environment.get_template("report.html.j2").render(
         **_collect(evidence, evidence_sha256),
-        pictures=[*draw_quality_pictures(evidence), *draw_latency_pictures(evidence)],
+        pictures=[
+            *draw_quality_pictures(evidence),
+            *draw_slice_pictures(evidence),
+            *draw_latency_pictures(evidence),
+        ],
         style=_read_asset("report.css"),
         script=_read_asset("report.js"),
         library=_bundle_library(),
@@ -89,6 +95,7 @@ def _collect(evidence: Evidence, evidence_sha256: str) -> dict[str, Any]:
         "main": make_main_grid(evidence),
         "figures": [
             make_edge_grid(evidence),
+            *make_comparison_grids(evidence),
             make_quality_grid(evidence),
             make_fidelity_grid(evidence),
             make_parity_grid(evidence),

@@ -20,14 +20,15 @@ def list_methods(evidence: Evidence) -> list[str]:
     """Say how each kind of figure was measured."""
     n = len(next(iter(evidence.replicates["student"].values()), []))
     draws = int(evidence.recipe.get("evidence", {}).get("n_draws", 0))
+    second = "; another was trained by the article's plain recipe" if evidence.controls else ""
     rows = evidence.latency.rows
     seconds = evidence.latency.seconds
     blocks = max((row.raw.blocks for row in rows), default=0)
     return [
         "Test rows choose nothing: training rows fit; validation rows stop early, set the "
         "temperature and choose the student that ships.",
-        f"The control is the student's architecture, schedule and number of steps without the "
-        f"teacher. Student and control are means over {n} replicates each.",
+        "The control is the student's architecture, schedule and number of steps without the "
+        f"teacher{second}. Student and control are means over {n} replicates each.",
         f"95 % intervals of quality, edge and recovered edge: {draws:,} draws of test "
         "rows, the replicates' mean moved by Student's t.",
         "Verdicts: NO EDGE where the edge's interval includes 0; RECOVERED where the share's lower "

@@ -33,6 +33,7 @@ from kdexport.report.grids import (
     MAIN_METRICS,
     Grid,
     describe_role,
+    find_control,
     list_roles,
     make_edge_grid,
     make_parity_grid,
@@ -87,7 +88,7 @@ def draw_recovered(evidence: Evidence) -> Picture:
                 "said": f"{title}: {write_percent(share)}",
             }
         )
-        control = evidence.quality["control"][metric].value
+        control = evidence.quality[find_control(evidence, metric)][metric].value
         edge = evidence.quality["teacher"][metric].value - control
         own = evidence.replicates.get("student", {}).get(metric, [])
         replicates += [
@@ -157,7 +158,7 @@ def draw_trade_off(evidence: Evidence, metric: str) -> Picture | None:
     batch = min(row.batch for row in evidence.latency.rows)
     columns = ["", title_metric(metric), f"p50, batch {batch:,}", "bytes"]
     chart = _draw_trade_off(evidence, metric, points)
-    control = evidence.quality["control"].get(metric)
+    control = evidence.quality[find_control(evidence, metric)].get(metric)
     if control is not None:
         cells.append(("control (no file)", write_metric(metric, control), "-", "-"))
     return Picture(
@@ -192,7 +193,9 @@ def _draw_trade_off(
         base.mark_rule(strokeWidth=2).encode(
             x=x, y=alt.Y("low:Q", title=title_metric(metric)), y2="high:Q", color=scales.colour()
         ),
-        base.mark_rule(strokeWidth=2).encode(x="us_low:Q", x2="us_high:Q", y=y, color=INK_COLOUR),
+        base.mark_rule(strokeWidth=2).encode(
+            x="us_low:Q", x2="us_high:Q", y=y, color=alt.value(INK)
+        ),
         base.mark_point(filled=True, opacity=0.85).encode(
             x=x,
             y=y,
@@ -202,7 +205,7 @@ def _draw_trade_off(
             tooltip="said:N",
         ),
     ]
-    control = evidence.quality["control"].get(metric)
+    control = evidence.quality[find_control(evidence, metric)].get(metric)
     if control is not None:
         data = make_data([{"value": style.scale * control.value}])
         layers.append(alt.Chart(data).mark_rule(color=SOFT, strokeDash=[6, 3]).encode(y=y))
@@ -210,9 +213,6 @@ def _draw_trade_off(
         data = make_data(upright)
         layers.append(alt.Chart(data).mark_rule(color=SOFT, strokeDash=[2, 2]).encode(x=x))
     return layer_charts(*layers)
-
-
-INK_COLOUR = alt.value(INK)
 
 
 def draw_parity(evidence: Evidence) -> Picture:

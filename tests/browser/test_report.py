@@ -20,6 +20,7 @@ VARIANTS: list[Callable[[], Evidence]] = [
     variants.hostile,
     variants.regression,
     variants.with_rival,
+    variants.with_slices,
     variants.without_teacher,
     variants.with_histogram,
 ]
@@ -87,7 +88,7 @@ def test_both_themes_can_be_read(open_report: Open) -> None:
     assert contrast(page, mark) >= 3
 
 
-@pytest.mark.parametrize("make", [variants.clicks, variants.hostile, variants.regression])
+@pytest.mark.parametrize("make", [variants.clicks, variants.hostile, variants.with_slices])
 def test_a_phone_shows_it_without_scrolling_sideways(
     make: Callable[[], Evidence], open_report: Open
 ) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from kdexport.evidence.facts import Verdict
 from kdexport.report.headline import write_headline
-from tests.report.variants import clicks, with_verdict, without_teacher
+from tests.report.variants import clicks, with_slices, with_verdict, without_teacher
 
 
 def test_recovered_in_one_sentence() -> None:
@@ -39,6 +39,12 @@ def test_inconclusive_says_what_would_settle_it() -> None:
     """The rows that would decide are named, or that rows alone would not."""
     assert "about 2,300 would" in write_headline(with_verdict("INCONCLUSIVE", 2300)).sentence
     assert "more replicates" in write_headline(with_verdict("INCONCLUSIVE")).sentence
+
+
+def test_a_rival_is_on_the_first_screen() -> None:
+    """Where a rival was trained, which of the two to ship stands beside the verdicts."""
+    others = write_headline(with_slices()).others
+    assert "beside the rival, boosted trees: ship the rival" in others
 
 
 def test_no_teacher_file_no_comparison() -> None:

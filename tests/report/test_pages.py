@@ -20,6 +20,7 @@ VARIANTS: list[Callable[[], Evidence]] = [
     variants.clicks,
     variants.without_teacher,
     variants.with_rival,
+    variants.with_slices,
     variants.regression,
     variants.hostile,
     variants.with_histogram,
@@ -113,7 +114,8 @@ def test_hostile_text_is_text() -> None:
 
 def test_hostile_text_in_markdown() -> None:
     """There it stands as code, in tables that keep their columns and fences that hold."""
-    text = render_markdown(variants.hostile(), SHA256)
+    hostile = (variants.hostile(), variants.with_slices())
+    text = "\n".join(render_markdown(evidence, SHA256) for evidence in hostile)
     assert "\u202e" not in text
     outside = re.sub(r"^(`{3,})\w+\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
     plain = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", outside)
@@ -139,6 +141,18 @@ def test_every_role_and_metric_of_the_evidence_is_there() -> None:
     assert re.search(r"^\| rival \| 97.85", text, flags=re.MULTILINE)
     assert re.search(r"^\| AUC .*0.9932 \[0.9921, 0.9943\]", text, flags=re.MULTILINE)
     assert "0.9932" in render_html(variants.with_rival(), SHA256)
+
+
+def test_comparisons_are_there_where_they_were_made() -> None:
+    """A rival's verdict, the control that counts, and the worst slices; else not a word of them."""
+    text = render_markdown(variants.with_slices(), SHA256)
+    assert "Student or rival: SHIP THE RIVAL" in text
+    assert "of two, the better one counts; accuracy: control" in text
+    assert "Worst slices: accuracy" in text
+    assert "the better one beyond chance" in text
+    plain = render_markdown(clicks(), SHA256)
+    assert "rival" not in plain
+    assert "slices" not in plain
 
 
 def test_figures_have_intervals_or_say_why_not() -> None:

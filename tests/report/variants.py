@@ -3,9 +3,19 @@
 from functools import cache
 from pathlib import Path
 
-from kdexport.evidence.facts import Evidence, Interval, Recovered, Verdict, parse_evidence
+from kdexport.evidence.facts import (
+    ClassFact,
+    Evidence,
+    Interval,
+    Recovered,
+    SliceFact,
+    SlicesFact,
+    Verdict,
+    parse_evidence,
+)
 from kdexport.evidence.latency_facts import Histogram, RawTimes, find_block_medians
 from kdexport.signature import Signature
+from tests.evidence.records import add_plain_control, add_rival
 
 ROOT = Path(__file__).parents[2]
 SHA256 = "0" * 64
@@ -40,6 +50,40 @@ def without_teacher() -> Evidence:
     parity = {"student.onnx": evidence.parity["student.onnx"]}
     latency = latency.model_copy(update={"rows": rows, "ratios": ratios})
     return evidence.model_copy(update={"latency": latency, "files": files, "parity": parity})
+
+
+def with_slices() -> Evidence:
+    """A bundle with a second control, a rival, and slices and classes of hostile names."""
+    parts = [
+        SliceFact(
+            column=HOSTILE[1],
+            value=HOSTILE[i % 3],
+            rows=77 + i,
+            teacher=0.2,
+            student=0.3,
+            shortfall=Interval(value=0.1 - i / 10, low=-0.05, high=0.25),
+        )
+        for i in range(15)
+    ]
+    classes = [
+        ClassFact(
+            label=HOSTILE[0],
+            rows=9,
+            teacher_recall=0.9,
+            student_recall=0.8,
+            teacher_log_loss=0.2,
+            student_log_loss=0.4,
+        )
+    ]
+    slices = SlicesFact(
+        n_slices=15,
+        n_left_out=3,
+        n_worse={"accuracy": 1},
+        worst={"accuracy": parts, "log_loss": parts},
+        classes=classes,
+    )
+    evidence = add_plain_control(add_rival(clicks()))
+    return evidence.model_copy(update={"slices": slices})
 
 
 def with_rival() -> Evidence:

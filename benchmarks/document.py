@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 from pydantic import BaseModel
 
 from kdexport.bundle import hash_bytes
+from kdexport.cli import cli
 from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.recipe import Recipe
 from kdexport.report.pages import render_markdown
@@ -36,6 +38,7 @@ def main() -> int:
             "install": install(),
             "rivals": rivals(),
         },
+        ROOT / "docs" / "cli.md": {"commands": commands()},
         ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
         ROOT / "docs" / "latency.md": {"claims": claims("latency"), "rivals": rivals()},
     }.items():
@@ -201,6 +204,17 @@ def _inherited_description(section: type[BaseModel], name: str) -> str:
     bases = [base for base in section.__mro__[1:] if issubclass(base, BaseModel)]
     texts = [base.model_fields[name].description for base in bases if name in base.model_fields]
     return next(filter(None, texts), "version of this format")
+
+
+def commands() -> str:
+    """What each command's --help prints."""
+    parts = []
+    for name, command in cli.commands.items():
+        context = click.Context(command, info_name=f"kdexport {name}", terminal_width=88)
+        lines = [line.rstrip() for line in command.get_help(context).splitlines()]
+        text = "\n".join(lines)
+        parts.append(f"## kdexport {name}\n\n```text\n{text}\n```")
+    return "\n\n".join(parts)
 
 
 def clicks_report() -> str:

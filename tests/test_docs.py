@@ -1,0 +1,55 @@
+"""docs/: what they tell a reader to type works as it is written."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.test_readme import ROOT, run_as_written, workplace
+
+__all__ = ["workplace"]  # a fixture
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def read_blocks(name: str) -> list[tuple[str, str]]:
+    """Return language and code of every block of a document."""
+    return BLOCK.findall((ROOT / "docs" / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.usefixtures("workplace")
+def test_quickstart(
+    quick_flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its commands and its Python run one after the other, from a CSV to a checked bundle."""
+    ran = []
+    for language, code in read_blocks("quickstart.md"):
+        if language == "python":
+            exec(compile(code, "quickstart.md", "exec"), {})
+        for line in code.splitlines() if language == "" else []:
+            assert run_as_written(line, quick_flags, monkeypatch) == 0, line
+            ran.append(line.split()[1])
+    assert ran == ["schema", "run", "report", "predict", "check"]
+    assert Path("models/x/report.html").exists()
+    assert Path("answers.csv").exists()
+    assert "recovered edge" in capsys.readouterr().out
+
+
+def test_concepts(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its Python prints what the comments beside it say."""
+    blocks = [code for language, code in read_blocks("concepts.md") if language == "python"]
+    said = [
+        line.split("  # ")[1] for code in blocks for line in code.splitlines() if "  # " in line
+    ]
+    for code in blocks:
+        exec(compile(code, "concepts.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == said
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link and picture in README.md and docs/ is a file that is there."""
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        links = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src(?:set)?="([^":]+)"', text)
+        for link in links:
+            assert (path.parent / link).exists(), f"{path.name}: {link}"

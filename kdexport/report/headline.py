@@ -15,6 +15,7 @@ from kdexport.report.figures import (
     write_percent,
 )
 
+SAME_SIZE = 1.1  # a ratio below it is not worth a figure
 STUDENT, TEACHER = "student.onnx", "teacher.onnx"
 MARKS: dict[Verdict, str] = {
     "RECOVERED": "\N{CHECK MARK}",
@@ -186,6 +187,8 @@ def _compare_size(evidence: Evidence) -> list[str]:
     if STUDENT not in files or TEACHER not in files:
         return []
     times = files[TEACHER].bytes / files[STUDENT].bytes
+    if 1 / SAME_SIZE < times < SAME_SIZE:
+        return ["about the same size"]
     if times < 1:
         return [f"{1 / times:.1f} times larger"]
     return [f"{times:,.0f} times smaller" if times >= 10 else f"{times:.1f} times smaller"]

@@ -131,6 +131,7 @@ def assemble_bundle(
             "teacher_steps": teacher.n_steps,
             "student_steps": students.n_steps,
             **{f"teacher_{name}": value for name, value in teacher.settings.items()},
+            **{f"transfer_{name}": value for name, value in students.settings.items()},
         },
         **claims,
     )

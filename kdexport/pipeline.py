@@ -138,8 +138,11 @@ def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prep
     rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
     data_sha256 = parts.train.joined_with(parts.validation).hash()
     is_task = data is None and recipe.data.file is None
-    teacher_recipe = recipe.teacher.settle(is_own_table=not is_task)
-    recipe = recipe.model_copy(update={"teacher": teacher_recipe})
+    settled = {
+        "teacher": recipe.teacher.settle(is_own_table=not is_task),
+        "transfer": recipe.transfer.settle(is_own_table=not is_task),
+    }
+    recipe = recipe.model_copy(update=settled)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256)
 
 

@@ -178,6 +178,21 @@ class TransferRecipe(Section):
     noise: Annotated[
         float, Field(gt=0, description="jitter: deviations of a cell, in the column's own")
     ] = 0.5
+    selection: Annotated[
+        Literal["auto", "given", "chosen"],
+        Field(
+            description="method and strength: as given, or chosen on validation rows; auto: chosen "
+            "on a table of yours unless you give one of them"
+        ),
+    ] = "auto"
+
+    def settle(self, *, is_own_table: bool) -> "TransferRecipe":
+        """Return the recipe with `auto` replaced by what it stands for."""
+        if self.selection != "auto":
+            return self
+        as_default = self.model_copy(update={"n_synthetic": TransferRecipe().n_synthetic})
+        is_chosen = is_own_table and as_default == TransferRecipe() and self.n_synthetic > 0
+        return self.model_copy(update={"selection": "chosen" if is_chosen else "given"})
 
 
 class EvidenceRecipe(Section):

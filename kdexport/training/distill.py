@@ -6,23 +6,32 @@ of steps; they differ in what they may draw and in what they are told about it. 
 trained on labels as most people would: whichever control is the better one counts.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-from kdexport.recipe import Recipe
-from kdexport.records import Float32, Float64, Inputs, Parts, ProgressSink, Rows, ignore_progress
+from kdexport.recipe import Recipe, TransferRecipe
+from kdexport.records import Float64, Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
-from kdexport.training.augment import make_synthetic_inputs
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import make_label_judge, target_tensor, weight_tensor
 from kdexport.training.fit import FitRecord, Judge, Loss, count_steps, fit_stack
 from kdexport.training.nets import StackedMLP
 from kdexport.training.objective import Objective, find_objective
+from kdexport.training.transfer import LabelRows, TransferSet, build_transfer_set
+
+# Ways to make synthetic rows, of which a table takes what its validation rows prefer: close to the
+# training rows where classes lie close together, farther where the teacher is smooth.
+WAYS: tuple[Mapping[str, object], ...] = (
+    {"method": "munge", "swap_probability": 0.15},
+    {"method": "munge", "swap_probability": 0.3},
+    {"method": "munge", "swap_probability": 0.5},
+    {"method": "jitter", "noise": 0.15},
+)
+N_TRIED_ROWS = 40_000  # synthetic rows of each way while they are compared
 
 PLAIN: Mapping[str, object] = MappingProxyType(
     {
@@ -33,10 +42,6 @@ PLAIN: Mapping[str, object] = MappingProxyType(
         "max_epochs": 30,
     }
 )
-
-LabelRows = Callable[[Inputs], Float32]
-"""A teacher: n rows of raw inputs to outputs `[n, K]` float32: logits, or one standardised
-number."""
 
 
 @dataclass(frozen=True)
@@ -98,35 +103,24 @@ def train_students(
     """
     stack = _build_groups(schema, recipe, 2)
     objective = find_objective(schema, temperature=recipe.student.temperature)
-    synthetic, sources = make_synthetic_inputs(
-        rows.train.inputs, stack.encoder, recipe.transfer, seed=recipe.seed
+    transfer = build_transfer_set(
+        rows.train,
+        stack.encoder,
+        objective,
+        teacher,
+        recipe,
+        [recipe.transfer],
+        own_outputs=own_outputs,
     )
-    transfer = rows.train.inputs.joined_with(synthetic)
-    targets = target_tensor(rows.train, objective, recipe)
-    weights = weight_tensor(rows.train, recipe)
-    no_label = torch.full((synthetic.n_rows, objective.d_out), math.nan, device=recipe.device)
-    n_replicates, alpha = recipe.student.n_replicates, recipe.student.alpha
-    alphas = torch.tensor([alpha] * n_replicates + [0.0] * n_replicates, device=recipe.device)
-    everything = torch.arange(transfer.n_rows, device=recipe.device)
-    labelled = everything[: rows.train.n_rows]
-    outputs = teacher(transfer)
-    if own_outputs is not None:
-        outputs[: rows.train.n_rows] = own_outputs
-    record = fit_stack(
+    n_replicates = recipe.student.n_replicates
+    record = _fit_students(
         stack,
-        rows=stack.encoder.prepare(transfer, recipe.device),
-        pools=[everything] * n_replicates + [labelled] * n_replicates,
-        loss=make_distillation_loss(
-            objective,
-            teacher=torch.from_numpy(outputs).to(recipe.device),
-            targets=torch.cat([targets, no_label]),
-            weights=torch.cat([weights, weights[torch.from_numpy(sources)]]),
-            alphas=alphas,
-        ),
-        validation_rows=stack.encoder.prepare(rows.validation.inputs, recipe.device),
-        judge=_make_judge(rows.validation, objective, teacher, recipe),
-        recipe=recipe.student,
-        n_steps=count_steps(recipe.student, transfer.n_rows),
+        transfer,
+        rows.validation,
+        teacher,
+        recipe,
+        pools=[transfer.pools[0]] * n_replicates + [transfer.labelled] * n_replicates,
+        is_taught=[True] * n_replicates + [False] * n_replicates,
         seeds=_list_seeds(recipe) * 2,
         step_name=f"{n_replicates} students and {n_replicates} controls",
         on_progress=on_progress,
@@ -135,6 +129,88 @@ def train_students(
         return Students(stack, record)
     plain = _train_plain_controls(rows, schema, recipe, on_progress)
     return Students(_join_stacks(build_students(schema, recipe), [stack, plain]), record)
+
+
+def choose_transfer(
+    rows: Parts[Rows],
+    schema: Schema,
+    teacher: LabelRows,
+    recipe: Recipe,
+    *,
+    own_outputs: Float64 | None = None,
+    on_progress: ProgressSink = ignore_progress,
+) -> TransferRecipe:
+    """Train two students on a small set of each way to make rows; return the best way's recipe.
+
+    All start from the same weights; the teacher's answers on validation rows judge.
+    """
+    small = min(recipe.transfer.n_synthetic, N_TRIED_ROWS)
+    ways = [recipe.transfer.model_copy(update={**way, "n_synthetic": small}) for way in WAYS]
+    seeds = [recipe.seed, recipe.seed + 1] * len(ways)
+    stack = StackedMLP(
+        Encoder(schema),
+        hidden=recipe.student.hidden,
+        d_out=find_objective(schema).d_out,
+        seeds=seeds,
+    ).to(recipe.device)
+    objective = find_objective(schema, temperature=recipe.student.temperature)
+    transfer = build_transfer_set(
+        rows.train, stack.encoder, objective, teacher, recipe, ways, own_outputs=own_outputs
+    )
+    short = recipe.student.model_copy(update={"max_steps": recipe.student.max_steps // 4})
+    record = _fit_students(
+        stack,
+        transfer,
+        rows.validation,
+        teacher,
+        recipe.model_copy(update={"student": short}),
+        pools=[pool for pool in transfer.pools for _ in range(2)],
+        is_taught=[True] * len(seeds),
+        seeds=seeds,
+        step_name=f"transfer set ({len(ways)} ways)",
+        on_progress=on_progress,
+    )
+    losses = record.best_losses.reshape(len(ways), 2).mean(axis=1)
+    best = {**WAYS[int(losses.argmin())], "selection": "given"}
+    return recipe.transfer.model_copy(update=best)
+
+
+def _fit_students(
+    stack: StackedMLP,
+    transfer: TransferSet,
+    validation: Rows,
+    teacher: LabelRows,
+    recipe: Recipe,
+    *,
+    pools: Sequence[Tensor],
+    is_taught: Sequence[bool],
+    seeds: Sequence[int],
+    step_name: str,
+    on_progress: ProgressSink,
+) -> FitRecord:
+    """Train students, and controls beside them: those that are not taught by the teacher."""
+    schema = stack.encoder.schema
+    objective = find_objective(schema, temperature=recipe.student.temperature)
+    alphas = recipe.student.alpha * torch.tensor(is_taught, device=recipe.device).float()
+    return fit_stack(
+        stack,
+        rows=transfer.rows,
+        pools=pools,
+        loss=make_distillation_loss(
+            objective,
+            teacher=transfer.outputs,
+            targets=transfer.targets,
+            weights=transfer.weights,
+            alphas=alphas,
+        ),
+        validation_rows=stack.encoder.prepare(validation.inputs, recipe.device),
+        judge=_make_judge(validation, objective, teacher, recipe, is_taught),
+        recipe=recipe.student,
+        n_steps=count_steps(recipe.student, max(len(pool) for pool in pools)),
+        seeds=seeds,
+        step_name=step_name,
+        on_progress=on_progress,
+    )
 
 
 def _train_plain_controls(
@@ -217,7 +293,11 @@ def make_distillation_loss(
 
 
 def _make_judge(
-    validation: Rows, objective: Objective, teacher: LabelRows, recipe: Recipe
+    validation: Rows,
+    objective: Objective,
+    teacher: LabelRows,
+    recipe: Recipe,
+    is_taught: Sequence[bool],
 ) -> Judge:
     """Say what each member's answers on the validation rows are compared with.
 
@@ -227,8 +307,8 @@ def _make_judge(
     """
     labels = target_tensor(validation, objective, recipe)
     answers = objective.soften(torch.from_numpy(teacher(validation.inputs)).to(recipe.device))
-    alpha, n_replicates = recipe.student.alpha, recipe.student.n_replicates
+    alpha = recipe.student.alpha
     mixture = alpha * answers + (1 - alpha) * labels
-    targets = torch.stack([mixture] * n_replicates + [labels] * n_replicates)
+    targets = torch.stack([mixture if taught else labels for taught in is_taught])
     weights = weight_tensor(validation, recipe)
     return lambda outputs: objective.judge(outputs, targets, weights)

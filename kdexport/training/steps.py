@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from kdexport.records import ProgressSink
-from kdexport.training.distill import Students, build_students, train_students
+from kdexport.training.distill import Students, build_students, choose_transfer, train_students
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
 from kdexport.training.fit import FitRecord
 from kdexport.training.mixture import Mixture, mix_with_boosting, train_rival
@@ -62,15 +62,19 @@ def train_students_of(prepared: Prepared, teacher: Trained, on_progress: Progres
     """Train students on a checkpointed teacher's answers, and controls beside them."""
     set_threads(prepared.recipe.threads)
     mixture = load_mixture(prepared, teacher)
+    recipe, settings = prepared.recipe, NOTHING
+    learn = (prepared.rows, prepared.schema, mixture.compute_outputs)
+    if recipe.transfer.selection == "chosen":
+        chosen = choose_transfer(
+            *learn, recipe, own_outputs=teacher.own_outputs, on_progress=on_progress
+        )
+        recipe = recipe.model_copy(update={"transfer": chosen})
+        strength = "noise" if chosen.method == "jitter" else "swap_probability"
+        settings = {f"{chosen.method}_{strength}": getattr(chosen, strength)}
     students: Students = train_students(
-        prepared.rows,
-        prepared.schema,
-        mixture.compute_outputs,
-        prepared.recipe,
-        own_outputs=teacher.own_outputs,
-        on_progress=on_progress,
+        *learn, recipe, own_outputs=teacher.own_outputs, on_progress=on_progress
     )
-    return _freeze(students.stack, students.record)
+    return _freeze(students.stack, students.record, settings)
 
 
 def load_mixture(prepared: Prepared, trained: Trained) -> Mixture:

@@ -11,7 +11,9 @@ from kdexport.evidence.facts import ParityFact
 from kdexport.records import Answers, Column, Float64
 
 PROBABILITY_TOLERANCE = 1e-6
+ROUNDING = 2.0**-24  # of a sum's terms: what float32 cannot tell apart
 RELATIVE_TOLERANCE = 1e-5  # of the row's largest logit, or of a regression's prediction
+MOST_ROUNDING = 1e-5  # beyond it, rounding is no excuse
 ABSURD = 1e6  # times the terms of ordinary rows: no real row has terms as large
 SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -43,7 +45,8 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
     if not source.probabilities.shape[1]:
         return _compare_numbers(source, file.predictions)
     differences = _row_differences(source.probabilities, file.probabilities)
-    passes = differences <= PROBABILITY_TOLERANCE
+    allowed = _allow_differences(source)
+    passes = differences <= allowed
     largest_logit = mean_logit = largest_relative = None
     if source.logits is not None and file.logits is not None:
         logit_differences = _row_differences(source.logits, file.logits)
@@ -53,7 +56,7 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
         mean_logit = float(logit_differences.mean())
         largest_relative = _largest_share(logit_differences, scale)
     best_two = np.sort(source.probabilities.astype(np.float64), axis=1)[:, -2:]
-    tied = best_two[:, 1] - best_two[:, 0] <= 2 * PROBABILITY_TOLERANCE
+    tied = best_two[:, 1] - best_two[:, 0] <= 2 * allowed
     flipped = (source.predictions != file.predictions) & ~tied
     return ParityFact(
         rows=source.n_rows,
@@ -68,6 +71,18 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
         failed_rows=int((~passes | flipped).sum()),
         passed=bool((passes & ~flipped).all()),
     )
+
+
+def _allow_differences(source: Answers) -> Float64:
+    """How far each row's probabilities may be from their source's, **Shape** `[n]`.
+
+    The tolerance, or what float32 rounds a sum of large terms by: a logit of terms of size 20 is
+    known to about 1e-6, on either side.
+    """
+    allowed = np.full(source.n_rows, PROBABILITY_TOLERANCE)
+    if source.terms is None:
+        return allowed
+    return np.maximum(allowed, np.minimum(ROUNDING * source.terms, MOST_ROUNDING))
 
 
 def describe_parity(fact: ParityFact) -> str:

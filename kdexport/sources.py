@@ -15,12 +15,14 @@ from kdexport import workspace
 from kdexport.bundle import RIVAL, STUDENT, TEACHER
 from kdexport.evidence.golden import Golden, SourceAnswers
 from kdexport.evidence.golden_rows import Chosen
+from kdexport.evidence.parity import ROUNDING
 from kdexport.records import Answers, Float64, Inputs
 from kdexport.training.mixture import Mixture
 from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.steps import load_mixture, load_students
 from kdexport.workspace import Prepared, Trained, load_rival, load_trained
 
+OWN_ROUNDING = 0.99  # quantile of the rows' own rounding
 ROLES = ("student", "control", "plain_control")  # in the order of the stack
 
 
@@ -64,8 +66,7 @@ class Sources:
     def ask_files(self, inputs: Inputs) -> dict[str, Answers]:
         """Answer as the source of every file does, and say how large the summed terms were."""
         student = self.ask_students(inputs)["student"][self.shipped]
-        terms = self._terms(self.stack, inputs)[self.shipped].double().cpu().numpy()
-        answers = {STUDENT: replace(student, terms=terms)}
+        answers = {STUDENT: replace(student, terms=self._student_terms(student, inputs))}
         for name, mixture in self.mixtures().items():
             outputs = torch.from_numpy(mixture.compute_outputs(inputs))
             answers[name] = replace(
@@ -88,6 +89,19 @@ class Sources:
             for name, rounded in self.ask_files(chosen.inputs).items()
         }
         return Golden(chosen.inputs, chosen.origins, chosen.targets, answers)
+
+    def _student_terms(self, student: Answers, inputs: Inputs) -> Float64:
+        """Size of what the student's outputs round by, **Shape** `[n]`.
+
+        The terms of its last layer; of classes no less than what its own float32 logits differ
+        from float64 by on all but the worst rows, which holds the rounding of earlier layers.
+        """
+        terms: Float64 = self._terms(self.stack, inputs)[self.shipped].double().cpu().numpy()
+        if student.logits is None:
+            return terms
+        exact = self._exact(self.stack, inputs)[self.shipped].numpy()
+        own = np.abs(exact - student.logits).max(axis=1)
+        return np.asarray(np.maximum(terms, np.quantile(own, OWN_ROUNDING) / ROUNDING))
 
     def _mixture_terms(self, mixture: Mixture, inputs: Inputs) -> Float64:
         """Size of the terms that a mixture sums, **Shape** `[n]`: trees alone sum exactly."""

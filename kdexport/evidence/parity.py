@@ -82,7 +82,8 @@ def _allow_differences(source: Answers) -> Float64:
     allowed = np.full(source.n_rows, PROBABILITY_TOLERANCE)
     if source.terms is None:
         return allowed
-    return np.maximum(allowed, np.minimum(ROUNDING * source.terms, MOST_ROUNDING))
+    rounding = np.minimum(ROUNDING * source.terms, MOST_ROUNDING)
+    return np.asarray(np.maximum(allowed, rounding), np.float64)
 
 
 def describe_parity(fact: ParityFact) -> str:

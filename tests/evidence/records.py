@@ -126,6 +126,7 @@ def add_rival(evidence: Evidence, *, is_native: bool = False) -> Evidence:
     update = {
         "rival": judge_rival("boosted trees", lead),
         "quality": quality,
+        "replicates": {**evidence.replicates, "rival": evidence.replicates["teacher"]},
         "files": {**evidence.files, **own},
         "latency": evidence.latency.model_copy(update={"rows": rows}),
     }
@@ -135,5 +136,7 @@ def add_rival(evidence: Evidence, *, is_native: bool = False) -> Evidence:
 def add_plain_control(evidence: Evidence) -> Evidence:
     """Add a second control that is as good as the first one, which counts."""
     quality = {**evidence.quality, "plain_control": evidence.quality["control"]}
+    replicates = {**evidence.replicates, "plain_control": evidence.replicates["control"]}
     controls = dict.fromkeys(evidence.recovered, "control")
-    return evidence.model_copy(update={"quality": quality, "controls": controls})
+    update = {"quality": quality, "replicates": replicates, "controls": controls}
+    return evidence.model_copy(update=update)

@@ -21,7 +21,7 @@ from kdexport.evidence.stress import make_stress_inputs
 from kdexport.pipeline import prepare
 from kdexport.records import ignore_progress
 from kdexport.sources import Sources
-from kdexport.training.steps import train_students_of, train_teacher
+from kdexport.training.steps import train_rival_of, train_students_of, train_teacher
 
 N_EXAMPLES = int(os.environ.get("KDEXPORT_EXAMPLES", "20"))
 RECIPE = {
@@ -29,9 +29,11 @@ RECIPE = {
     "teacher.n_members": 2,
     "teacher.hidden": [4],
     "teacher.max_epochs": 2,
+    "teacher.n_folds": 2,
     "student.hidden": [3],
     "student.n_replicates": 2,
     "student.max_epochs": 2,
+    "student.plain_control": "none",
     "transfer.n_synthetic": 40,
     "evidence.n_draws": 100,
     "bench.batches": [1],
@@ -99,14 +101,15 @@ def test_source_and_file_agree(columns: dict[str, Any]) -> None:
         prepared = prepare(read_recipe(None, RECIPE), data=frame)
     teacher = train_teacher(prepared, ignore_progress)
     students = train_students_of(prepared, teacher, ignore_progress)
-    evidence, files = assemble_bundle(prepared, teacher, students, ignore_progress)
+    rival = train_rival_of(prepared)
+    evidence, files = assemble_bundle(prepared, teacher, students, rival, ignore_progress)
     assert all(fact.passed for fact in evidence.parity.values())
 
-    sources = Sources(prepared, teacher, students)
+    sources = Sources(prepared, teacher, students, rival)
     session = open_session(files[STUDENT])
     inputs = session.signature.take_inputs(as_table(frame))
     asked = inputs.joined_with(make_stress_inputs(inputs, max_rows=20))
-    source, file = sources.ask_students(asked)[sources.shipped], session.answer(asked)
+    source, file = sources.ask_students(asked)["student"][sources.shipped], session.answer(asked)
     if session.signature.is_regression:
         scale = np.maximum(1.0, np.abs(source.predictions))
         assert (np.abs(source.predictions - file.predictions) <= 1e-5 * scale).all()

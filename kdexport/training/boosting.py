@@ -4,6 +4,7 @@ Takes `Rows`, gives `Trees`: one model, or the mean of fold models beside what e
 the rows of its fold, which it had not seen.
 """
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -157,7 +158,10 @@ def _split_folds(train: Rows, schema: Schema, n_folds: int, seed: int) -> list[I
     kind: Any = KFold if schema.signature.is_regression else StratifiedKFold
     splitter = kind(n_folds, shuffle=True, random_state=seed)
     placeholder = np.empty((train.n_rows, 0))
-    return [held_out for _, held_out in splitter.split(placeholder, train.targets)]
+    with warnings.catch_warnings():
+        # A class of fewer rows than folds is in some folds only, which is as well as it can be.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return [held_out for _, held_out in splitter.split(placeholder, train.targets)]
 
 
 def _fit(

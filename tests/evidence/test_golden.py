@@ -96,7 +96,7 @@ def test_kept_as_given(bundle_path: Path) -> None:
     golden = unpack_golden(files)
     again = {name: content for name, content in files.items() if name.startswith("golden/")}
     assert pack_golden(golden) == again
-    assert set(golden.answers) == {"student", "teacher", "rival"}
+    assert set(golden.answers) == {"student", "teacher"}
     assert golden.answers["student"].exact.dtype == np.float64
 
 

@@ -1,0 +1,109 @@
+"""How much of the edge students of several sizes recover, on fresh draws of the built-in task.
+
+For every draw the teacher is trained once; students and controls of each width learn from it, five
+of each. 100,000 test rows; intervals over rows and replicates.
+
+Usage: python benchmarks/recovery.py [--draws 42,0,1,2,3]
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from kdexport import read_recipe
+from kdexport.evidence.facts import Evidence
+from kdexport.pipeline import distill, export, train
+from kdexport.training.tasks import make_clicks
+
+from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
+
+WIDTHS = {"64-32": [64, 32], "16-16": [16, 16], "8-8": [8, 8]}
+MUST = {"64-32": 0.95, "16-16": 0.85, "8-8": 0.54}
+# As on the built-in task: nothing is chosen per draw.
+FIXED = {
+    "teacher.family": "mlp",
+    "teacher.regularisation": "given",
+    "transfer.selection": "given",
+    "bench.batches": [1],
+    "bench.seconds": 1.0,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draws", default="42,0,1,2,3")
+    options = parser.parse_args()
+    saved = RESULTS / "recovery.json"
+    rows = json.loads(saved.read_text())["rows"] if saved.exists() else []
+    for draw in map(int, options.draws.split(",")):
+        rows = [row for row in rows if row["draw"] != draw] + measure_draw(draw)
+        write_result("recovery", "python benchmarks/recovery.py", rows, make_claims(rows))
+    print(json.dumps(make_claims(rows), indent=1))
+
+
+def measure_draw(draw: int) -> list[dict[str, Any]]:
+    """Train one teacher, and students of every width on it; return a row for each width."""
+    task = make_clicks(draw=draw)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        work, recipe_path = Path(folder) / "work", Path(folder) / "recipe.toml"
+        settings = {"data.target": task.target, **FIXED}
+        train(read_recipe(None, settings), work, data=task.learn, test=task.test)
+        for name, widths in WIDTHS.items():
+            start = time.perf_counter()
+            recipe = read_recipe(None, {**settings, "student.hidden": widths})
+            recipe_path.write_text(recipe.to_toml())
+            distill(work, recipe_path=recipe_path)
+            evidence = export(work, Path(folder) / name)
+            rows.append(describe(draw, name, evidence, time.perf_counter() - start))
+            print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def describe(draw: int, name: str, evidence: Evidence, seconds: float) -> dict[str, Any]:
+    """Return one row of results."""
+    files = evidence.files
+    compression = (files["teacher.onnx"].parameters or 0) / (files["student.onnx"].parameters or 1)
+    return {
+        "draw": draw,
+        "student": name,
+        "compression": round(compression, 1),
+        "bytes": files["student.onnx"].bytes,
+        "recovered": {m: share.model_dump() for m, share in evidence.recovered.items()},
+        "edge": {m: edge.model_dump() for m, edge in evidence.edge.items()},
+        "quality": {
+            role: {m: interval.value for m, interval in by_metric.items()}
+            for role, by_metric in evidence.quality.items()
+        },
+        "seconds": round(seconds, 1),
+    }
+
+
+def make_claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the median recovered accuracy edge of every width."""
+    claims = []
+    for name, must in MUST.items():
+        shares = [row["recovered"]["accuracy"]["value"] for row in rows if row["student"] == name]
+        if shares:
+            claim = f"recovered accuracy edge, {name}, median of {len(shares)} draws"
+            median = statistics.median(shares)
+            claims.append(
+                make_claim(
+                    claim,
+                    median,
+                    low=min(shares),
+                    high=max(shares),
+                    unit="share",
+                    target=must,
+                    at_least=True,
+                )
+            )
+    return claims
+
+
+if __name__ == "__main__":
+    main()

@@ -2,9 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from kdexport.evidence.facts import RivalVerdict
+from kdexport.recipe import Recipe
+from kdexport.training.distill import PLAIN
+from kdexport.training.mixture import N_SELECTIONS
 from tests.test_readme import ROOT, run_as_written, workplace
 
 __all__ = ["workplace"]  # a fixture
@@ -44,6 +49,22 @@ def test_concepts(capsys: pytest.CaptureFixture[str]) -> None:
     for code in blocks:
         exec(compile(code, "concepts.md", "exec"), {})
     assert capsys.readouterr().out.splitlines() == said
+
+
+def test_concepts_say_what_the_code_does() -> None:
+    """The figures of teacher and controls are those that training uses."""
+    text = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+    teacher = Recipe().teacher
+    steps = f"a step of {PLAIN['learning_rate']} on batches of {PLAIN['batch_size']} rows"
+    for said in (
+        f"an ensemble of {teacher.n_members} networks",
+        f"boosted trees trained in {teacher.n_folds} folds",
+        f"{N_SELECTIONS} draws with replacement",
+        f"Adam with {steps} for {PLAIN['max_epochs']} epochs",
+    ):
+        assert said in text, said
+    for verdict in get_args(RivalVerdict):
+        assert verdict in text, verdict
 
 
 def test_links_lead_somewhere() -> None:

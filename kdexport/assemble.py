@@ -86,7 +86,7 @@ def assemble_bundle(
         "signature": prepared.schema.signature,
         "quality": edge.quality,
         "replicates": replicates,
-        "controls": edge.controls if "plain_control" in groups else None,
+        "controls": edge.controls if "plain_control" in groups else {},
         "rival": judge_rival(RIVAL_NAME, edge.lead) if "rival" in groups else None,
         "edge": edge.edge,
         "recovered": edge.recovered,

@@ -74,3 +74,17 @@ def test_links_lead_somewhere() -> None:
         links = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src(?:set)?="([^":]+)"', text)
         for link in links:
             assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_readme_leads_everywhere() -> None:
+    """README.md links to every document, and every document is reached by a relative link."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "docs").glob("*.md"):
+        assert f"](docs/{path.name})" in text, path.name
+
+
+def test_documents_name_no_machine() -> None:
+    """No document holds a path of the machine that it was written on."""
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<![\w.~/])/(home|root|work|tmp|Users)/", text), path.name

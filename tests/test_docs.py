@@ -14,6 +14,7 @@ from tests.test_readme import ROOT, run_as_written, workplace
 
 __all__ = ["workplace"]  # a fixture
 
+MAKE = ("contributing.md", "serving.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -88,3 +89,25 @@ def test_documents_name_no_machine() -> None:
     for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"(?<![\w.~/])/(home|root|work|tmp|Users)/", text), path.name
+
+
+def test_every_document_with_code_is_run() -> None:
+    """A document with Python, JavaScript or commands in it is one that a test reads them from."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
+    for path in (ROOT / "docs").glob("*.md"):
+        kinds = {
+            language or "command"
+            for language, code in read_blocks(path.name)
+            if language or code.startswith("kdexport ")
+        }
+        if kinds - {"text"}:
+            assert f'"{path.name}"' in tests or path.name in MAKE, path.name
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_make_targets(name: str) -> None:
+    """What a document says to make is a target."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    asked = re.findall(r"(?:`|^)make ([a-z-]+)", (ROOT / "docs" / name).read_text("utf-8"), re.M)
+    assert asked
+    assert set(asked) <= {*targets}

@@ -1,4 +1,4 @@
-"""docs/ci.md and docs/cli.md: what they tell a reader to type or paste works."""
+"""docs/ci.md, cli.md, latency.md and tables.md: what they tell a reader to type or paste works."""
 
 import os
 import re
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kdexport.cli import cli
@@ -17,7 +18,8 @@ from tests.test_docs import ROOT, read_blocks
 
 CI = read_blocks("ci.md")
 GITHUB, GITLAB = (code for language, code in CI if language == "yaml")
-COMPLETION = re.findall(r"_KDEXPORT_COMPLETE=(\w+)", (ROOT / "docs/cli.md").read_text())
+(SHELLS,) = (code for language, code in read_blocks("cli.md") if language == "sh")
+COMPLETION = re.findall(r"_KDEXPORT_COMPLETE=(\w+)", SHELLS)
 
 
 @pytest.fixture
@@ -78,6 +80,41 @@ def test_pipelines() -> None:
     (command,) = re.findall(r"- (kdexport check .*)", GITLAB)
     assert {word for word in command.split() if word.startswith("--")} <= options
     assert f"junit: {command.split()[-1]}" in GITLAB
+
+
+def test_latency(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands and the Python of docs/latency.md run, and the record holds what it says."""
+    blocks = read_blocks("latency.md")
+    (commands,) = (code for language, code in blocks if language == "")
+    measure, unpack = (code for language, code in blocks if language == "python")
+    quick = ["--seconds", "0.5", "--batch", "1"]
+    assert kdexport(monkeypatch, "bench", "models/x", *quick, "--json", "old.json") == 0
+    for line in commands.splitlines():
+        arguments = shlex.split(line, comments=True)[1:]
+        given = quick[: 2 if "--batch" in arguments else 4]
+        slower = "--baseline" in arguments  # by chance, on a busy machine
+        assert kdexport(monkeypatch, *arguments, *given) in ({0, 1} if slower else {0}), line
+    names: dict[str, Any] = {}
+    exec(compile(unpack, "latency.md", "exec"), names)
+    assert (names["times_ns"] > 0).all()
+    feeds = {
+        "path": workplace / "a.onnx",
+        "booster": type("Booster", (), {"predict": staticmethod(np.sum)}),
+        "rows": np.zeros((2000, 4), np.float32),
+    }
+    exec(compile(measure.replace("seconds=20", "seconds=0.5"), "latency.md", "exec"), feeds)
+    assert {row.name for row in feeds["record"].rows} >= {"student", "lightgbm", "floor"}
+
+
+def test_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python of docs/tables.md answers three rows, each with probabilities of one sum."""
+    monkeypatch.chdir(ROOT)
+    (code,) = (code for language, code in read_blocks("tables.md") if language == "python")
+    names: dict[str, Any] = {}
+    exec(compile(code, "tables.md", "exec"), names)
+    assert names["label"].shape == (3,)
+    np.testing.assert_allclose(names["probabilities"].sum(axis=1), 1, atol=1e-6)
+    assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize("way", COMPLETION)

@@ -4,8 +4,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 BROWSER := build/browser/.installed
+NODE := build/node/.installed
 
-.PHONY: demo test test-thorough test-torch-free test-browser screenshots check bench readme
+.PHONY: demo test test-thorough test-torch-free test-browser test-node screenshots check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
@@ -20,7 +21,10 @@ test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test se
 test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
 	$(BIN)/python benchmarks/torch_free.py
 
-test-browser: $(BROWSER)  ## the report in a real Chromium; skipped, with a reason, where there is none
+test-node: $(NODE)  ## docs/serving.md in Node; skipped, with a reason, where there is none
+	$(BIN)/python -m pytest -rs tests/test_serving.py
+
+test-browser: $(BROWSER) $(NODE)  ## the report in a real Chromium; skipped, with a reason, where there is none
 	$(BIN)/python -m pytest -m browser -rs tests/browser
 
 screenshots: $(BROWSER)  ## docs/images
@@ -54,4 +58,10 @@ $(BROWSER): $(INSTALLED) constraints.txt
 	command -v chromium chromium-browser google-chrome > /dev/null \
 	  || (apt-get update && apt-get install --yes --no-install-recommends chromium) || true
 	npm install --silent --no-audit --no-fund --prefix $(@D) axe-core@4.14.1 || true
+	touch $@
+
+$(NODE): $(INSTALLED)
+	mkdir -p $(@D)
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) \
+	  onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 || true
 	touch $@

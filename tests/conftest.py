@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdexport.pipeline import distill, export, train
+from kdexport.pipeline import distill, export, run, train
 from kdexport.recipe import Recipe, read_recipe
 
 QUICK = {
@@ -66,4 +66,56 @@ def bundle_path(work_path: Path) -> Path:
     """The bundle exported from it; tests copy it before they change anything."""
     output = work_path.parent / "bundle"
     export(work_path, output)
+    return output
+
+
+def make_census_rows(n_rows: int = 600) -> list[str]:
+    """Made-up lines of a CSV with the columns of the adult table, header first."""
+    rng = np.random.default_rng(11)
+    columns = {
+        "age": rng.integers(17, 90, n_rows),
+        "workclass": rng.choice(["Private", "Local-gov", ""], n_rows, p=[0.8, 0.15, 0.05]),
+        "fnlwgt": rng.integers(12_285, 1_490_400, n_rows),
+        "education": rng.choice(["HS-grad", "Bachelors", "Masters"], n_rows),
+        "education-num": rng.integers(1, 17, n_rows),
+        "marital-status": rng.choice(["Never-married", "Married-civ-spouse"], n_rows),
+        "occupation": rng.choice(["Sales", "Craft-repair", ""], n_rows),
+        "relationship": rng.choice(["Husband", "Wife", "Own-child"], n_rows),
+        "race": rng.choice(["White", "Black"], n_rows),
+        "sex": rng.choice(["Male", "Female"], n_rows),
+        "capital-gain": np.where(rng.random(n_rows) < 0.1, rng.integers(1, 99_999, n_rows), 0),
+        "capital-loss": np.where(rng.random(n_rows) < 0.1, rng.integers(1, 4_356, n_rows), 0),
+        "hours-per-week": rng.integers(1, 99, n_rows),
+        "native-country": rng.choice(["United-States", "Mexico", ""], n_rows),
+    }
+    is_rich = columns["age"] + 3 * columns["education-num"] + rng.normal(0, 8, n_rows) > 80
+    columns["income"] = np.where(is_rich, ">50K", "<=50K")
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+
+
+@pytest.fixture(scope="session")
+def census_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of classes over numbers and text, from a table with the columns of adult."""
+    folder = tmp_path_factory.mktemp("census")
+    (folder / "adult.csv").write_text("\n".join(make_census_rows()) + "\n")
+    recipe = read_recipe(None, {**QUICK, "data.target": "income"})
+    run(recipe, folder / "bundle", data=folder / "adult.csv")
+    return folder / "bundle"
+
+
+@pytest.fixture(scope="session")
+def dates_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a regression over numbers beyond float32, flags, dates and a constant."""
+    rng, n_rows = np.random.default_rng(12), 400
+    stamps = 1_700_000_000_000_000_000 + rng.integers(0, 10**12, n_rows) * 1000
+    data = {
+        "stamp": stamps,
+        "flag": rng.random(n_rows) < 0.5,
+        "since": np.datetime64("2026-01-01") + rng.integers(0, 300, n_rows).astype("m8[D]"),
+        "same": np.full(n_rows, 14.62),
+        "y": rng.normal(size=n_rows) + (stamps - stamps.mean()) / stamps.std(),
+    }
+    output = tmp_path_factory.mktemp("dates") / "bundle"
+    run(read_recipe(None, {**QUICK, "data.target": "y"}), output, data=data)
     return output

@@ -2,13 +2,19 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from kdexport.evidence.facts import RivalVerdict
+from kdexport.recipe import Recipe
+from kdexport.training.distill import PLAIN
+from kdexport.training.mixture import N_SELECTIONS
 from tests.test_readme import ROOT, run_as_written, workplace
 
 __all__ = ["workplace"]  # a fixture
 
+MAKE = ("contributing.md", "serving.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -46,6 +52,22 @@ def test_concepts(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines() == said
 
 
+def test_concepts_say_what_the_code_does() -> None:
+    """The figures of teacher and controls are those that training uses."""
+    text = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+    teacher = Recipe().teacher
+    steps = f"a step of {PLAIN['learning_rate']} on batches of {PLAIN['batch_size']} rows"
+    for said in (
+        f"an ensemble of {teacher.n_members} networks",
+        f"boosted trees trained in {teacher.n_folds} folds",
+        f"{N_SELECTIONS} draws with replacement",
+        f"Adam with {steps} for {PLAIN['max_epochs']} epochs",
+    ):
+        assert said in text, said
+    for verdict in get_args(RivalVerdict):
+        assert verdict in text, verdict
+
+
 def test_links_lead_somewhere() -> None:
     """Every relative link and picture in README.md and docs/ is a file that is there."""
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
@@ -53,3 +75,39 @@ def test_links_lead_somewhere() -> None:
         links = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src(?:set)?="([^":]+)"', text)
         for link in links:
             assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_readme_leads_everywhere() -> None:
+    """README.md links to every document, and every document is reached by a relative link."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "docs").glob("*.md"):
+        assert f"](docs/{path.name})" in text, path.name
+
+
+def test_documents_name_no_machine() -> None:
+    """No document holds a path of the machine that it was written on."""
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<![\w.~/])/(home|root|work|tmp|Users)/", text), path.name
+
+
+def test_every_document_with_code_is_run() -> None:
+    """A document with Python, JavaScript or commands in it is one that a test reads them from."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
+    for path in (ROOT / "docs").glob("*.md"):
+        kinds = {
+            language or "command"
+            for language, code in read_blocks(path.name)
+            if language or code.startswith("kdexport ")
+        }
+        if kinds - {"text"}:
+            assert f'"{path.name}"' in tests or path.name in MAKE, path.name
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_make_targets(name: str) -> None:
+    """What a document says to make is a target."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    asked = re.findall(r"(?:`|^)make ([a-z-]+)", (ROOT / "docs" / name).read_text("utf-8"), re.M)
+    assert asked
+    assert set(asked) <= {*targets}

@@ -6,7 +6,7 @@ one list. Needs no torch.
 
 import numpy as np
 
-from kdexport.bundle import STUDENT, TEACHER, Bundle
+from kdexport.bundle import RIVAL, STUDENT, TEACHER, Bundle
 from kdexport.contract import parse_model
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import check_answers, judge_answers
@@ -68,8 +68,9 @@ def check_bundle(
     quality = bundle.evidence.quality
     if rows is not None:
         results += check_rows(STUDENT, bundle.files[STUDENT], rows, quality.get("shipped", {}))
-        if bundle.evidence.golden.kind == "none" and sound.get(TEACHER):
-            results += check_rows(TEACHER, bundle.files[TEACHER], rows, quality["teacher"])
+        for name, role in ((TEACHER, "teacher"), (RIVAL, "rival")):
+            if bundle.evidence.golden.kind == "none" and sound.get(name):
+                results += check_rows(name, bundle.files[name], rows, quality.get(role, {}))
     asked = None if rows is None else rows.inputs
     try:
         return results + _check_student(bundle, golden, budgets or read_budgets(bundle), asked)

@@ -239,7 +239,7 @@ def test_without_golden_rows(
     with_data = ["check", output, "--data", csv_path, "--budget", "max_flips=0"]
     assert kdexport(monkeypatch, *with_data) == 0
     said = capsys.readouterr().out
-    for name in ("student.onnx", "teacher.onnx", "rival.onnx"):
+    for name in ("student.onnx", "teacher.onnx"):
         for rule in ("batch_7", "optimisation", "reference", "accuracy"):
             assert f"{name} on table.csv/{rule}" in said
     assert "every model file is asked 600 rows of table.csv instead" in said

@@ -9,11 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdexport.recipe import ColumnsRecipe, read_recipe
-from kdexport.records import Float32, Inputs, Parts
+from kdexport.records import Float32, Inputs, Parts, Rows
 from kdexport.schema import Schema
 from kdexport.tables import as_table
+from kdexport.training import distill as distill_room
 from kdexport.training.distill import (
     build_students,
+    choose_transfer,
     make_distillation_loss,
     train_students,
 )
@@ -166,15 +168,59 @@ def teach(inputs: Inputs) -> Float32:
 
 
 def test_students_and_controls() -> None:
-    """Students come first, controls after, with the same start; the closest student ships."""
+    """Students come first, then controls, then plain controls, all with the same start."""
     schema, parts = make_parts()
     stack = build_students(schema, RECIPE)
     for parameter in stack.parameters():
-        assert torch.equal(parameter[:2], parameter[2:])
+        assert torch.equal(parameter[:2], parameter[2:4])
+        assert torch.equal(parameter[:2], parameter[4:])
     students = train_students(parts, schema, teach, RECIPE)
-    assert (students.n_replicates, students.stack.n_members) == (2, 4)
-    assert students.shipped == int(np.argmin(students.record.best_losses[:2]))
-    assert all(not torch.equal(p[:2], p[2:]) for p in students.stack.parameters())
+    assert students.stack.n_members == 6
+    for p in students.stack.parameters():
+        assert not torch.equal(p[:2], p[2:4])
+        assert not torch.equal(p[2:4], p[4:])
+
+
+def test_plain_controls_change_nobody_else() -> None:
+    """Students and controls are the same to the last bit with and without plain controls."""
+    schema, parts = make_parts()
+    student = RECIPE.student.model_copy(update={"plain_control": "none"})
+    alone = train_students(parts, schema, teach, RECIPE.model_copy(update={"student": student}))
+    beside = train_students(parts, schema, teach, RECIPE)
+    assert alone.stack.n_members == 4
+    for p, q in zip(alone.stack.parameters(), beside.stack.parameters(), strict=True):
+        assert torch.equal(p, q[:4])
+
+
+def test_transfer_set_is_chosen_by_validation_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two ways to make rows, the one whose students are closer to the teacher is taken."""
+    schema, parts = make_parts()
+    useless = {"method": "jitter", "noise": 1e-9}
+    useful = {"method": "munge", "swap_probability": 0.5}
+    train = parts.train
+    few = Rows(
+        train.inputs.take(slice(0, 6)), train.targets[:6], train.weights[:6], train.row_ids[:6]
+    )
+    scarce = Parts(few, parts.validation, parts.test)
+    for ways in ((useless, useful), (useful, useless)):
+        monkeypatch.setattr(distill_room, "WAYS", ways)
+        chosen = choose_transfer(scarce, schema, teach, RECIPE)
+        assert (chosen.method, chosen.selection) == ("munge", "given")
+        assert chosen.n_synthetic == RECIPE.transfer.n_synthetic
+
+
+def test_own_outputs_stand_for_the_teacher() -> None:
+    """Training rows are taught by the outputs given for them, not by the teacher's own."""
+    schema, parts = make_parts()
+    transfer = RECIPE.transfer.model_copy(update={"n_synthetic": 0})
+    recipe = RECIPE.model_copy(update={"transfer": transfer})
+    own = teach(parts.train.inputs).astype(np.float64)
+    plain = train_students(parts, schema, teach, recipe)
+    same = train_students(parts, schema, teach, recipe, own_outputs=own)
+    other = train_students(parts, schema, teach, recipe, own_outputs=-own)
+    first, second, third = (s.stack.get_parameter("weights.0")[:2] for s in (plain, same, other))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)
 
 
 def test_controls_never_see_the_teacher() -> None:

@@ -108,7 +108,7 @@ def test_certain_teacher(temperature: float) -> None:
     assert all(p.isfinite().all() for p in students.stack.parameters())
     encoder = students.stack.encoder
     network = export_network(
-        build_student(students.stack, students.shipped), d_features=encoder.d_dense, n_categorical=0
+        build_student(students.stack, 0), d_features=encoder.d_dense, n_categorical=0
     )
     model = build_model(network, schema, Filling(encoder.center, encoder.limit))
     answers = open_session(expose_logits(model.SerializeToString())).answer(parts.test.inputs)

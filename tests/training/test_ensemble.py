@@ -85,7 +85,7 @@ def test_best_on_validation_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = choose_regularisation(prepared.rows, prepared.schema, prepared.recipe)
     assert (chosen.dropout, chosen.weight_decay) == (0.0, 0.02)
     trained = train_teacher(prepared, ignore_progress)
-    assert trained.settings == {"dropout": 0.0, "weight_decay": 0.02}
+    assert {"dropout": 0.0, "weight_decay": 0.02}.items() <= trained.settings.items()
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ QUICK = {
     "bench.seconds": 0.2,
 }
 
+RIVAL = {"rival.model": "hist_gradient_boosting"}  # where a test needs rival.onnx too
+
 
 @pytest.fixture(scope="session")
 def quick_recipe() -> Recipe:
@@ -96,17 +98,17 @@ def make_census_rows(n_rows: int = 600) -> list[str]:
 
 @pytest.fixture(scope="session")
 def census_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of classes over numbers and text, from a table with the columns of adult."""
+    """A bundle with a rival, of classes over numbers and text, beside its table."""
     folder = tmp_path_factory.mktemp("census")
     (folder / "adult.csv").write_text("\n".join(make_census_rows()) + "\n")
-    recipe = read_recipe(None, {**QUICK, "data.target": "income"})
+    recipe = read_recipe(None, {**QUICK, **RIVAL, "data.target": "income"})
     run(recipe, folder / "bundle", data=folder / "adult.csv")
     return folder / "bundle"
 
 
 @pytest.fixture(scope="session")
 def dates_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of a regression over numbers beyond float32, flags, dates and a constant."""
+    """A bundle with a rival: a regression on numbers beyond float32, flags, dates, a constant."""
     rng, n_rows = np.random.default_rng(12), 400
     stamps = 1_700_000_000_000_000_000 + rng.integers(0, 10**12, n_rows) * 1000
     data = {
@@ -117,5 +119,5 @@ def dates_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "y": rng.normal(size=n_rows) + (stamps - stamps.mean()) / stamps.std(),
     }
     output = tmp_path_factory.mktemp("dates") / "bundle"
-    run(read_recipe(None, {**QUICK, "data.target": "y"}), output, data=data)
+    run(read_recipe(None, {**QUICK, **RIVAL, "data.target": "y"}), output, data=data)
     return output

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ import pytest
 from kdexport import check_parity, load_bundle, open_session, predict, read_table
 from kdexport.bundle import read_bundle
 from kdexport.evidence.checks import check_bundle
+from kdexport.evidence.user_rows import take_user_rows
 from kdexport.recipe import Budgets, read_recipe
 from tests.commands import CODE, kdexport
 from tests.conftest import QUICK
@@ -247,6 +249,19 @@ def test_without_golden_rows(
     empty = tmp_path / "empty.csv"
     empty.write_text(csv_path.read_text().splitlines()[0] + "\n")
     assert kdexport(monkeypatch, "check", output, "--data", empty) != 0
+
+
+def test_rival_without_golden_rows(census_path: Path) -> None:
+    """Without golden rows the rival, too, answers the user's rows and is scored on them."""
+    bundle = read_bundle(census_path)
+    golden = bundle.evidence.golden.model_copy(update={"kind": "none"})
+    evidence = bundle.evidence.model_copy(update={"golden": golden})
+    table = read_table(census_path.parent / "adult.csv", text=[*evidence.signature.categorical])
+    rows = take_user_rows(table, evidence.signature)
+    results = check_bundle(replace(bundle, evidence=evidence), rows=rows)
+    passed = {result.name for result in results if result.passed}
+    for rule in ("batch_7", "optimisation", "reference", "accuracy"):
+        assert f"rival.onnx on adult.csv/{rule}" in passed
 
 
 def test_damage_without_golden_rows(

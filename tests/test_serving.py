@@ -73,7 +73,16 @@ def test_python(workplace: Path) -> None:
     assert list(answers) == list(expected)
     for name, values in expected.items():
         np.testing.assert_array_equal(answers[name], values)
+
+
+def test_swap(census_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Student and rival are called alike, and the code that compares two calls says so."""
+    shutil.copytree(census_path, tmp_path / "models" / "x")
+    monkeypatch.chdir(tmp_path)
     exec(compile(SWAP, "serving.md", "exec"), {})
+    shutil.copy(ROOT / "models/clicks/student.onnx", "models/x/rival.onnx")
+    with pytest.raises(AssertionError):
+        exec(compile(SWAP, "serving.md", "exec"), {})
 
 
 def test_dates(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from kdexport.evidence.parity import ROUNDING
 from kdexport.records import Answers, Float64, Inputs
 from kdexport.training.mixture import Mixture
 from kdexport.training.nets import StackedMLP, compute_member_outputs
+from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.steps import load_mixture, load_students
 from kdexport.workspace import Prepared, Trained, load_rival, load_trained
 
@@ -38,11 +39,17 @@ class Sources:
     """
 
     def __init__(
-        self, prepared: Prepared, teacher: Trained, students: Trained, rival: Trained | None
+        self,
+        prepared: Prepared,
+        teacher: Trained | OwnTeacher,
+        students: Trained,
+        rival: Trained | None,
     ) -> None:
         self._schema = prepared.schema
         self._device = prepared.recipe.device
-        self.teacher = load_mixture(prepared, teacher)
+        self.teacher: Mixture | OwnTeacher = (
+            teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
+        )
         self.rival = load_mixture(prepared, rival) if rival else None
         self.stack = load_students(prepared, students)
         self.encoder = self.stack.encoder
@@ -51,8 +58,14 @@ class Sources:
 
     def mixtures(self) -> dict[str, Mixture]:
         """The sources of the files beside the student's, by the file's name."""
-        rival = {RIVAL: self.rival} if self.rival else {}
-        return {TEACHER: self.teacher, **rival}
+        both = {TEACHER: self.teacher, RIVAL: self.rival}
+        return {name: one for name, one in both.items() if isinstance(one, Mixture)}
+
+    def ask_teacher(self, inputs: Inputs) -> Answers:
+        """Answer as the teacher does, whether or not it has a file."""
+        if isinstance(self.teacher, OwnTeacher):
+            return self.teacher.make_answers(inputs)
+        return self._answers(torch.from_numpy(self.teacher.compute_outputs(inputs)))
 
     def ask_students(self, inputs: Inputs) -> dict[str, list[Answers]]:
         """Answer as every student, control and plain control, by role."""

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from kdexport.errors import DataError
-from kdexport.records import Float32, Float64, Inputs, Table
+from kdexport.records import Answers, Float32, Float64, Inputs, Table
 from kdexport.restore import Layout, Restorer
 from kdexport.runtime import open_session
 from kdexport.schema import Schema
@@ -41,12 +41,15 @@ class OwnTeacher:
         weights: One each, positive, summing to 1.
         schema: Classes and scaling of the outputs.
         restorer: Turns inputs back into the columns that the teachers know.
+        own_outputs: What stands for the outputs on the training rows, where the teachers have seen
+            them. **Shape** `[n, K]` float64.
     """
 
     teachers: tuple[Teacher, ...]
     weights: tuple[float, ...]
     schema: Schema
     restorer: Restorer
+    own_outputs: Float64 | None = None
 
     def compute_outputs(self, inputs: Inputs) -> Float32:
         """Answer for inputs: log probabilities or standardised numbers, **Shape** `[n, K]`."""
@@ -58,6 +61,15 @@ class OwnTeacher:
         parts = [ask_teacher(teacher, table, classes) for teacher in self.teachers]
         mean: Float64 = np.tensordot(np.array(self.weights), np.stack(parts), axes=1)
         return mean
+
+    def make_answers(self, inputs: Inputs) -> Answers:
+        """Answer for inputs as a file would: labels and probabilities, or numbers."""
+        exact, signature = self.answer(self.restorer.restore(inputs)), self.schema.signature
+        if signature.is_regression:
+            no_classes = np.empty((len(exact), 0), np.float32)
+            return Answers(exact[:, 0].astype(np.float32), no_classes)
+        labels = signature.label_values[exact.argmax(axis=1)]
+        return Answers(labels, exact.astype(np.float32))
 
     def to_outputs(self, answers: Float64) -> Float32:
         """Turn answers into what networks are trained to give, **Shape** `[n, K]` float32."""

@@ -73,9 +73,10 @@ class EstimatorTeacher:
                 cure="wrap it in scikit-learn's CalibratedClassifierCV",
             )
         call = self.model.predict_proba if self.classes else self.model.predict
-        return np.asarray(call(self._arrange(table)))
+        return np.asarray(call(self.arrange(table)))
 
-    def _arrange(self, table: Table) -> Any:
+    def arrange(self, table: Table) -> Any:
+        """Return rows as the model was fitted on them: a frame of its columns, or an array."""
         names = [str(name) for name in getattr(self.model, "feature_names_in_", ())]
         if names and set(names) <= set(table.columns):
             return self.layout.to_frame(_pick(table, names), names)

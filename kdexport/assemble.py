@@ -53,7 +53,6 @@ from kdexport.workspace import Prepared, Trained
 
 MAX_STRESSED = 5000  # test rows that are altered in four ways each for the parity check
 RIVAL_NAME = "scikit-learn's histogram gradient boosting"
-NO_FILE = "it is a teacher of the user's own, of which no file is written"
 STEPS = ("export", "quality", "parity", "latency")
 
 
@@ -130,7 +129,7 @@ def assemble_bundle(
             quality=score_golden(golden) if golden else {},
         ),
         latency=latency,
-        absent={} if TEACHER in models else {TEACHER: NO_FILE},
+        absent={} if TEACHER in models else {TEACHER: sources.why_absent},
         training={
             **_describe_teacher(teacher),
             "student_steps": students.n_steps,

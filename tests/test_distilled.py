@@ -94,11 +94,11 @@ def test_a_fitted_pipeline_of_a_frame_is_distilled(tmp_path: Path) -> None:
     assert (model.predict(FRAME) == teacher.predict(FRAME)).mean() > 0.9
     evidence = model.export(tmp_path / "x")
     assert evidence is model.evidence_
-    assert "user's own" in evidence.absent["teacher.onnx"]
+    assert "the teacher Pipeline: it is none of" in evidence.absent["teacher.onnx"]
     assert evidence.training["teachers"] == ["the teacher Pipeline"]
     assert all(result.passed for result in check_bundle(load_bundle(tmp_path / "x")))
     assert not (tmp_path / "x" / "teacher.onnx").exists()
-    assert "user's own" in (tmp_path / "x" / "report.md").read_text()
+    assert "the teacher Pipeline: it is none of" in (tmp_path / "x" / "report.md").read_text()
 
 
 def test_a_student_answers_as_its_file(tmp_path: Path) -> None:

@@ -224,8 +224,8 @@ def test_the_guide_runs(
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for language, code in read_blocks("teachers.md"):
-        assert language == "python"
-        exec(compile(code, "teachers.md", "exec"), names)
+        if language == "python":
+            exec(compile(code, "teachers.md", "exec"), names)
     said = capsys.readouterr().out.split()
     assert said[0] in {"RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"}
     assert said[1:] == ["True", "True"]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from kdexport import workspace
 from kdexport.bundle import EVIDENCE, check_output, hash_bytes, write_folder
-from kdexport.errors import DependencyError, KdexportWarning
+from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal
 from kdexport.recipe import ExportRecipe, GoldenKind, Recipe
@@ -47,6 +47,7 @@ def run(
     teacher: Any = None,
     weights: Sequence[float] | None = None,
     oof: bool = False,
+    teacher_answers: Source = None,
     force: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
@@ -61,6 +62,9 @@ def run(
             functions of a frame. None trains the native one.
         weights: One per teacher of a list, or None for equal ones.
         oof: Fit copies of the user's models out of fold, for those that have seen the rows.
+        teacher_answers: What a teacher answered for the rows of `data`, in their order, in place of
+            one that can be asked: columns `probability_CLASS`, or `prediction`. Then there are no
+            synthetic rows.
         force: Replace a bundle that exists.
         on_progress: Told how the long steps go.
 
@@ -71,9 +75,19 @@ def run(
         KdexportError: See its message; nothing was written.
     """
     check_output(output, force=force)
+    answers = None
+    if teacher_answers is not None:
+        answers = _as_table(teacher_answers, recipe)
+        recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
     prepared = prepare(recipe, data=data, test=test)
     learned = learn(
-        prepared, teacher=teacher, data=data, weights=weights, oof=oof, on_progress=on_progress
+        prepared,
+        teacher=teacher,
+        data=data,
+        weights=weights,
+        oof=oof,
+        answers=answers,
+        on_progress=on_progress,
     )
     evidence, files = assemble(learned, on_progress=on_progress)
     write_bundle(evidence, files, output, force=force)
@@ -87,11 +101,14 @@ def learn(
     data: Source = None,
     weights: Sequence[float] | None = None,
     oof: bool = False,
+    answers: Table | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
     steps = _training_room("steps")
-    if teacher is None:
+    if answers is not None:
+        source = steps.take_answers(prepared, answers)
+    elif teacher is None:
         source = steps.train_teacher(prepared, on_progress)
     else:
         source = steps.take_teacher(prepared, teacher, Layout(data), weights, oof=oof)
@@ -271,6 +288,23 @@ def train_rival(prepared: Prepared) -> Trained | None:
     steps: Any = _training_room("steps")
     trained: Trained = steps.train_rival_of(prepared)
     return trained
+
+
+def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:
+    """Return the recipe of a teacher that cannot be asked about new rows, and say so."""
+    if not is_split_here or recipe.data.test_file is not None:
+        raise DataError(
+            "stored answers are for the rows of one table, test rows included",
+            found="a test file, or no table",
+            cure="join both and say which is which with --split-column",
+        )
+    warnings.warn(
+        "stored answers label no synthetic rows: the students learn from the training rows alone",
+        KdexportWarning,
+        stacklevel=3,
+    )
+    none = {"n_synthetic": 0, "selection": "given"}
+    return recipe.model_copy(update={"transfer": recipe.transfer.model_copy(update=none)})
 
 
 def assemble(

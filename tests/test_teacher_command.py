@@ -65,6 +65,27 @@ def test_files_and_models_are_mixed(
     assert (place / "x" / "teacher.onnx").exists()
 
 
+def test_stored_answers_teach(
+    place: Path, bundle_path: Path, csv_path: Path, quick_flags: list[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """What `predict` wrote for the data is a teacher; there are no synthetic rows then."""
+    model = bundle_path / "teacher.onnx"
+    assert kdexport(monkeypatch, "predict", model, csv_path, "-o", "probs.parquet") == 0
+    flags = ["--target", "y", "-o", "x", "--teacher-probabilities", "probs.parquet", *quick_flags]
+    assert kdexport(monkeypatch, "run", csv_path, *flags) == 0
+    assert "no synthetic rows" in capsys.readouterr().err
+    bundle = load_bundle(place / "x")
+    assert bundle.evidence.recipe["transfer"]["n_synthetic"] == 0
+    assert "answers in probs.parquet" in bundle.evidence.training["teachers"][0]
+    assert "teacher.onnx" in bundle.evidence.absent
+    other = ["--teacher-probabilities", csv_path, "--target", "y", "-o", "y", *quick_flags]
+    assert kdexport(monkeypatch, "run", csv_path, *other) == 3
+    assert "probability_CLASS for each class" in capsys.readouterr().err
+    with_test = ["--test", csv_path, "--force"]
+    assert kdexport(monkeypatch, "run", csv_path, *flags, *with_test) == 3
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
@@ -98,10 +119,11 @@ def test_the_guide_s_commands_run(
     (place / "own_code_of_a_guide.py").write_text(CODE)
     blocks = [code for language, code in read_blocks("teachers.md") if language == ""]
     lines = "".join(blocks).splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 4
     for line in lines:
         _, *arguments = shlex.split(line)
-        assert kdexport(monkeypatch, *arguments, *quick_flags) == 0, line
+        quick = quick_flags if arguments[0] == "run" else []
+        assert kdexport(monkeypatch, *arguments, *quick) == 0, line
 
 
 class Marker:

@@ -35,6 +35,12 @@ force_option = click.option("--force", is_flag=True, help="Replace an output tha
     help="Your own: an .onnx file or MODULE:FUNCTION. Repeat.",
 )
 @click.option("--teacher-weight", "weights", type=float, multiple=True, help="One per --teacher.")
+@click.option(
+    "--teacher-probabilities",
+    "answers",
+    type=PATH,
+    help="What your teacher answered for DATA's rows.",
+)
 @click.option("--oof", is_flag=True, help="Fit copies of your teachers out of fold.")
 @force_option
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and stop.")
@@ -44,6 +50,7 @@ def run(
     output: Path | None,
     teachers: tuple[str, ...],
     weights: tuple[float, ...],
+    answers: Path | None,
     oof: bool,
     force: bool,
     list_tasks: bool,
@@ -70,6 +77,8 @@ def run(
     recipe = build_recipe(options, data)
     if (weights or oof) and not teachers:
         raise click.UsageError("--teacher-weight and --oof say how to ask teachers: pass --teacher")
+    if answers is not None and teachers:
+        raise click.UsageError("--teacher-probabilities stands in place of --teacher: pass one")
     teacher = load_teachers(teachers)
     output = output or Path("runs") / (data.stem if data else recipe.data.task)
     with show_progress() as on_progress:
@@ -81,6 +90,7 @@ def run(
             teacher=teacher,
             weights=weights or None,
             oof=oof,
+            teacher_answers=answers,
             force=force,
             on_progress=on_progress,
         )

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from kdexport.errors import DataError
-from kdexport.records import Answers, Float32, Float64, Inputs, Table
+from kdexport.records import Answers, Column, Float32, Float64, Inputs, Table
 from kdexport.restore import Layout, Restorer
 from kdexport.runtime import open_session
 from kdexport.schema import Schema
@@ -98,7 +98,7 @@ def ask_teacher(teacher: Teacher, table: Table, classes: Labels) -> Float64:
     """
     try:
         raw = np.asarray(teacher.answer(table))
-        answers = raw.astype(np.float64)
+        raw.astype(np.float64)
     except DataError:
         raise
     except Exception as error:  # whatever the user's own code raises
@@ -107,23 +107,41 @@ def ask_teacher(teacher: Teacher, table: Table, classes: Labels) -> Float64:
             found=f"{teacher.name} raised {type(error).__name__}: {error}",
             cure="try it on the same table by itself",
         ) from error
-    own = teacher.classes or classes
+    return check_answers(raw, teacher.name, teacher.classes or classes, classes, table.n_rows)
+
+
+def check_answers(raw: Column, name: str, own: Labels, classes: Labels, n_rows: int) -> Float64:
+    """Check a teacher's answers and put its columns in the classes' order.
+
+    **Shape** returns `[n, K]` float64: probabilities, or one column of numbers of a regression.
+
+    Args:
+        raw: What it answered.
+        name: What messages call it.
+        own: What its columns stand for.
+        classes: Those of the task, none for a regression.
+        n_rows: Rows that were asked.
+
+    Raises:
+        DataError: They are no such answers; the message names the first bad row.
+    """
+    answers = raw.astype(np.float64)
     if not classes and answers.ndim == 1:
         answers = answers[:, None]
-    shape = (table.n_rows, len(own) if classes else 1)
+    shape = (n_rows, len(own) if classes else 1)
     if answers.shape != shape:
         raise DataError(
             "a teacher answers one row of probabilities, or one number, per row",
-            found=f"{teacher.name} answers shape {raw.shape} where {shape} was expected",
+            found=f"{name} answers shape {raw.shape} where {shape} was expected",
             cure="pass one that answers every class of the task",
         )
-    _refuse_rows(teacher, ~np.isfinite(answers).all(axis=1), answers, "finite numbers")
+    _refuse_rows(name, ~np.isfinite(answers).all(axis=1), answers, "finite numbers")
     if not classes:
         return answers
     wrong = (answers < -SUM_TOLERANCE).any(axis=1)
     wrong |= np.abs(answers.sum(axis=1) - 1) > SUM_TOLERANCE
-    _refuse_rows(teacher, wrong, answers, "probabilities that sum to 1")
-    return _align(answers, own, classes, teacher.name)
+    _refuse_rows(name, wrong, answers, "probabilities that sum to 1")
+    return _align(answers, own, classes, name)
 
 
 def as_teacher(thing: Any, schema: Schema, layout: Layout, *, name: str) -> Teacher:
@@ -194,12 +212,12 @@ def _align(answers: Float64, own: Labels, classes: Labels, name: str) -> Float64
     return aligned
 
 
-def _refuse_rows(teacher: Teacher, wrong: Any, answers: Float64, rule: str) -> None:
+def _refuse_rows(name: str, wrong: Any, answers: Float64, rule: str) -> None:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DataError(
             f"a teacher answers {rule}",
-            found=f"{teacher.name} answers {answers[row].tolist()} for row {row}, "
+            found=f"{name} answers {answers[row].tolist()} for row {row}, "
             f"the first of {int(wrong.sum())} such rows",
             cure="mend the teacher, or those rows",
         )

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdexport.records import Float64, Inputs, ProgressSink
-from kdexport.restore import Layout
+from kdexport.records import Float64, Inputs, ProgressSink, Table
+from kdexport.restore import Layout, Restorer
 from kdexport.training.distill import Students, build_students, choose_transfer, train_students
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
@@ -23,6 +23,7 @@ from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.objective import find_objective
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
+from kdexport.training.stored import read_stored
 from kdexport.workspace import Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -79,14 +80,31 @@ def take_teacher(
     Raises:
         DataError: One of them is no teacher, or answers something else.
     """
-    if prepared.restorer is None:
-        raise ValueError("a task that was read from a work folder has no restorer")
-    own = mix_teachers(teachers, prepared.schema, prepared.restorer, layout, weights=weights)
+    restorer = _restorer_of(prepared)
+    own = mix_teachers(teachers, prepared.schema, restorer, layout, weights=weights)
     train, recipe = prepared.rows.train, prepared.recipe
     if oof:
         return refit_out_of_fold(own, train, n_folds=recipe.teacher.n_folds, seed=recipe.seed)
     warn_of_seen_rows(own, train)
     return own
+
+
+def take_answers(prepared: Prepared, answers: Table) -> OwnTeacher:
+    """Take stored answers, one row per row of the data, as the teacher of a prepared task.
+
+    Raises:
+        DataError: They do not fit the data, or are no probabilities or numbers.
+    """
+    stored = read_stored(answers, prepared.rows, prepared.schema.signature)
+    own = OwnTeacher((stored,), (1.0,), prepared.schema, _restorer_of(prepared))
+    warn_of_seen_rows(own, prepared.rows.train)
+    return own
+
+
+def _restorer_of(prepared: Prepared) -> Restorer:
+    if prepared.restorer is None:
+        raise ValueError("a task that was read from a work folder has no restorer")
+    return prepared.restorer
 
 
 def train_students_of(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
@@ -15,6 +16,8 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from kdexport import DistilledClassifier, DistilledRegressor, open_session
@@ -124,6 +127,22 @@ def test_what_has_no_file_says_why(model: Any, columns: list[str], why: str) -> 
     evidence = distill(model, FRAME[columns], LABELS).evidence_
     assert "teacher.onnx" not in evidence.files
     assert why in evidence.absent["teacher.onnx"]
+
+
+def test_native_categories_and_sparse_pipelines_are_refused() -> None:
+    """Boosting with native categories (C3) and a pipeline of one-hot columns (C5) teach, but get
+    no file that could answer otherwise.
+    """
+    frame = FRAME[["a", "whole"]]
+    native = HistGradientBoostingClassifier(max_iter=5, categorical_features=["whole"])
+    encode = make_column_transformer((OneHotEncoder(), ["text"]), remainder="passthrough")
+    sparse = make_pipeline(encode, GradientBoostingClassifier(n_estimators=3))
+    for model, rows, why in (
+        (native, frame, "are categories to it"),
+        (sparse, FRAME[["text", "a"]], "the teacher Pipeline: it is none of"),
+    ):
+        model.fit(rows[:200], LABELS[:200])
+        assert why in distill(model, rows, LABELS).evidence_.absent["teacher.onnx"]
 
 
 def test_a_model_that_answers_otherwise_has_no_file() -> None:

@@ -137,7 +137,7 @@ def test_seen_rows_are_noticed_and_cured() -> None:
     own = np.exp(teacher.own_outputs).argmax(axis=1)
     agreement = (own == model._learned.prepared.rows.train.targets).mean()
     assert 0.6 < agreement < 0.95
-    assert len(teacher.teachers) == 5
+    assert len(teacher.teachers) == model._learned.prepared.recipe.teacher.n_folds
     assert model.evidence_.training["out_of_fold"]
 
 

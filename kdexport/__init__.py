@@ -11,6 +11,8 @@ from typing import Any
 __version__ = version("kdexport")
 
 _ROOMS = {
+    "DistilledClassifier": "kdexport.distilled",
+    "DistilledRegressor": "kdexport.distilled",
     "KdexportError": "kdexport.errors",
     "Recipe": "kdexport.recipe",
     "Signature": "kdexport.schema",
@@ -27,6 +29,8 @@ _ROOMS = {
 }
 
 __all__ = [
+    "DistilledClassifier",
+    "DistilledRegressor",
     "KdexportError",
     "Recipe",
     "Signature",
@@ -46,4 +50,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _ROOMS:
         raise AttributeError(f"module 'kdexport' has no attribute {name!r}")
-    return getattr(import_module(_ROOMS[name]), name)
+    try:
+        return getattr(import_module(_ROOMS[name]), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("kdexport"):
+            raise
+        from kdexport.errors import DependencyError
+
+        raise DependencyError(
+            f"kdexport.{name} needs the packages of kdexport[train]",
+            found=f"{error.name} is not installed",
+            cure="pip install 'kdexport[train]'",
+        ) from error

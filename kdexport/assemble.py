@@ -46,6 +46,7 @@ from kdexport.export.network import build_student, build_teacher, export_network
 from kdexport.records import Answers, Float64, Progress, ProgressSink
 from kdexport.runtime import describe_runtime, open_session
 from kdexport.sources import Sources
+from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.steps import set_threads
 from kdexport.trees import Trees
 from kdexport.workspace import Prepared, Trained
@@ -57,7 +58,7 @@ STEPS = ("export", "quality", "parity", "latency")
 
 def assemble_bundle(
     prepared: Prepared,
-    teacher: Trained,
+    teacher: Trained | OwnTeacher,
     students: Trained,
     rival: Trained | None,
     on_progress: ProgressSink,
@@ -75,7 +76,8 @@ def assemble_bundle(
     _tell(on_progress, 1)
     members = sources.ask_students(test)
     by_file = {name: open_session(content).answer(test) for name, content in files.items()}
-    groups = {"teacher": [by_file[TEACHER]], **members}
+    taught = by_file[TEACHER] if TEACHER in by_file else sources.ask_teacher(test)
+    groups = {"teacher": [taught], **members}
     if RIVAL in by_file:
         groups["rival"] = [by_file[RIVAL]]
     edge, replicates = _measure_quality(prepared, groups)
@@ -90,9 +92,9 @@ def assemble_bundle(
         "rival": judge_rival(RIVAL_NAME, edge.lead) if "rival" in groups else None,
         "edge": edge.edge,
         "recovered": edge.recovered,
-        "fidelity": measure_fidelity(by_file[STUDENT], by_file[TEACHER]),
+        "fidelity": measure_fidelity(by_file[STUDENT], taught),
         "slices": compare_slices(
-            rows, prepared.schema.signature, teacher=by_file[TEACHER], student=by_file[STUDENT]
+            rows, prepared.schema.signature, teacher=taught, student=by_file[STUDENT]
         ),
     }
     files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
@@ -127,16 +129,25 @@ def assemble_bundle(
             quality=score_golden(golden) if golden else {},
         ),
         latency=latency,
+        absent={} if TEACHER in models else {TEACHER: sources.why_absent},
         training={
-            "teacher_steps": teacher.n_steps,
+            **_describe_teacher(teacher),
             "student_steps": students.n_steps,
-            **{f"teacher_{name}": value for name, value in teacher.settings.items()},
             **{f"transfer_{name}": value for name, value in students.settings.items()},
         },
         **claims,
     )
     files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
     return evidence, files
+
+
+def _describe_teacher(teacher: Trained | OwnTeacher) -> dict[str, Any]:
+    if isinstance(teacher, OwnTeacher):
+        names = [one.name for one in teacher.teachers]
+        out_of_fold = teacher.own_outputs is not None
+        return {"teachers": names, "weights": teacher.weights, "out_of_fold": out_of_fold}
+    settings = {f"teacher_{name}": value for name, value in teacher.settings.items()}
+    return {"teacher_steps": teacher.n_steps, **settings}
 
 
 def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:

@@ -26,6 +26,12 @@ class DataError(KdexportError):
     """Input data or a file of the user cannot be used."""
 
 
+class InputError(DataError, ValueError):
+    """Rows or labels that an estimator was given cannot be used: scikit-learn asks for a
+    ValueError.
+    """
+
+
 class OutputError(KdexportError):
     """The output cannot be written where the user asked."""
 

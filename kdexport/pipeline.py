@@ -5,24 +5,34 @@ steps one at a time, through a work folder.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdexport import workspace
 from kdexport.bundle import EVIDENCE, check_output, hash_bytes, write_folder
-from kdexport.errors import DependencyError, KdexportWarning
+from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal
 from kdexport.recipe import ExportRecipe, GoldenKind, Recipe
 from kdexport.records import Parts, ProgressSink, Table, ignore_progress
 from kdexport.report.files import make_report_files
+from kdexport.restore import Layout, Restorer
 from kdexport.schema import Schema, column_of
 from kdexport.signature import Classes
 from kdexport.splits import drop_unlabelled, drop_weightless, split_table
 from kdexport.tables import CsvFormat, as_table, read_table
 from kdexport.workspace import Prepared, Trained
+
+
+class Learned(NamedTuple):
+    """A task, its teacher (a checkpoint, or the user's own) and its students."""
+
+    prepared: Prepared
+    teacher: Any
+    students: Trained
+
 
 Source = Any
 """A path to a CSV or Parquet file, or data in memory (see `kdexport.as_table`)."""
@@ -34,6 +44,10 @@ def run(
     *,
     data: Source = None,
     test: Source = None,
+    teacher: Any = None,
+    weights: Sequence[float] | None = None,
+    oof: bool = False,
+    teacher_answers: Source = None,
     force: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
@@ -44,6 +58,13 @@ def run(
         output: The bundle's folder.
         data: Rows, or None for the recipe's file or built-in task.
         test: Test rows of the user, or None.
+        teacher: The user's own, one or a list: fitted models, torch modules, paths of ONNX files,
+            functions of a frame. None trains the native one.
+        weights: One per teacher of a list, or None for equal ones.
+        oof: Fit copies of the user's models out of fold, for those that have seen the rows.
+        teacher_answers: What a teacher answered for the rows of `data`, in their order, in place of
+            one that can be asked: columns `probability_CLASS`, or `prediction`. Then there are no
+            synthetic rows.
         force: Replace a bundle that exists.
         on_progress: Told how the long steps go.
 
@@ -54,11 +75,44 @@ def run(
         KdexportError: See its message; nothing was written.
     """
     check_output(output, force=force)
+    answers = None
+    if teacher_answers is not None:
+        answers = _as_table(teacher_answers, recipe)
+        recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
     prepared = prepare(recipe, data=data, test=test)
-    teacher = _train_teacher(prepared, on_progress)
-    students = _train_students(prepared, teacher, on_progress)
-    rival = _train_rival(prepared)
-    return _write_bundle(prepared, teacher, students, rival, output, on_progress)
+    learned = learn(
+        prepared,
+        teacher=teacher,
+        data=data,
+        weights=weights,
+        oof=oof,
+        answers=answers,
+        on_progress=on_progress,
+    )
+    evidence, files = assemble(learned, on_progress=on_progress)
+    write_bundle(evidence, files, output, force=force)
+    return evidence
+
+
+def learn(
+    prepared: Prepared,
+    *,
+    teacher: Any = None,
+    data: Source = None,
+    weights: Sequence[float] | None = None,
+    oof: bool = False,
+    answers: Table | None = None,
+    on_progress: ProgressSink = ignore_progress,
+) -> Learned:
+    """Train the teacher of a prepared task, or take the user's own, and the students."""
+    steps = _training_room("steps")
+    if answers is not None:
+        source = steps.take_answers(prepared, answers)
+    elif teacher is None:
+        source = steps.train_teacher(prepared, on_progress)
+    else:
+        source = steps.take_teacher(prepared, teacher, Layout(data), weights, oof=oof)
+    return Learned(prepared, source, steps.train_students_of(prepared, source, on_progress))
 
 
 def train(
@@ -76,7 +130,7 @@ def train(
     files = workspace.save_prepared(prepared)
     trained = {
         workspace.TEACHER: _train_teacher(prepared, on_progress),
-        workspace.RIVAL: _train_rival(prepared),
+        workspace.RIVAL: train_rival(prepared),
     }
     files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
     write_folder(work, files)
@@ -123,7 +177,11 @@ def export(
     teacher = workspace.load_trained(work, workspace.TEACHER)
     students = workspace.load_trained(work, workspace.STUDENTS)
     rival = workspace.load_rival(prepared, work)
-    return _write_bundle(prepared, teacher, students, rival, output, on_progress)
+    evidence, files = assemble(
+        Learned(prepared, teacher, students), rival=rival, on_progress=on_progress
+    )
+    write_bundle(evidence, files, output, force=force)
+    return evidence
 
 
 def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prepared:
@@ -143,7 +201,9 @@ def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prep
         "transfer": recipe.transfer.settle(is_own_table=not is_task),
     }
     recipe = recipe.model_copy(update=settled)
-    return Prepared(recipe, schema, rows, parts.train.source, data_sha256)
+    features = parts.train.without(target, *filter(None, [weight]))
+    restorer = Restorer.fit(features, schema.signature)
+    return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer)
 
 
 def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:
@@ -221,7 +281,8 @@ def _train_students(prepared: Prepared, teacher: Trained, on_progress: ProgressS
     return trained
 
 
-def _train_rival(prepared: Prepared) -> Trained | None:
+def train_rival(prepared: Prepared) -> Trained | None:
+    """Train the rival that the recipe asks for, if any."""
     if prepared.recipe.rival.model == "none":
         return None
     steps: Any = _training_room("steps")
@@ -229,20 +290,49 @@ def _train_rival(prepared: Prepared) -> Trained | None:
     return trained
 
 
-def _write_bundle(
-    prepared: Prepared,
-    teacher: Trained,
-    students: Trained,
-    rival: Trained | None,
-    output: Path,
-    on_progress: ProgressSink,
-) -> Evidence:
+def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:
+    """Return the recipe of a teacher that cannot be asked about new rows, and say so."""
+    if not is_split_here or recipe.data.test_file is not None:
+        raise DataError(
+            "stored answers are for the rows of one table, test rows included",
+            found="a test file, or no table",
+            cure="join both and say which is which with --split-column",
+        )
+    warnings.warn(
+        "stored answers label no synthetic rows: the students learn from the training rows alone",
+        KdexportWarning,
+        stacklevel=3,
+    )
+    none = {"n_synthetic": 0, "selection": "given"}
+    return recipe.model_copy(update={"transfer": recipe.transfer.model_copy(update=none)})
+
+
+def assemble(
+    learned: Learned,
+    *,
+    rival: Trained | None = None,
+    on_progress: ProgressSink = ignore_progress,
+) -> tuple[Evidence, dict[str, bytes]]:
+    """Export and measure: the evidence and every file of the bundle.
+
+    Args:
+        learned: What was trained.
+        rival: The one that was trained already, or None to train it.
+        on_progress: Told how the long steps go.
+    """
     _training_room("steps")  # the same packages; the message is the same where they are absent
     from kdexport.assemble import assemble_bundle
 
-    evidence, files = assemble_bundle(prepared, teacher, students, rival, on_progress)
-    write_folder(output, files | _make_reports(evidence, hash_bytes(files[EVIDENCE])))
-    return evidence
+    rival = rival or train_rival(learned.prepared)
+    return assemble_bundle(*learned, rival, on_progress)
+
+
+def write_bundle(
+    evidence: Evidence, files: Mapping[str, bytes], output: Path, *, force: bool = False
+) -> None:
+    """Write a bundle's files and its reports."""
+    check_output(output, force=force)
+    write_folder(output, {**files, **_make_reports(evidence, hash_bytes(files[EVIDENCE]))})
 
 
 def _make_reports(evidence: Evidence, evidence_sha256: str) -> dict[str, bytes]:

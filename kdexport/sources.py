@@ -13,12 +13,15 @@ from torch import Tensor
 
 from kdexport import workspace
 from kdexport.bundle import RIVAL, STUDENT, TEACHER
+from kdexport.errors import DataError
 from kdexport.evidence.golden import Golden, SourceAnswers
 from kdexport.evidence.golden_rows import Chosen
 from kdexport.evidence.parity import ROUNDING
 from kdexport.records import Answers, Float64, Inputs
+from kdexport.training.convert import convert_teacher
 from kdexport.training.mixture import Mixture
 from kdexport.training.nets import StackedMLP, compute_member_outputs
+from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.steps import load_mixture, load_students
 from kdexport.workspace import Prepared, Trained, load_rival, load_trained
 
@@ -31,6 +34,8 @@ class Sources:
 
     Attributes:
         teacher: What the students learned from.
+        teacher_file: What teacher.onnx is made of, or None.
+        why_absent: Why it is None.
         rival: One boosted model, or None.
         stack: Students, then controls, then plain controls where there are any.
         n_replicates: How many there are of each.
@@ -38,11 +43,18 @@ class Sources:
     """
 
     def __init__(
-        self, prepared: Prepared, teacher: Trained, students: Trained, rival: Trained | None
+        self,
+        prepared: Prepared,
+        teacher: Trained | OwnTeacher,
+        students: Trained,
+        rival: Trained | None,
     ) -> None:
         self._schema = prepared.schema
         self._device = prepared.recipe.device
-        self.teacher = load_mixture(prepared, teacher)
+        self.teacher: Mixture | OwnTeacher = (
+            teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
+        )
+        self.teacher_file, self.why_absent = _find_teacher_file(self.teacher, prepared)
         self.rival = load_mixture(prepared, rival) if rival else None
         self.stack = load_students(prepared, students)
         self.encoder = self.stack.encoder
@@ -51,8 +63,14 @@ class Sources:
 
     def mixtures(self) -> dict[str, Mixture]:
         """The sources of the files beside the student's, by the file's name."""
-        rival = {RIVAL: self.rival} if self.rival else {}
-        return {TEACHER: self.teacher, **rival}
+        both = {TEACHER: self.teacher_file, RIVAL: self.rival}
+        return {name: one for name, one in both.items() if one is not None}
+
+    def ask_teacher(self, inputs: Inputs) -> Answers:
+        """Answer as the teacher does, whether or not it has a file."""
+        if isinstance(self.teacher, OwnTeacher):
+            return self.teacher.make_answers(inputs)
+        return self._ask_mixture(self.teacher, inputs)
 
     def ask_students(self, inputs: Inputs) -> dict[str, list[Answers]]:
         """Answer as every student, control and plain control, by role."""
@@ -68,10 +86,8 @@ class Sources:
         student = self.ask_students(inputs)["student"][self.shipped]
         answers = {STUDENT: replace(student, terms=self._student_terms(student, inputs))}
         for name, mixture in self.mixtures().items():
-            outputs = torch.from_numpy(mixture.compute_outputs(inputs))
-            answers[name] = replace(
-                self._answers(outputs), terms=self._mixture_terms(mixture, inputs)
-            )
+            answered = self._ask_mixture(mixture, inputs)
+            answers[name] = replace(answered, terms=self._mixture_terms(mixture, inputs))
         return answers
 
     def ask_golden(self, chosen: Chosen) -> Golden:
@@ -102,6 +118,13 @@ class Sources:
         exact = self._exact(self.stack, inputs)[self.shipped].numpy()
         own = np.abs(exact - student.logits).max(axis=1)
         return np.asarray(np.maximum(terms, np.quantile(own, OWN_ROUNDING) / ROUNDING))
+
+    def _ask_mixture(self, mixture: Mixture, inputs: Inputs) -> Answers:
+        if mixture.has_probabilities:
+            shares = mixture.answer(inputs).astype(np.float32)
+            labels = self._schema.signature.label_values[shares.argmax(axis=1)]
+            return Answers(labels, shares)
+        return self._answers(torch.from_numpy(mixture.compute_outputs(inputs)))
 
     def _mixture_terms(self, mixture: Mixture, inputs: Inputs) -> Float64:
         """Size of the terms that a mixture sums, **Shape** `[n]`: trees alone sum exactly."""
@@ -149,6 +172,19 @@ class Sources:
         probabilities = torch.softmax(logits, dim=-1).numpy()
         labels = schema.signature.label_values[probabilities.argmax(axis=1)]
         return Answers(labels, probabilities, logits.numpy())
+
+
+def _find_teacher_file(
+    teacher: Mixture | OwnTeacher, prepared: Prepared
+) -> tuple[Mixture | None, str]:
+    """Return what teacher.onnx is made of, or why there is none."""
+    if isinstance(teacher, Mixture):
+        return teacher, ""
+    rows = prepared.rows
+    try:
+        return convert_teacher(teacher, rows.validation.inputs.joined_with(rows.test.inputs)), ""
+    except DataError as error:
+        return None, error.found
 
 
 def load_sources(prepared: Prepared, work: Path) -> Sources:

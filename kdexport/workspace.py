@@ -17,6 +17,7 @@ from safetensors.numpy import load, save
 from kdexport.errors import DataError
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Inputs, Parts, Rows
+from kdexport.restore import Restorer
 from kdexport.schema import Schema
 from kdexport.trees import Trees
 
@@ -41,13 +42,24 @@ Arrays = dict[str, Column]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows ready for the networks, and where they came from."""
+    """Rows ready for the networks, and where they came from.
+
+    Attributes:
+        recipe: What to make of them.
+        schema: How networks read them.
+        rows: The three parts.
+        source: What messages call the table.
+        data_sha256: Of the rows to learn from.
+        restorer: Gives inputs back the user's own columns; None where a work folder was read,
+            which does not keep them.
+    """
 
     recipe: Recipe
     schema: Schema
     rows: Parts[Rows]
     source: str
     data_sha256: str
+    restorer: Restorer | None = None
 
 
 @dataclass(frozen=True)

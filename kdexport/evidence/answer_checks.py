@@ -17,6 +17,7 @@ from kdexport.evidence.parity import (
     compare_answers,
     describe_parity,
     measure_scale,
+    raw_values,
 )
 from kdexport.evidence.question import Question
 from kdexport.evidence.reference import answer_in_reference
@@ -124,9 +125,9 @@ def _check_exact(question: Question) -> tuple[bool, str]:
     """The file may be as far from float64 as its float32 source is, and the tolerance more."""
     if question.source is None:
         return False, "no float64 answers"
-    exact, source = question.source.exact, _raw(question.source.rounded)
+    exact, source = question.source.exact, raw_values(question.source.rounded)
     scale = measure_scale(question.source.rounded)
-    file = _raw(question.answers)
+    file = raw_values(question.answers)
     if not exact.shape == source.shape == file.shape:
         return False, f"shapes are equal, however: {exact.shape}, {source.shape} and {file.shape}"
     own, allowed = (_row_gap(exact, values).max(axis=1) for values in (file, source))
@@ -238,12 +239,6 @@ def _numbers(answers: Answers) -> Mapping[str, Column]:
         return {PREDICTION: answers.predictions[:, None]}
     named = {PROBABILITIES: answers.probabilities}
     return named if answers.logits is None else {**named, LOGITS: answers.logits}
-
-
-def _raw(answers: Answers) -> Float64:
-    """Logits, or the numbers of a regression, **Shape** `[n, K]`."""
-    values = answers.predictions[:, None] if answers.logits is None else answers.logits
-    return values.astype(np.float64)
 
 
 def _shown(values: Float64) -> str:

@@ -165,6 +165,7 @@ class Evidence(Fact):
             The rows that score them choose between them, which favours the control: the edge can
             only come out smaller, and so can the share of a student below its teacher.
         rival: None where no rival was trained.
+        absent: Model file to why the bundle has none.
     """
 
     format_version: Literal[1] = 1
@@ -187,6 +188,7 @@ class Evidence(Fact):
     controls: dict[str, ControlRole] = Field(default_factory=dict)
     rival: RivalFact | None = None
     slices: SlicesFact | None = None
+    absent: dict[str, str] = Field(default_factory=dict)
 
 
 def parse_evidence(content: bytes, name: str) -> Evidence:

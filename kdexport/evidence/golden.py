@@ -30,7 +30,8 @@ class SourceAnswers:
 
     Attributes:
         rounded: Its own float32 answers, logits included.
-        exact: Its logits, or the numbers of a regression, computed in float64. **Shape** `[n, K]`.
+        exact: Its logits (a forest's probabilities), or the numbers of a regression, computed in
+            float64. **Shape** `[n, K]`.
     """
 
     rounded: Answers
@@ -130,8 +131,8 @@ def _read_answers(source: Mapping[str, Column], stem: str) -> SourceAnswers:
         numbers = source[f"{stem}.{PREDICTION}"]
         no_classes = np.empty((len(numbers), 0), np.float32)
         return SourceAnswers(Answers(numbers, no_classes, terms=terms), exact)
-    names = (LABEL, PROBABILITIES, LOGITS)
-    label, probabilities, logits = (source[f"{stem}.{name}"] for name in names)
+    label, probabilities = (source[f"{stem}.{name}"] for name in (LABEL, PROBABILITIES))
+    logits = source.get(f"{stem}.{LOGITS}")  # a forest has none
     return SourceAnswers(Answers(label, probabilities, logits, terms), exact)
 
 

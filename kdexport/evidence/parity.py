@@ -100,6 +100,15 @@ def describe_parity(fact: ParityFact) -> str:
     return f"{line}{fact.flips} flips, {fact.ties} ties"
 
 
+def raw_values(answers: Answers) -> Float64:
+    """Logits (a forest's probabilities), or the numbers of a regression, **Shape** `[n, K]`."""
+    values = answers.logits
+    if values is None:
+        is_forest = bool(answers.probabilities.shape[1])
+        values = answers.probabilities if is_forest else answers.predictions[:, None]
+    return values.astype(np.float64)
+
+
 def measure_scale(source: Answers) -> Float64:
     """The size of each row's logits or number, which differences are measured in. **Shape** `[n]`.
 
@@ -107,12 +116,11 @@ def measure_scale(source: Answers) -> Float64:
     a cell is absurdly large, so are the terms behind the answer, and rounding is a share of those
     even where they cancel: there, their size is the row's, and nothing there is usual.
     """
-    values = source.predictions[:, None] if source.logits is None else source.logits
-    exact = values.astype(np.float64)
+    exact = raw_values(source)
     terms = np.ones(len(exact)) if source.terms is None else source.terms
     absurd = terms > ABSURD * max(float(np.quantile(terms, 0.1)), SMALLEST)
     usual = 1.0
-    if source.logits is None:
+    if not source.probabilities.shape[1]:
         ordinary = exact[~absurd]
         usual = max(float(np.median(np.abs(ordinary - np.median(ordinary)))), SMALLEST)
     scale: Float64 = np.maximum(np.abs(exact).max(axis=1), usual)

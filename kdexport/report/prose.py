@@ -53,7 +53,9 @@ def list_limits(evidence: Evidence) -> list[str]:
     ]
     limits += [f"The latency run was disturbed: {note}." for note in evidence.latency.notes]
     if TEACHER not in evidence.files:
-        limits.append("There is no teacher.onnx: nothing is said of its size and speed.")
+        why = evidence.absent.get(TEACHER)
+        reason = f" ({why})" if why else ""
+        limits.append(f"There is no teacher.onnx{reason}: nothing is said of its size and speed.")
     row = find_row(evidence, STUDENT)
     if row is not None and row.calls_needed:
         needed = ", ".join(f"{key} {n:,}" for key, n in row.calls_needed.items())

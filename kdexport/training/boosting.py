@@ -130,7 +130,7 @@ def train_fold_boosting(
     features = read_features(train.inputs, schema, ranks)
     validation_features = read_features(validation.inputs, schema, ranks)
     outputs = np.empty((train.n_rows, max(len(schema.signature.classes), 1)))
-    folds = _split_folds(train, schema, n_folds, seed)
+    folds = split_folds(train, schema, n_folds, seed)
 
     def fit_fold(fold: int) -> Trees:
         kept = np.setdiff1d(np.arange(train.n_rows), folds[fold])
@@ -153,7 +153,7 @@ def train_fold_boosting(
     return mean_of(models), outputs
 
 
-def _split_folds(train: Rows, schema: Schema, n_folds: int, seed: int) -> list[Int64]:
+def split_folds(train: Rows, schema: Schema, n_folds: int, seed: int) -> list[Int64]:
     """Positions of the rows of each fold, every class spread over all of them."""
     kind: Any = KFold if schema.signature.is_regression else StratifiedKFold
     splitter = kind(n_folds, shuffle=True, random_state=seed)

@@ -52,6 +52,24 @@ class Mixture:
         added: Float32 = self.answer_trees(inputs).astype(np.float32) + outputs
         return added
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether it is a forest, whose sum is probabilities as it is."""
+        return self.trees is not None and self.trees.meaning == "probabilities"
+
+    def answer(self, inputs: Inputs) -> Float64:
+        """Answer for raw inputs, **Shape** `[n, K]` float64: probabilities, or numbers in the
+        target's own unit.
+        """
+        if self.has_probabilities:
+            return self.answer_trees(inputs)
+        outputs = self.compute_outputs(inputs).astype(np.float64)
+        if self.schema.signature.is_regression:
+            return outputs * self.schema.target_scale + self.schema.target_center
+        grown = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        shares: Float64 = grown / grown.sum(axis=1, keepdims=True)
+        return shares
+
     def answer_trees(self, inputs: Inputs) -> Float64:
         """The trees' part in the networks' unit, **Shape** `[n, K]` float64; 0 without trees."""
         if self.trees is None:

@@ -4,19 +4,26 @@ Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's th
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 
-from kdexport.records import ProgressSink
+from kdexport.records import Float64, Inputs, ProgressSink, Table
+from kdexport.restore import Layout, Restorer
 from kdexport.training.distill import Students, build_students, choose_transfer, train_students
+from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
 from kdexport.training.fit import FitRecord
 from kdexport.training.mixture import Mixture, mix_with_boosting, train_rival
-from kdexport.training.nets import StackedMLP
+from kdexport.training.nets import StackedMLP, compute_member_outputs
+from kdexport.training.objective import find_objective
+from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
+from kdexport.training.own_teacher import OwnTeacher, mix_teachers
+from kdexport.training.stored import read_stored
 from kdexport.workspace import Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -55,15 +62,59 @@ def train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
 def train_rival_of(prepared: Prepared) -> Trained:
     """Train the rival of a prepared task."""
     rival = train_rival(prepared.rows, prepared.schema, seed=prepared.recipe.seed)
-    return Trained({}, 0, np.empty(0), NOTHING, rival.trees)
+    return Trained({}, 0, np.empty(0), {}, rival.trees)
 
 
-def train_students_of(prepared: Prepared, teacher: Trained, on_progress: ProgressSink) -> Trained:
-    """Train students on a checkpointed teacher's answers, and controls beside them."""
+def take_teacher(
+    prepared: Prepared, teachers: Any, layout: Layout, weights: Sequence[float] | None, *, oof: bool
+) -> OwnTeacher:
+    """Take what a user passes as the teacher of a prepared task.
+
+    Args:
+        prepared: The task, with its restorer.
+        teachers: One or a list: fitted models, torch modules, paths of ONNX files, functions.
+        layout: The form of the user's data.
+        weights: One per teacher, or None for equal ones.
+        oof: Fit copies out of fold instead of asking the teachers themselves.
+
+    Raises:
+        DataError: One of them is no teacher, or answers something else.
+    """
+    restorer = _restorer_of(prepared)
+    own = mix_teachers(teachers, prepared.schema, restorer, layout, weights=weights)
+    train, recipe = prepared.rows.train, prepared.recipe
+    if oof:
+        return refit_out_of_fold(own, train, n_folds=recipe.teacher.n_folds, seed=recipe.seed)
+    warn_of_seen_rows(own, train)
+    return own
+
+
+def take_answers(prepared: Prepared, answers: Table) -> OwnTeacher:
+    """Take stored answers, one row per row of the data, as the teacher of a prepared task.
+
+    Raises:
+        DataError: They do not fit the data, or are no probabilities or numbers.
+    """
+    stored = read_stored(answers, prepared.rows, prepared.schema.signature)
+    own = OwnTeacher((stored,), (1.0,), prepared.schema, _restorer_of(prepared))
+    warn_of_seen_rows(own, prepared.rows.train)
+    return own
+
+
+def _restorer_of(prepared: Prepared) -> Restorer:
+    if prepared.restorer is None:
+        raise ValueError("a task that was read from a work folder has no restorer")
+    return prepared.restorer
+
+
+def train_students_of(
+    prepared: Prepared, teacher: Trained | OwnTeacher, on_progress: ProgressSink
+) -> Trained:
+    """Train students on a teacher's answers, and controls beside them."""
     set_threads(prepared.recipe.threads)
-    mixture = load_mixture(prepared, teacher)
+    source = teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
     recipe, settings = prepared.recipe, NOTHING
-    learn = (prepared.rows, prepared.schema, mixture.compute_outputs)
+    learn = (prepared.rows, prepared.schema, source.compute_outputs)
     if recipe.transfer.selection == "chosen":
         chosen = choose_transfer(
             *learn, recipe, own_outputs=teacher.own_outputs, on_progress=on_progress
@@ -90,12 +141,45 @@ def load_students(prepared: Prepared, students: Trained) -> StackedMLP:
     return _thaw(build_students(prepared.schema, prepared.recipe), students)
 
 
+@dataclass(frozen=True)
+class Shipped:
+    """The student that ships, as a model of inputs."""
+
+    stack: StackedMLP
+
+    def answer(self, inputs: Inputs) -> Float64:
+        """Probabilities or numbers, **Shape** `[n, K]`, computed in float64."""
+        schema = self.stack.encoder.schema
+        rows = self.stack.encoder.prepare(inputs).double()
+        outputs = compute_member_outputs(self.stack, rows)[0]
+        if schema.signature.is_regression:
+            outputs = outputs * schema.target_scale + schema.target_center
+        else:
+            outputs = torch.softmax(outputs, dim=-1)
+        answers: Float64 = outputs.numpy()
+        return answers
+
+
+def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
+    """Return the student that ships: the one closest to its targets on the validation rows."""
+    recipe = prepared.recipe
+    position = int(np.argmin(students.best_losses[: recipe.student.n_replicates]))
+    alone = {name: v[position : position + 1] for name, v in students.weights.items()}
+    stack = StackedMLP(
+        Encoder(prepared.schema),
+        hidden=recipe.student.hidden,
+        d_out=find_objective(prepared.schema).d_out,
+        seeds=[recipe.seed],
+    )
+    return Shipped(_thaw(stack, replace(students, weights=alone)).double())
+
+
 def _freeze(
     stack: StackedMLP | None, record: FitRecord, settings: Mapping[str, float] = NOTHING
 ) -> Trained:
     named = [] if stack is None else stack.named_parameters()
     weights = {name: p.detach().cpu().numpy() for name, p in named}
-    return Trained(weights, record.n_steps, record.best_losses, settings)
+    return Trained(weights, record.n_steps, record.best_losses, dict(settings))
 
 
 def _thaw(stack: StackedMLP, trained: Trained) -> StackedMLP:

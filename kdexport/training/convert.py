@@ -1,0 +1,136 @@
+"""A user's own teacher as trees that a file can hold, where it answers the same.
+
+Takes an `OwnTeacher` and rows, gives a `Mixture` of trees or says why there is none: better no
+teacher.onnx than one that answers otherwise. What is compared: the rows given, copies with a
+missing cell, and rows on the trees' own thresholds.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from kdexport.errors import DataError
+from kdexport.records import Float32, Inputs
+from kdexport.schema import Schema
+from kdexport.training.estimators import trees_of
+from kdexport.training.mixture import Mixture
+from kdexport.training.own_teacher import OwnTeacher
+from kdexport.training.teachers import EstimatorTeacher, Teacher
+from kdexport.trees import LEAF, Trees, sum_of
+
+TOLERANCE = 1e-5  # of probabilities, or of a number's usual size
+MAX_THRESHOLDS = 4000  # rows that stand on thresholds or right beside them
+
+RULE = "a teacher's file holds trees that answer as it does"
+
+
+def convert_teacher(own: OwnTeacher, asked: Inputs) -> Mixture:
+    """Return the trees of a user's teachers as one model that can be exported.
+
+    Args:
+        own: The teachers.
+        asked: Rows on which both have to answer the same.
+
+    Raises:
+        DataError: They are no trees over the table's numbers, or answer otherwise; `found` is the
+            reason.
+    """
+    names = [*own.restorer.examples]
+    parts = [
+        _read_trees(teacher, own.schema, names).scaled(weight if len(own.teachers) > 1 else 1.0)
+        for teacher, weight in zip(own.teachers, own.weights, strict=True)
+    ]
+    if len(parts) > 1 and any(part.meaning == "logits" for part in parts):
+        raise _refuse("a mean of probabilities of boosted models is no sum of trees")
+    trees = parts[0] if len(parts) == 1 else sum_of(parts)
+    mixture = Mixture(own.schema, None, trees)
+    _compare(own, mixture, asked, "rows of the table")
+    _compare(own, mixture, _stand_on_thresholds(trees, own, asked), "rows on its thresholds")
+    blank = _leave_blank(asked)
+    try:
+        own.make_answers(blank)
+    except DataError:  # it takes no missing cells, so there is no answer to be true to
+        return mixture
+    _compare(own, mixture, blank, "rows with a missing cell")
+    return mixture
+
+
+def _read_trees(teacher: Teacher, schema: Schema, names: list[str]) -> Trees:
+    """Return a model's trees over the file's columns."""
+    if not isinstance(teacher, EstimatorTeacher):
+        raise _refuse(f"{teacher.name} is no model of scikit-learn's")
+    signature = schema.signature
+    if signature.precision == "float64":
+        raise _refuse("the table needs float64, in which thresholds would have to be moved")
+    try:
+        trees = trees_of(teacher.model)
+    except DataError as error:
+        raise _refuse(f"{teacher.name}: {error.found}") from error
+    if teacher.classes != signature.classes:
+        raise _refuse(f"{teacher.name} does not answer every class of the task")
+    read = [str(name) for name in getattr(teacher.model, "feature_names_in_", ())]
+    columns = read if read and set(read) <= set(names) else names
+    used = np.unique(trees.feature[trees.feature != LEAF])
+    others = [columns[i] for i in used if columns[i] not in signature.numeric]
+    if others:
+        raise _refuse(
+            f"{teacher.name} reads {others[0]!r}, which the file does not take as numbers"
+        )
+    positions = np.zeros(len(columns), np.int32)
+    positions[used] = [signature.numeric.index(columns[i]) for i in used]
+    feature = np.where(trees.feature == LEAF, LEAF, positions[trees.feature]).astype(np.int32)
+    return replace(trees, feature=feature, ranks=np.zeros(schema.n_codes, np.float32))
+
+
+def _compare(own: OwnTeacher, mixture: Mixture, asked: Inputs, what: str) -> None:
+    if not asked.n_rows:
+        return
+    exact, found = own.answer(own.restorer.restore(asked)), mixture.answer(asked)
+    allowed = TOLERANCE
+    if own.schema.signature.is_regression:
+        allowed *= max(float(np.abs(exact).max()), own.schema.target_scale)
+    gaps = np.abs(exact - found).max(axis=1)
+    wrong = ~(gaps <= allowed)
+    if wrong.any():
+        row = int(np.argmax(np.where(np.isfinite(gaps), gaps, np.inf)))
+        raise _refuse(
+            f"its trees answer otherwise in {int(wrong.sum())} of {asked.n_rows} {what}, by up to "
+            f"{gaps[row]:.2g}"
+        )
+
+
+def _stand_on_thresholds(trees: Trees, own: OwnTeacher, rows: Inputs) -> Inputs:
+    """Rows with one cell at a threshold of the trees, as float32 has it, or right above it.
+
+    Only columns of fractions: a column of whole numbers holds no cell between two of them.
+    """
+    signature = own.schema.signature
+    is_fractional = np.array(
+        [
+            own.restorer.examples[name].dtype.kind == "f" and name not in signature.kinds
+            for name in signature.numeric
+        ],
+        bool,
+    )
+    asks = (trees.feature != LEAF) & np.isfinite(trees.threshold)
+    asks[asks] = is_fractional[trees.feature[asks]]
+    inner = np.flatnonzero(asks)
+    chosen = inner[:: 1 + 2 * len(inner) // MAX_THRESHOLDS]
+    at: Float32 = trees.threshold[chosen].astype(np.float32)
+    values = np.concatenate([at, np.nextafter(at, np.float32(np.inf))])
+    moved = rows.take(np.arange(len(values)) % rows.n_rows)
+    numeric = moved.numeric.copy()
+    numeric[np.arange(len(values)), np.tile(trees.feature[chosen], 2)] = values
+    return Inputs(numeric, moved.categorical)
+
+
+def _leave_blank(rows: Inputs) -> Inputs:
+    """Copies with one number missing, one column after the other."""
+    numeric = rows.numeric.copy()
+    if numeric.size:
+        numeric[np.arange(rows.n_rows), np.arange(rows.n_rows) % numeric.shape[1]] = np.nan
+    return Inputs(numeric, rows.categorical)
+
+
+def _refuse(why: str) -> DataError:
+    return DataError(RULE, found=why, cure="nothing: the bundle goes without it")

@@ -1,0 +1,112 @@
+"""A teacher of which only the answers are left: stored probabilities or numbers, row by row.
+
+Takes the rows that they were stored for, gives a teacher that knows these rows and no others: so
+there are no synthetic ones.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdexport.errors import DataError
+from kdexport.records import Column, Float64, Inputs, Parts, Rows, Table
+from kdexport.signature import Signature, listed
+from kdexport.training.own_teacher import check_answers
+from kdexport.training.teachers import Labels
+
+PREFIX, NUMBER = "probability_", "prediction"  # what `kdexport predict` writes
+
+
+@dataclass(frozen=True)
+class StoredTeacher:
+    """Answers by the content of a row; rows that are equal share the mean of theirs.
+
+    Attributes:
+        name: What messages call it.
+        signature: Which columns make a row, and the classes.
+        known: Hash of each row to its answer, **Shape** each `[K]` float64.
+    """
+
+    name: str
+    signature: Signature
+    known: Mapping[bytes, Float64]
+
+    @property
+    def classes(self) -> Labels:
+        return self.signature.classes
+
+    def answer(self, table: Table) -> Column:
+        """Return what was stored for these rows.
+
+        Raises:
+            DataError: A row is none of those that there are answers for.
+        """
+        hashes = _hash_rows(self.signature.take_inputs(table))
+        n_strange = sum(key not in self.known for key in hashes)
+        if n_strange:
+            raise DataError(
+                "stored answers are for every row that is asked",
+                found=f"{self.name} has none for {n_strange} of {len(hashes)} rows",
+                cure="pass a teacher that can be asked, or transfer.n_synthetic = 0",
+            )
+        return np.stack([self.known[key] for key in hashes])
+
+
+def read_stored(table: Table, rows: Parts[Rows], signature: Signature) -> StoredTeacher:
+    """Take stored answers as the teacher of a task.
+
+    Args:
+        table: One column `probability_CLASS` (or CLASS) per class, or `prediction`; one row per
+            row of the data, in its order.
+        rows: The task's parts, which know their positions in the data.
+        signature: Columns and classes.
+
+    Raises:
+        DataError: Rows or columns do not fit the data, or are no probabilities.
+    """
+    name = f"the teacher's answers in {table.source}"
+    n_used = sum(part.n_rows for _, part in rows.items())
+    n_rows = 1 + max(int(part.row_ids.max()) for _, part in rows.items())
+    # Of rows without a label, the data may have had some more at its end.
+    if table.n_rows < n_rows or (n_used == n_rows and table.n_rows != n_rows):
+        raise DataError(
+            "stored answers have one row per row of the data",
+            found=f"{table.source} has {table.n_rows} rows, the data {n_rows}",
+            cure="pass answers for all rows, in the order of the data",
+        )
+    classes = signature.classes
+    wanted = [NUMBER] if signature.is_regression else [str(label) for label in classes]
+    found = [f"{PREFIX}{label}" for label in wanted if f"{PREFIX}{label}" in table.columns]
+    columns = found if len(found) == len(wanted) else wanted
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        raise DataError(
+            f"stored answers have a column {PREFIX}CLASS for each class, or {NUMBER}",
+            found=f"{table.source} has no {listed(absent)}",
+            cure=f"its columns are {listed(list(table.columns))}",
+        )
+    stacked = np.stack([table.columns[column] for column in columns], axis=1)
+    answers = check_answers(stacked, name, classes, classes, table.n_rows)
+    return StoredTeacher(name, signature, _index(rows, answers))
+
+
+def _index(rows: Parts[Rows], answers: Float64) -> dict[bytes, Float64]:
+    """Hash of each row to the mean answer of all rows that are equal to it."""
+    sums: dict[bytes, Float64] = defaultdict(lambda: np.zeros(answers.shape[1]))
+    counts: Counter[bytes] = Counter()
+    for _, part in rows.items():
+        for key, position in zip(_hash_rows(part.inputs), part.row_ids.tolist(), strict=True):
+            sums[key] = sums[key] + answers[position]
+            counts[key] += 1
+    return {key: total / counts[key] for key, total in sums.items()}
+
+
+def _hash_rows(inputs: Inputs) -> list[bytes]:
+    texts: list[list[str]] = inputs.categorical.tolist()
+    return [
+        hashlib.sha256(numbers.tobytes() + "\0".join(cells).encode()).digest()
+        for numbers, cells in zip(np.ascontiguousarray(inputs.numeric), texts, strict=True)
+    ]

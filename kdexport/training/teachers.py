@@ -1,0 +1,263 @@
+"""A user's own teachers behind one protocol: a table in, class probabilities or numbers out.
+
+Takes fitted scikit-learn models, torch modules, ONNX files and functions, gives `Teacher`s. What
+they answer is checked in `own_teacher`.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import nn
+
+from kdexport.columns import numbers_of
+from kdexport.errors import DataError
+from kdexport.records import Column, Float32, Table
+from kdexport.restore import Layout
+from kdexport.runtime import Session
+from kdexport.signature import Signature, listed
+
+ROWS_AT_ONCE = 16_384
+
+Label = bool | int | str
+Labels = tuple[Label, ...]
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """Whatever gives the soft targets.
+
+    Attributes:
+        name: What messages call it.
+        classes: What the columns of its answers stand for; empty where it does not say (then they
+            stand for the task's classes in order), and of a regression.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def classes(self) -> Labels: ...
+
+    def answer(self, table: Table) -> Column:
+        """Answer for rows of raw columns: `[n, K]` probabilities, or `[n]` numbers."""
+        ...
+
+
+@dataclass(frozen=True)
+class EstimatorTeacher:
+    """A fitted model with scikit-learn's interface, fed the columns as it was fitted on them.
+
+    Attributes:
+        name: What messages call it.
+        model: Has `predict_proba` and `classes_`, or `predict`.
+        layout: The form of the user's data.
+    """
+
+    name: str
+    model: Any
+    layout: Layout
+
+    @property
+    def classes(self) -> Labels:
+        return plain_labels(getattr(self.model, "classes_", ()))
+
+    def answer(self, table: Table) -> Column:
+        if self.classes and not hasattr(self.model, "predict_proba"):
+            raise DataError(
+                "a teacher of classes gives probabilities",
+                found=f"{self.name} has classes and no predict_proba",
+                cure="wrap it in scikit-learn's CalibratedClassifierCV",
+            )
+        call = self.model.predict_proba if self.classes else self.model.predict
+        return np.asarray(call(self.arrange(table)))
+
+    def arrange(self, table: Table) -> Any:
+        """Return rows as the model was fitted on them: a frame of its columns, or an array."""
+        names = [str(name) for name in getattr(self.model, "feature_names_in_", ())]
+        if names and set(names) <= set(table.columns):
+            return self.layout.to_frame(_pick(table, names), names)
+        n_asked = getattr(self.model, "n_features_in_", len(table.columns))
+        if n_asked != len(table.columns):
+            absent = [name for name in names if name not in table.columns]
+            raise DataError(
+                "the table has the columns that its teacher was fitted on",
+                found=f"{self.name} takes {n_asked}, the table has {len(table.columns)}"
+                + (f" and no column {listed(absent)}" if absent else ""),
+                cure="pass the rows as the teacher was fitted on them",
+            )
+        if names:  # fitted on a frame, distilled on an array: columns are known by position
+            return self.layout.to_frame(table, names)
+        if self.layout.is_frame and not hasattr(self.model, "n_features_in_"):
+            return self.layout.to_frame(table, list(table.columns))
+        return self.layout.to_array(table)
+
+
+@dataclass(frozen=True)
+class TorchTeacher:
+    """A torch module from numbers `[n, F]` float32 to logits `[n, K]`, or numbers `[n]`.
+
+    One logit of two classes is that of the second. The module answers in evaluation mode, and
+    every part of it is back in the mode it was in afterwards.
+
+    Attributes:
+        name: What messages call it.
+        module: The module.
+        n_classes: 0 for a regression.
+        classes: What its logits stand for, where it says so (`classes_`).
+    """
+
+    name: str
+    module: nn.Module
+    n_classes: int
+    classes: Labels = ()
+
+    @torch.no_grad()
+    def answer(self, table: Table) -> Column:
+        first = next(self.module.parameters(), torch.empty(0))
+        rows = torch.from_numpy(_stack_numbers(table)).to(first)
+        with evaluating(self.module):
+            parts = [self.module(part) for part in torch.split(rows, ROWS_AT_ONCE)]
+        outputs = torch.cat(parts).double().cpu()
+        if not self.n_classes:
+            return outputs.reshape(len(rows), -1).numpy()
+        if outputs.ndim == 1 or outputs.shape[1] == 1:
+            logit = outputs.reshape(-1)
+            outputs = torch.stack([torch.zeros_like(logit), logit], dim=1)
+        return torch.softmax(outputs, dim=-1).numpy()
+
+
+@dataclass(frozen=True)
+class FileTeacher:
+    """An ONNX file of anybody's: probabilities as a tensor or as maps (ZipMap), or numbers.
+
+    Takes what kdexport's own files take, one input of all columns as numbers, or one input per
+    column by name.
+
+    Attributes:
+        name: What messages call it.
+        session: The file, loaded.
+        task_classes: The task's, which the keys of maps are looked up among; none of a regression.
+    """
+
+    name: str
+    session: Session
+    task_classes: Labels
+
+    @property
+    def classes(self) -> Labels:
+        signature = self._signature
+        return signature.classes if signature is not None else ()
+
+    @property
+    def _signature(self) -> Signature | None:
+        return self.session.signature if "kdexport.schema" in self.session.metadata else None
+
+    def answer(self, table: Table) -> Column:
+        parts = []
+        for start in range(0, max(table.n_rows, 1), ROWS_AT_ONCE):
+            rows = np.arange(start, min(start + ROWS_AT_ONCE, table.n_rows))
+            parts.append(self._find_answer(self.session.run(self._feed(table.take(rows)))))
+        return np.concatenate(parts)
+
+    def _feed(self, table: Table) -> dict[str, Column]:
+        if (signature := self._signature) is not None:
+            return signature.take_inputs(table).feeds()
+        inputs = self.session.inputs
+        if len(inputs) == 1 and inputs[0].name not in table.columns:
+            return {inputs[0].name: _stack_numbers(table).astype(inputs[0].dtype)}
+        absent = [one.name for one in inputs if one.name not in table.columns]
+        if absent:
+            raise DataError(
+                "an ONNX teacher takes one input of all columns, or one input per column",
+                found=f"{self.name} takes {listed(absent)}, which is no column",
+                cure=f"the columns are {listed(list(table.columns))}",
+            )
+        feeds = {}
+        for one in inputs:
+            values = table.columns[one.name]
+            if one.dtype.kind == "O":
+                texts = ["" if v is None else str(v) for v in values.tolist()]
+                values = np.array(texts, dtype=object)
+            feeds[one.name] = values.astype(one.dtype)[:, None]
+        return feeds
+
+    def _find_answer(self, outputs: dict[str, Any]) -> Column:
+        """Return probabilities among a file's outputs, or its numbers."""
+        for values in outputs.values():
+            if isinstance(values, list) and values and isinstance(values[0], dict):
+                return self._spread(values)
+        numbers = [np.asarray(v) for v in outputs.values() if np.asarray(v).dtype.kind == "f"]
+        if self.task_classes:
+            numbers = [v for v in numbers if v.ndim == 2]
+        if len(numbers) != 1:
+            raise DataError(
+                "an ONNX teacher has one output of probabilities, or of numbers in a regression",
+                found=f"{self.name} has {len(numbers)} among {listed(list(outputs))}",
+                cure="pass a file that gives probabilities as a tensor or through ZipMap",
+            )
+        return numbers[0]
+
+    def _spread(self, rows: Sequence[dict[Any, float]]) -> Column:
+        """Maps to columns in the order of the task's classes; one that a map has not is 0."""
+        strangers = [key for key in rows[0] if key not in self.task_classes]
+        refuse_strangers(strangers, self.task_classes, self.name)
+        return np.array([[row.get(label, 0.0) for label in self.task_classes] for row in rows])
+
+
+@dataclass(frozen=True)
+class FunctionTeacher:
+    """A function from the user's frame to probabilities `[n, K]`, or numbers `[n]`."""
+
+    name: str
+    function: Callable[[Any], Any]
+    layout: Layout
+    classes: Labels = ()
+
+    def answer(self, table: Table) -> Column:
+        return np.asarray(self.function(self.layout.to_frame(table, list(table.columns))))
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Any:
+    """Put a module into evaluation mode, and every part of it back into its own mode after."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def plain_labels(labels: Any) -> Labels:
+    """Return class labels as a task has them: bool, int or str."""
+    plain = [v.item() if isinstance(v, np.generic) else v for v in labels]
+    return tuple(int(v) if isinstance(v, float) and v.is_integer() else v for v in plain)
+
+
+def refuse_strangers(strangers: Sequence[Label], classes: Labels, name: str) -> None:
+    """Refuse a teacher that answers classes that the task has not.
+
+    Raises:
+        DataError: There are some.
+    """
+    if strangers:
+        raise DataError(
+            "a teacher knows no class that the task has not",
+            found=f"{name} also answers {listed(strangers)}",
+            cure=f"the task's classes are {listed(classes)}",
+        )
+
+
+def _pick(table: Table, names: Sequence[str]) -> Table:
+    return Table({name: table.columns[name] for name in names}, table.row_ids, table.source)
+
+
+def _stack_numbers(table: Table) -> Float32:
+    """All columns as float32 numbers, **Shape** `[n, F]`."""
+    stacked = np.stack([numbers_of(table, name) for name in table.columns], axis=1)
+    return stacked.astype(np.float32)

@@ -1,0 +1,258 @@
+"""A user's own teachers: what they are asked, and what is taken from their answers."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from kdexport.errors import DataError
+from kdexport.recipe import ColumnsRecipe
+from kdexport.records import Inputs
+from kdexport.restore import Layout, Restorer
+from kdexport.schema import Schema
+from kdexport.tables import as_table
+from kdexport.training.own_teacher import OwnTeacher, mix_teachers
+
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame(
+    {"a": RNG.normal(size=60), "b": RNG.integers(0, 9, 60), "c": RNG.choice(["x", "y"], 60)}
+)
+LABELS = np.where(FRAME["a"] + (FRAME["c"] == "x") > 0.5, "yes", "no")
+
+
+def make_schema(frame: pd.DataFrame, labels: Any = LABELS) -> Schema:
+    """The schema of a frame whose target is `labels`."""
+    labels = np.asarray(labels)
+    table = as_table(frame).replacing(
+        "y", labels.astype(object) if labels.dtype.kind in "U" else labels
+    )
+    classes = () if labels.dtype.kind == "f" else tuple(np.unique(labels).tolist())
+    return Schema.fit(table, "y", ColumnsRecipe(), classes=classes)
+
+
+def mix(things: Any, frame: pd.DataFrame, labels: Any = LABELS, **options: Any) -> OwnTeacher:
+    """Own teachers of the frame's task."""
+    schema = make_schema(frame, labels)
+    restorer = Restorer.fit(as_table(frame), schema.signature)
+    return mix_teachers(things, schema, restorer, Layout(frame), **options)
+
+
+def answer(teacher: OwnTeacher, frame: pd.DataFrame) -> np.ndarray:
+    """What it answers for the frame's inputs, as probabilities or numbers."""
+    inputs = teacher.schema.signature.take_inputs(as_table(frame))
+    return teacher.answer(teacher.restorer.restore(inputs))
+
+
+def make_file(path: Path, *, keys: list[int], external: bool = False) -> Path:
+    """An ONNX file of two numbers that answers through ZipMap, its keys in the order given."""
+    weight = numpy_helper.from_array(np.array([[1.0, -1.0], [0.5, 0.0]], np.float32), "w")
+    zipmap = helper.make_node(
+        "ZipMap", ["p"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=keys
+    )
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["l"]),
+        helper.make_node("Softmax", ["l"], ["p"], axis=1),
+        zipmap,
+    ]
+    maps = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(
+            TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, ())
+        )
+    )
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (None, 2))],
+        [helper.make_value_info("probabilities", maps)],
+        [weight],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    if external:
+        onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    else:
+        onnx.save(model, path)
+    return path
+
+
+def test_models_are_fed_the_frame_they_were_fitted_on() -> None:
+    """A pipeline on named columns of mixed kinds answers as it does on the user's frame."""
+    encode = make_column_transformer(
+        (OneHotEncoder(), ["c"]), (OneHotEncoder(handle_unknown="ignore"), ["b"]),
+        remainder="passthrough",
+    )  # fmt: skip
+    model = make_pipeline(encode, LogisticRegression()).fit(FRAME, LABELS)
+    expected = model.predict_proba(FRAME)
+    assert np.abs(answer(mix(model, FRAME), FRAME) - expected).max() < 1e-6
+
+
+def test_models_of_arrays_are_fed_arrays(recwarn: pytest.WarningsRecorder) -> None:
+    """A model fitted on an array gets one, without a warning of scikit-learn's."""
+    numbers = FRAME[["a", "b"]]
+    model = RandomForestClassifier(5, random_state=0).fit(numbers.to_numpy(), LABELS)
+    found = answer(mix(model, numbers), numbers)
+    assert np.array_equal(found, model.predict_proba(numbers.to_numpy()))
+    assert not len(recwarn)
+
+
+def test_regressors_answer_numbers_in_the_target_s_unit() -> None:
+    """A regressor's numbers are standardised for the students, and nothing else."""
+    numbers, target = FRAME[["a", "b"]], FRAME["a"] * 100.0 + 7
+    model = RandomForestRegressor(5, random_state=0).fit(numbers, target)
+    teacher = mix(model, numbers, target.to_numpy())
+    outputs = teacher.compute_outputs(teacher.schema.signature.take_inputs(as_table(numbers)))
+    back = outputs * teacher.schema.target_scale + teacher.schema.target_center
+    assert np.abs(back[:, 0] - model.predict(numbers)).max() < 1e-3
+
+
+def test_modules_answer_in_evaluation_mode() -> None:
+    """A module in train mode with dropout answers the same twice; each part keeps its mode (B4)."""
+    parts = [torch.nn.Linear(2, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5)]
+    module = torch.nn.Sequential(*parts, torch.nn.Linear(8, 2)).train()
+    module[1].eval()
+    teacher = mix(module, FRAME[["a", "b"]])
+    first, second = (answer(teacher, FRAME[["a", "b"]]) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert [part.training for part in module] == [True, False, True, True]
+    assert module.training
+
+
+def test_a_single_logit_is_the_second_class_s() -> None:
+    """A module of one output gives the probability of the second class by the logistic function."""
+    module = torch.nn.Linear(2, 1)
+    found = answer(mix(module, FRAME[["a", "b"]]), FRAME[["a", "b"]])
+    with torch.no_grad():
+        rows = torch.tensor(FRAME[["a", "b"]].to_numpy(), dtype=torch.float32)
+        expected = torch.sigmoid(module(rows))[:, 0].numpy()
+    assert np.abs(found[:, 1] - expected).max() < 1e-6
+
+
+def test_maps_of_files_are_read_by_their_keys(tmp_path: Path) -> None:
+    """ZipMap with keys in the order 1, 0 gives columns in class order (C4)."""
+    numbers, labels = FRAME[["a", "b"]], (LABELS == "yes").astype(np.int64)
+    straight = mix(str(make_file(tmp_path / "s.onnx", keys=[0, 1])), numbers, labels)
+    turned = mix(make_file(tmp_path / "t.onnx", keys=[1, 0]), numbers, labels)
+    assert np.array_equal(answer(straight, numbers), answer(turned, numbers)[:, ::-1])
+    with pytest.raises(DataError, match=r"other\.onnx also answers 7"):
+        answer(mix(make_file(tmp_path / "other.onnx", keys=[7, 0]), numbers, labels), numbers)
+
+
+def test_files_with_weights_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights in a file beside the model are found from another folder (H2)."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    path = make_file(tmp_path / "model" / "m.onnx", keys=[0, 1], external=True)
+    assert (path.parent / "weights.bin").exists()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    labels = (LABELS == "yes").astype(np.int64)
+    found = answer(mix(Path("../model/m.onnx"), FRAME[["a", "b"]], labels), FRAME[["a", "b"]])
+    assert np.allclose(found.sum(axis=1), 1)
+
+
+def test_mixtures_are_aligned_by_label() -> None:
+    """Teachers with classes [no, yes] and [yes, no] are averaged label by label (G3)."""
+
+    def straight(frame: pd.DataFrame) -> np.ndarray:
+        return np.tile([0.9, 0.1], (len(frame), 1))
+
+    def turned(frame: pd.DataFrame) -> np.ndarray:
+        return np.tile([0.3, 0.7], (len(frame), 1))
+
+    turned.classes_ = ["yes", "no"]
+    found = answer(mix([straight, turned], FRAME, weights=[3, 1]), FRAME)
+    assert np.allclose(found, [0.75 * 0.9 + 0.25 * 0.7, 0.75 * 0.1 + 0.25 * 0.3])
+
+
+def test_a_class_that_a_teacher_never_saw_is_never_answered() -> None:
+    """A teacher of two of three classes gives the third 0."""
+    labels = np.array(["no", "yes", "new"] * 20)
+    model = LogisticRegression().fit(FRAME[["a", "b"]], LABELS)
+    found = answer(mix(model, FRAME[["a", "b"]], labels), FRAME[["a", "b"]])
+    assert (found[:, 0] == 0).all()
+    assert np.allclose(found[:, 1:], model.predict_proba(FRAME[["a", "b"]]))
+
+
+def test_exact_zeros_and_ones_give_finite_logits() -> None:
+    """Probabilities of exactly 0 and 1 become finite outputs that say nearly the same (G6)."""
+    teacher = mix(lambda frame: np.tile([0.0, 1.0], (len(frame), 1)), FRAME)
+    outputs = teacher.compute_outputs(teacher.schema.signature.take_inputs(as_table(FRAME)))
+    assert np.isfinite(outputs).all()
+    assert np.allclose(np.exp(outputs), [0, 1], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (lambda n: np.full((n, 3), 1 / 3), r"the teacher wrong answers shape \(60, 3\)"),
+        (lambda n: np.full(n, 0.5), r"the teacher wrong answers shape \(60,\)"),
+        (lambda n: spoil(n, 7, np.nan), "the teacher wrong answers .*nan.* for row 7"),
+        (lambda n: spoil(n, 4, 0.9), r"sum to 1, however: .*\[0.9, 0.5\] for row 4"),
+        (lambda n: spoil(n, 5, 1 / 0), "the teacher wrong raised ZeroDivisionError"),
+    ],
+)
+def test_bad_answers_get_one_line(answers: Any, said: str) -> None:
+    """A wrong shape, NaN, a sum beside 1 or an exception names the teacher and the first row."""
+
+    def wrong(frame: pd.DataFrame) -> np.ndarray:
+        return answers(len(frame))
+
+    with pytest.raises(DataError, match=said) as caught:
+        answer(mix(wrong, FRAME), FRAME)
+    assert "\n" not in str(caught.value)
+
+
+def spoil(n: int, row: int, value: float) -> np.ndarray:
+    """Answers of one half, but for one cell."""
+    answers = np.full((n, 2), 0.5)
+    answers[row, 0] = value
+    return answers
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [np.nan, 1.0]])
+def test_weights_fit_the_teachers(weights: list[float]) -> None:
+    """Weights are one per teacher, none negative, not all 0."""
+    with pytest.raises(DataError, match="one weight of 0 or more for each"):
+        mix([np.mean, np.mean], FRAME, weights=weights)
+
+
+def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
+    """A pickle is not read: whatever it would do when loaded is not done (H3)."""
+    marker = tmp_path / "marker"
+    pickle = tmp_path / "model.pkl"
+    pickle.write_bytes(b"cposix\nsystem\n(V" + f"touch {marker}".encode() + b"\ntR.")
+    with pytest.raises(DataError, match=re.escape("pickles are not read")):
+        mix(str(pickle), FRAME)
+    assert not marker.exists()
+
+
+def test_another_number_of_columns_is_refused() -> None:
+    """A model fitted on other columns is named before it can raise something of its own."""
+    model = LogisticRegression().fit(FRAME[["a"]].assign(z=1.0, q=2.0), LABELS)
+    with pytest.raises(DataError, match=r"LogisticRegression takes 3.*'z', 'q'"):
+        answer(mix(model, FRAME[["a", "b"]]), FRAME[["a", "b"]])
+
+
+def test_synthetic_rows_are_labelled_as_the_user_s_own() -> None:
+    """Rows that no table held reach the teacher in the user's types."""
+    seen = []
+
+    def watch(frame: pd.DataFrame) -> np.ndarray:
+        seen.append(frame)
+        return np.full((len(frame), 2), 0.5)
+
+    teacher = mix(watch, FRAME)
+    made = Inputs(np.array([[0.25, 3.0]], np.float32), np.array([["y"]], dtype=object))
+    teacher.compute_outputs(made)
+    assert seen[0].dtypes.equals(FRAME.dtypes)
+    assert seen[0].iloc[0].tolist() == [0.25, 3, "y"]

@@ -89,7 +89,14 @@ def results() -> str:
     evidence = _clicks()
     lines = ["| | accuracy, % | log loss | bytes | parameters | p50 us, batch 1 | batch 1,024 |"]
     lines += ["|---|---|---|---|---|---|---|"]
-    for role, title in (("teacher", "teacher"), ("control", "control"), ("student", "student")):
+    titles = {
+        "teacher": "teacher",
+        "control": "control",
+        "plain_control": "plain control",
+        "student": "student",
+        "rival": "rival: one boosted model",
+    }
+    for role, title in titles.items():
         accuracy, log_loss = (evidence.quality[role][m] for m in ("accuracy", "log_loss"))
         file = evidence.files.get(f"{role}.onnx")
         rows = [row for row in evidence.latency.rows if row.path == "run"]

@@ -196,11 +196,7 @@ def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prep
     rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
     data_sha256 = parts.train.joined_with(parts.validation).hash()
     is_task = data is None and recipe.data.file is None
-    settled = {
-        "teacher": recipe.teacher.settle(is_own_table=not is_task),
-        "transfer": recipe.transfer.settle(is_own_table=not is_task),
-    }
-    recipe = recipe.model_copy(update=settled)
+    recipe = recipe.settle(is_own_table=not is_task)
     features = parts.train.without(target, *filter(None, [weight]))
     restorer = Restorer.fit(features, schema.signature)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer)

@@ -272,9 +272,23 @@ class Recipe(Section):
         """Return the recipe as TOML, every value written out, in a fixed order."""
         return _toml_table(self.model_dump(exclude_none=True), prefix="")
 
+    def settle(self, *, is_own_table: bool) -> "Recipe":
+        """Return the recipe with every `auto` of teacher and transfer set replaced."""
+        settled = {
+            "teacher": self.teacher.settle(is_own_table=is_own_table),
+            "transfer": self.transfer.settle(is_own_table=is_own_table),
+        }
+        return self.model_copy(update=settled)
+
     def changes(self) -> dict[str, Any]:
-        """Return only what differs from the default recipe: short enough for a file's metadata."""
-        return _differences(self.model_dump(mode="json"), Recipe().model_dump(mode="json"))
+        """Return only what differs from the default recipe: short enough for a file's metadata.
+
+        What `auto` stands for by itself is no difference.
+        """
+        is_own_table = self.data.file is not None or self.data.target is not None
+        default = Recipe().settle(is_own_table=is_own_table)
+        settled = self.settle(is_own_table=is_own_table)
+        return _differences(settled.model_dump(mode="json"), default.model_dump(mode="json"))
 
 
 def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:

@@ -129,7 +129,7 @@ def train(
     prepared = prepare(recipe, data=data, test=test)
     files = workspace.save_prepared(prepared)
     trained = {
-        workspace.TEACHER: _train_teacher(prepared, on_progress),
+        workspace.TEACHER: _training_room("steps").train_teacher(prepared, on_progress),
         workspace.RIVAL: train_rival(prepared),
     }
     files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
@@ -152,7 +152,9 @@ def distill(
     trained = {
         workspace.TEACHER: teacher,
         workspace.RIVAL: workspace.load_rival(prepared, work),
-        workspace.STUDENTS: _train_students(prepared, teacher, on_progress),
+        workspace.STUDENTS: _training_room("steps").train_students_of(
+            prepared, teacher, on_progress
+        ),
     }
     files = workspace.save_prepared(prepared)
     files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
@@ -263,18 +265,6 @@ def _as_table(source: Source, recipe: Recipe, text: Sequence[str] = ()) -> Table
     data, columns = recipe.data, recipe.columns
     csv_format = CsvFormat(data.separator, data.decimal, data.thousands, data.missing)
     return read_table(Path(source), csv_format=csv_format, text=[*columns.categorical, *text])
-
-
-def _train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
-    steps: Any = _training_room("steps")
-    trained: Trained = steps.train_teacher(prepared, on_progress)
-    return trained
-
-
-def _train_students(prepared: Prepared, teacher: Trained, on_progress: ProgressSink) -> Trained:
-    steps: Any = _training_room("steps")
-    trained: Trained = steps.train_students_of(prepared, teacher, on_progress)
-    return trained
 
 
 def train_rival(prepared: Prepared) -> Trained | None:

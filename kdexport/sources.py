@@ -22,7 +22,7 @@ from kdexport.training.convert import convert_teacher
 from kdexport.training.mixture import Mixture
 from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.own_teacher import OwnTeacher
-from kdexport.training.steps import load_mixture, load_students
+from kdexport.training.steps import find_shipped, load_mixture, load_students
 from kdexport.workspace import Prepared, Trained, load_rival, load_trained
 
 OWN_ROUNDING = 0.99  # quantile of the rows' own rounding
@@ -59,7 +59,7 @@ class Sources:
         self.stack = load_students(prepared, students)
         self.encoder = self.stack.encoder
         self.n_replicates = prepared.recipe.student.n_replicates
-        self.shipped = int(np.argmin(students.best_losses[: self.n_replicates]))
+        self.shipped = find_shipped(prepared, students)
 
     def mixtures(self) -> dict[str, Mixture]:
         """The sources of the files beside the student's, by the file's name."""

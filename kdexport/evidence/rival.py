@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from kdexport.bundle import RIVAL, STUDENT
 from kdexport.evidence.facts import Evidence, Interval, RivalFact, RivalVerdict
 from kdexport.evidence.latency_facts import LatencyFact
 from kdexport.evidence.metrics import LEADING
 
-STUDENT_FILE, RIVAL_FILE, NATIVE_RIVAL = "student.onnx", "rival.onnx", "rival"
+NATIVE_RIVAL = "rival"
 Winner = Literal["student", "rival", "neither"]
 
 
@@ -72,8 +73,8 @@ def compare_axes(evidence: Evidence) -> list[Axis]:
         )
         for metric, interval in evidence.rival.lead.items()
     ]
-    if RIVAL_FILE in evidence.files:
-        student, rival = (evidence.files[name].bytes for name in (STUDENT_FILE, RIVAL_FILE))
+    if RIVAL in evidence.files:
+        student, rival = (evidence.files[name].bytes for name in (STUDENT, RIVAL))
         axes.append(Axis("bytes", student, rival, _find_smaller(student, rival)))
     return axes + _compare_times(evidence.latency.rows)
 
@@ -82,9 +83,9 @@ def _compare_times(rows: list[LatencyFact]) -> list[Axis]:
     by_key = {(row.name, row.path, row.batch): row for row in rows}
     axes = []
     for batch in sorted({row.batch for row in rows}):
-        student = by_key.get((STUDENT_FILE, "run", batch))
+        student = by_key.get((STUDENT, "run", batch))
         native = by_key.get((NATIVE_RIVAL, "call", batch))
-        rival = by_key.get((RIVAL_FILE, "run", batch), native)
+        rival = by_key.get((RIVAL, "run", batch), native)
         if student is None or rival is None or student.p50_us is None or rival.p50_us is None:
             continue
         ours, theirs = student.p50_us, rival.p50_us

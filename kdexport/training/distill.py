@@ -17,7 +17,7 @@ from kdexport.recipe import Recipe, TransferRecipe
 from kdexport.records import Float64, Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.encode import Encoder
-from kdexport.training.ensemble import make_label_judge, target_tensor, weight_tensor
+from kdexport.training.ensemble import fit_on_labels, target_tensor, weight_tensor
 from kdexport.training.fit import FitRecord, Judge, Loss, count_steps, fit_stack
 from kdexport.training.nets import StackedMLP
 from kdexport.training.objective import Objective, find_objective
@@ -60,16 +60,17 @@ class Students:
 
 def build_students(schema: Schema, recipe: Recipe) -> StackedMLP:
     """Return the untrained students and controls that the recipe asks for."""
-    return _build_groups(schema, recipe, 2 + (recipe.student.plain_control == "trained"))
+    n_groups = 2 + (recipe.student.plain_control == "trained")
+    return build_student_stack(schema, recipe, _list_seeds(recipe) * n_groups)
 
 
-def _build_groups(schema: Schema, recipe: Recipe, n_groups: int) -> StackedMLP:
-    """Return groups of R networks that start alike."""
+def build_student_stack(schema: Schema, recipe: Recipe, seeds: Sequence[int]) -> StackedMLP:
+    """Return untrained networks of the student's shape, one per seed."""
     return StackedMLP(
         Encoder(schema),
         hidden=recipe.student.hidden,
         d_out=find_objective(schema).d_out,
-        seeds=_list_seeds(recipe) * n_groups,
+        seeds=seeds,
     ).to(recipe.device)
 
 
@@ -101,7 +102,7 @@ def train_students(
             rows that it has seen more surely than others. **Shape** `[n, K]` float64.
         on_progress: Called a few dozen times.
     """
-    stack = _build_groups(schema, recipe, 2)
+    stack = build_student_stack(schema, recipe, _list_seeds(recipe) * 2)
     objective = find_objective(schema, temperature=recipe.student.temperature)
     transfer = build_transfer_set(
         rows.train,
@@ -147,12 +148,7 @@ def choose_transfer(
     small = min(recipe.transfer.n_synthetic, N_TRIED_ROWS)
     ways = [recipe.transfer.model_copy(update={**way, "n_synthetic": small}) for way in WAYS]
     seeds = [recipe.seed, recipe.seed + 1] * len(ways)
-    stack = StackedMLP(
-        Encoder(schema),
-        hidden=recipe.student.hidden,
-        d_out=find_objective(schema).d_out,
-        seeds=seeds,
-    ).to(recipe.device)
+    stack = build_student_stack(schema, recipe, seeds)
     objective = find_objective(schema, temperature=recipe.student.temperature)
     transfer = build_transfer_set(
         rows.train, stack.encoder, objective, teacher, recipe, ways, own_outputs=own_outputs
@@ -221,25 +217,14 @@ def _train_plain_controls(
     Adam at 1e-3, batches of 64 rows, 30 epochs. Their weights are chosen and calibrated on
     validation rows like everyone's, which can only help them.
     """
-    plain = recipe.model_copy(update={"student": recipe.student.model_copy(update=PLAIN)})
-    stack = _build_groups(schema, plain, 1)
-    objective = find_objective(schema)
-    targets = target_tensor(rows.train, objective, plain)
-    weights = weight_tensor(rows.train, plain)
-
-    def loss(outputs: Tensor, drawn: Tensor) -> Tensor:
-        return (objective.score(outputs, targets[drawn]) * weights[drawn]).mean(dim=1)
-
-    fit_stack(
+    seeds = _list_seeds(recipe)
+    stack = build_student_stack(schema, recipe, seeds)
+    fit_on_labels(
         stack,
-        rows=stack.encoder.prepare(rows.train.inputs, plain.device),
-        pools=[torch.arange(rows.train.n_rows, device=plain.device)] * stack.n_members,
-        loss=loss,
-        validation_rows=stack.encoder.prepare(rows.validation.inputs, plain.device),
-        judge=make_label_judge(rows.validation, schema, plain),
-        recipe=plain.student,
-        n_steps=count_steps(plain.student, rows.train.n_rows),
-        seeds=_list_seeds(plain),
+        rows,
+        recipe,
+        recipe.student.model_copy(update=PLAIN),
+        seeds,
         step_name=f"{stack.n_members} plain controls",
         on_progress=on_progress,
     )

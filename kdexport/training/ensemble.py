@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdexport.recipe import Recipe, TeacherRecipe
+from kdexport.recipe import FitRecipe, Recipe, TeacherRecipe
 from kdexport.records import Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.encode import Encoder
@@ -42,10 +42,11 @@ def choose_regularisation(
     """
     dropouts, decays = zip(*REGULARISATIONS, strict=True)
     seeds = [recipe.seed] * len(REGULARISATIONS)
-    record = _fit(
+    record = fit_on_labels(
         _build_stack(schema, recipe, seeds, dropouts),
         rows,
         recipe,
+        recipe.teacher,
         seeds,
         step_name=f"regularisation ({len(seeds)} members)",
         weight_decays=torch.tensor(decays),
@@ -79,10 +80,11 @@ def train_ensemble(
         The trained ensemble, in evaluation mode, and how it went.
     """
     ensemble = build_ensemble(schema, recipe)
-    record = _fit(
+    record = fit_on_labels(
         ensemble,
         rows,
         recipe,
+        recipe.teacher,
         range(recipe.seed, recipe.seed + ensemble.n_members),
         step_name=f"teacher ({ensemble.n_members} members)",
         on_progress=on_progress,
@@ -106,10 +108,11 @@ def _build_stack(
     ).to(recipe.device)
 
 
-def _fit(
+def fit_on_labels(
     stack: StackedMLP,
     rows: Parts[Rows],
     recipe: Recipe,
+    settings: FitRecipe,
     seeds: Sequence[int],
     *,
     step_name: str,
@@ -133,8 +136,8 @@ def _fit(
         loss=loss,
         validation_rows=stack.encoder.prepare(rows.validation.inputs, recipe.device),
         judge=make_label_judge(rows.validation, schema, recipe),
-        recipe=recipe.teacher,
-        n_steps=count_steps(recipe.teacher, rows.train.n_rows),
+        recipe=settings,
+        n_steps=count_steps(settings, rows.train.n_rows),
         seeds=seeds,
         step_name=step_name,
         weight_decays=weight_decays,

@@ -14,13 +14,17 @@ import torch
 
 from kdexport.records import Float64, Inputs, ProgressSink, Table
 from kdexport.restore import Layout, Restorer
-from kdexport.training.distill import Students, build_students, choose_transfer, train_students
-from kdexport.training.encode import Encoder
+from kdexport.training.distill import (
+    Students,
+    build_student_stack,
+    build_students,
+    choose_transfer,
+    train_students,
+)
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
 from kdexport.training.fit import FitRecord
 from kdexport.training.mixture import Mixture, mix_with_boosting, train_rival
 from kdexport.training.nets import StackedMLP, compute_member_outputs
-from kdexport.training.objective import find_objective
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
@@ -160,17 +164,16 @@ class Shipped:
         return answers
 
 
+def find_shipped(prepared: Prepared, students: Trained) -> int:
+    """Choose the student that ships: the one closest to its targets on the validation rows."""
+    return int(np.argmin(students.best_losses[: prepared.recipe.student.n_replicates]))
+
+
 def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
-    """Return the student that ships: the one closest to its targets on the validation rows."""
-    recipe = prepared.recipe
-    position = int(np.argmin(students.best_losses[: recipe.student.n_replicates]))
+    """Return the student that ships, alone."""
+    recipe, position = prepared.recipe, find_shipped(prepared, students)
     alone = {name: v[position : position + 1] for name, v in students.weights.items()}
-    stack = StackedMLP(
-        Encoder(prepared.schema),
-        hidden=recipe.student.hidden,
-        d_out=find_objective(prepared.schema).d_out,
-        seeds=[recipe.seed],
-    )
+    stack = build_student_stack(prepared.schema, recipe, [recipe.seed]).cpu()
     return Shipped(_thaw(stack, replace(students, weights=alone)).double())
 
 

@@ -59,10 +59,11 @@ def test_decay_per_member() -> None:
         apart.append(stack)
     together = StackedMLP(apart[0].encoder, hidden=(8,), d_out=2, seeds=[0, 1])
     changed = RECIPE.teacher.model_copy(update={"dropout": 0.0})
-    ensemble_room._fit(
+    ensemble_room.fit_on_labels(
         together,
         prepared.rows,
-        RECIPE.model_copy(update={"teacher": changed}),
+        RECIPE,
+        changed,
         [0, 1],
         step_name="toy",
         weight_decays=torch.tensor(decays),

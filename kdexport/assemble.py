@@ -133,7 +133,7 @@ def assemble_bundle(
         training={
             **_describe_teacher(teacher),
             "student_steps": students.n_steps,
-            **{f"transfer_{name}": value for name, value in students.settings.items()},
+            **students.settings,
         },
         **claims,
     )
@@ -163,7 +163,7 @@ def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
         exported = None
         if network is not None:
             exported = export_network(
-                network, d_features=encoder.d_dense, n_categorical=len(schema.categories)
+                network, d_features=encoder.d_compact, n_categorical=len(schema.categories)
             )
         filling = Filling(encoder.center, encoder.limit)
         files[name] = serialize_model(build_model(exported, schema, filling, trees))

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdexport.records import Float64, Inputs, ProgressSink, Table
+from kdexport.recipe import Recipe
+from kdexport.records import Column, Float64, Inputs, ProgressSink, Table
 from kdexport.restore import Layout, Restorer
+from kdexport.training.choose import choose_form, choose_transfer
 from kdexport.training.distill import (
     Students,
+    build_plain_controls,
     build_student_stack,
     build_students,
-    choose_transfer,
     train_students,
 )
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
@@ -31,6 +33,8 @@ from kdexport.training.stored import read_stored
 from kdexport.workspace import Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
+PIECEWISE = "student_piecewise"  # setting: 1 where students read numbers piece by piece
+PLAIN = "plain_controls."  # what the names of the plain controls' weights begin with
 
 
 def set_threads(asked: int) -> int:
@@ -117,19 +121,23 @@ def train_students_of(
     """Train students on a teacher's answers, and controls beside them."""
     set_threads(prepared.recipe.threads)
     source = teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
-    recipe, settings = prepared.recipe, NOTHING
+    recipe, settings = prepared.recipe, dict(NOTHING)
     learn = (prepared.rows, prepared.schema, source.compute_outputs)
+    ways: dict[str, Any] = {"own_outputs": teacher.own_outputs, "on_progress": on_progress}
+    if recipe.student.form == "chosen":
+        recipe = recipe.with_student_form(choose_form(*learn, recipe, **ways))
     if recipe.transfer.selection == "chosen":
-        chosen = choose_transfer(
-            *learn, recipe, own_outputs=teacher.own_outputs, on_progress=on_progress
-        )
+        chosen = choose_transfer(*learn, recipe, **ways)
         recipe = recipe.model_copy(update={"transfer": chosen})
         strength = "noise" if chosen.method == "jitter" else "swap_probability"
-        settings = {f"{chosen.method}_{strength}": getattr(chosen, strength)}
-    students: Students = train_students(
-        *learn, recipe, own_outputs=teacher.own_outputs, on_progress=on_progress
-    )
-    return _freeze(students.stack, students.record, settings)
+        settings[f"transfer_{chosen.method}_{strength}"] = getattr(chosen, strength)
+    students: Students = train_students(*learn, recipe, **ways)
+    settings[PIECEWISE] = float(recipe.student.form == "piecewise")
+    trained = _freeze(students.stack, students.record, settings)
+    if students.plain_controls is None:
+        return trained
+    plain = {f"{PLAIN}{k}": v for k, v in _list_weights(students.plain_controls).items()}
+    return replace(trained, weights=trained.weights | plain)
 
 
 def load_mixture(prepared: Prepared, trained: Trained) -> Mixture:
@@ -141,8 +149,28 @@ def load_mixture(prepared: Prepared, trained: Trained) -> Mixture:
 
 
 def load_students(prepared: Prepared, students: Trained) -> StackedMLP:
-    """Return students, controls and plain controls with their weights, in evaluation mode."""
-    return _thaw(build_students(prepared.schema, prepared.recipe), students)
+    """Return students and controls with their weights, in evaluation mode."""
+    weights = {k: v for k, v in students.weights.items() if not k.startswith(PLAIN)}
+    stack = build_students(prepared.schema, _settled(prepared, students))
+    return _thaw(stack, replace(students, weights=weights))
+
+
+def load_plain_controls(prepared: Prepared, students: Trained) -> StackedMLP | None:
+    """Return the plain controls, if there are any, in evaluation mode."""
+    weights = {
+        k.removeprefix(PLAIN): v for k, v in students.weights.items() if k.startswith(PLAIN)
+    }
+    if not weights:
+        return None
+    stack = build_plain_controls(prepared.schema, prepared.recipe)
+    return _thaw(stack, replace(students, weights=weights))
+
+
+def _settled(prepared: Prepared, students: Trained) -> Recipe:
+    """Return the recipe with the form that the students have."""
+    return prepared.recipe.with_student_form(
+        "piecewise" if students.settings[PIECEWISE] else "plain"
+    )
 
 
 @dataclass(frozen=True)
@@ -171,8 +199,12 @@ def find_shipped(prepared: Prepared, students: Trained) -> int:
 
 def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
     """Return the student that ships, alone."""
-    recipe, position = prepared.recipe, find_shipped(prepared, students)
-    alone = {name: v[position : position + 1] for name, v in students.weights.items()}
+    recipe, position = _settled(prepared, students), find_shipped(prepared, students)
+    alone = {
+        name: v[position : position + 1]
+        for name, v in students.weights.items()
+        if not name.startswith(PLAIN)
+    }
     stack = build_student_stack(prepared.schema, recipe, [recipe.seed]).cpu()
     return Shipped(_thaw(stack, replace(students, weights=alone)).double())
 
@@ -180,9 +212,12 @@ def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
 def _freeze(
     stack: StackedMLP | None, record: FitRecord, settings: Mapping[str, float] = NOTHING
 ) -> Trained:
+    return Trained(_list_weights(stack), record.n_steps, record.best_losses, dict(settings))
+
+
+def _list_weights(stack: StackedMLP | None) -> dict[str, Column]:
     named = [] if stack is None else stack.named_parameters()
-    weights = {name: p.detach().cpu().numpy() for name, p in named}
-    return Trained(weights, record.n_steps, record.best_losses, dict(settings))
+    return {name: p.detach().cpu().numpy() for name, p in named}
 
 
 def _thaw(stack: StackedMLP, trained: Trained) -> StackedMLP:

@@ -173,7 +173,6 @@ class StudentRecipe(FitRecipe):
     max_steps: Count = 8000
     patience: Count = 30
 
-
     def settle(self, *, is_own_table: bool) -> "StudentRecipe":
         """Return the recipe with `auto` replaced by what it stands for."""
         if self.form != "auto":

@@ -113,11 +113,10 @@ class Encoder(nn.Module):
         if self.pieces is None and not self.schema.categories:
             return rows
         spread = rows.new_zeros(*rows.shape[:-1], self.d_out)
-        n_indicators = len(self.schema.indicators)
-        n_numeric = self.d_compact - n_indicators
+        n_numeric = len(self.schema.signature.numeric)
         numbers = rows[..., :n_numeric] if self.pieces is None else self._rise(rows)
-        spread[..., : self.d_dense - n_indicators] = numbers
-        spread[..., self.d_dense - n_indicators : self.d_dense] = rows[..., n_numeric : self.d_compact]
+        spread[..., : numbers.shape[-1]] = numbers
+        spread[..., numbers.shape[-1] : self.d_dense] = rows[..., n_numeric : self.d_compact]
         codes = rows[..., self.d_compact :].long() + self.d_dense
         return spread.scatter_(-1, codes, 1.0)
 

@@ -157,9 +157,7 @@ def load_students(prepared: Prepared, students: Trained) -> StackedMLP:
 
 def load_plain_controls(prepared: Prepared, students: Trained) -> StackedMLP | None:
     """Return the plain controls, if there are any, in evaluation mode."""
-    weights = {
-        k.removeprefix(PLAIN): v for k, v in students.weights.items() if k.startswith(PLAIN)
-    }
+    weights = {k.removeprefix(PLAIN): v for k, v in students.weights.items() if k.startswith(PLAIN)}
     if not weights:
         return None
     stack = build_plain_controls(prepared.schema, prepared.recipe)

@@ -8,8 +8,8 @@ import numpy as np
 
 from kdexport.records import Float32, Float64, Int64
 
-MAX_PER_COLUMN = 16
-MAX_PIECES = 192  # of all columns together: they are the width of a student's first layer
+MAX_PER_COLUMN = 32
+MAX_PIECES = 256  # of all columns together: they are the width of a student's first layer
 
 Knots = tuple[tuple[float, ...], ...]
 """Per numeric column its knots in ascending order, as float32 holds them; none where it is

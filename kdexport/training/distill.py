@@ -124,6 +124,8 @@ def train_students(
         step_name=f"{n_replicates} students and {n_replicates} controls",
         on_progress=on_progress,
     )
+    if recipe.student.form == "piecewise":
+        stack.round_weights()
     plain_controls = None
     if recipe.student.plain_control == "trained":
         plain_controls = _train_plain_controls(rows, schema, recipe, on_progress)

@@ -28,7 +28,7 @@ from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
-from kdexport.workspace import Prepared, Trained
+from kdexport.workspace import Looks, Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 
@@ -182,7 +182,8 @@ def _freeze(
 ) -> Trained:
     named = [] if stack is None else stack.named_parameters()
     weights = {name: p.detach().cpu().numpy() for name, p in named}
-    return Trained(weights, record.n_steps, record.best_losses, dict(settings))
+    looks = Looks(record.look_steps, record.validation_losses)
+    return Trained(weights, record.n_steps, record.best_losses, dict(settings), looks=looks)
 
 
 def _thaw(stack: StackedMLP, trained: Trained) -> StackedMLP:

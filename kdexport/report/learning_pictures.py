@@ -12,12 +12,13 @@ from kdexport.evidence.facts import Evidence
 from kdexport.report.drawing import SOFT, Picture, Scales, finish_chart, layer_charts, make_data
 from kdexport.report.figures import write_number, write_percent
 from kdexport.report.learning_grids import (
-    JUDGED_BY,
     describe_loss,
     list_bins,
     make_calibration_grid,
     make_look_grid,
 )
+
+JUDGES = {"labels": "labels", "teacher": "the teacher", "both": "labels and teacher"}
 
 
 def draw_learning_pictures(evidence: Evidence) -> list[Picture]:
@@ -83,7 +84,7 @@ def draw_calibration(evidence: Evidence) -> Picture:
 def draw_curves(evidence: Evidence) -> Picture:
     """The validation loss of each role, step by step, with the range over its networks."""
     unit = describe_loss(evidence)
-    names = {role: f"{role}, by {JUDGED_BY[c.judged_by]}" for role, c in evidence.curves.items()}
+    names = {role: f"{role}, by {JUDGES[c.judged_by]}" for role, c in evidence.curves.items()}
     rows: list[dict[str, Any]] = [
         {
             "name": names[role],
@@ -104,7 +105,7 @@ def draw_curves(evidence: Evidence) -> Picture:
     y = alt.Y("mean:Q", title=title, scale=scale, axis=alt.Axis(tickCount=5, format="~g"))
     base = alt.Chart(make_data(rows))
     chart = layer_charts(
-        base.mark_area(opacity=0.15).encode(
+        base.mark_area(fillOpacity=0.15).encode(
             x=x,
             y=alt.Y("low:Q", title=title, scale=scale),
             y2="high:Q",
@@ -117,8 +118,9 @@ def draw_curves(evidence: Evidence) -> Picture:
     return Picture(
         "training",
         "Training curves",
-        "Lines: loss on the validation rows while the networks train, mean over those of a role; "
-        "bands: from the best to the worst of them. Each keeps the weights of its lowest loss. "
+        "Lines: loss on the validation rows while the networks train, mean over those of a role, "
+        "compared with the labels or with what the teacher answers; bands: from the best to the "
+        "worst of them. Each keeps the weights of its lowest loss. "
         "Roles that are compared with other things cannot be compared with each other.",
         finish_chart(chart),
         make_look_grid(evidence),

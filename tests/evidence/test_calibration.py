@@ -50,6 +50,14 @@ def test_numbers_have_no_confidence() -> None:
     assert measure_bins(answers, np.zeros(3), np.ones(3)) == []
 
 
+def test_a_regression_has_curves_alone(dates_path: Path) -> None:
+    """Its evidence has no bins, and its curves and gains nonetheless."""
+    evidence = load_bundle(dates_path).evidence
+    assert evidence.calibration == {}
+    assert set(evidence.curves) == {"teacher", "student", "control"}
+    assert set(evidence.gained) == set(evidence.edge)
+
+
 @pytest.mark.parametrize(
     ("role", "change", "said"),
     [

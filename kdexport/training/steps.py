@@ -30,7 +30,7 @@ from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
-from kdexport.workspace import Prepared, Trained
+from kdexport.workspace import Looks, Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 PIECEWISE = "student_piecewise"  # setting: 1 where students read numbers piece by piece
@@ -210,7 +210,9 @@ def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
 def _freeze(
     stack: StackedMLP | None, record: FitRecord, settings: Mapping[str, float] = NOTHING
 ) -> Trained:
-    return Trained(_list_weights(stack), record.n_steps, record.best_losses, dict(settings))
+    looks = Looks(record.look_steps, record.validation_losses)
+    weights = _list_weights(stack)
+    return Trained(weights, record.n_steps, record.best_losses, dict(settings), looks=looks)
 
 
 def _list_weights(stack: StackedMLP | None) -> dict[str, Column]:

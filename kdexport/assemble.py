@@ -32,6 +32,7 @@ from kdexport.evidence.facts import (
     PartFact,
     TaskFact,
     TaskKind,
+    UnlabeledFact,
 )
 from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
@@ -96,6 +97,7 @@ def assemble_bundle(
         "slices": compare_slices(
             rows, prepared.schema.signature, teacher=taught, student=by_file[STUDENT]
         ),
+        "unlabeled": _describe_unlabeled(prepared),
     }
     files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
     _tell(on_progress, 2)
@@ -270,6 +272,18 @@ def _describe_task(prepared: Prepared) -> TaskFact:
         target=signature.target,
         classes=signature.classes,
         data_sha256=prepared.data_sha256,
+    )
+
+
+def _describe_unlabeled(prepared: Prepared) -> UnlabeledFact | None:
+    rows = prepared.unlabeled
+    if rows is None:
+        return None
+    return UnlabeledFact(
+        source=rows.source,
+        rows=rows.inputs.n_rows,
+        rows_in_test=rows.n_in_test,
+        sha256=rows.sha256,
     )
 
 

@@ -23,6 +23,7 @@ from kdexport.schema import Schema, column_of
 from kdexport.signature import Classes
 from kdexport.splits import drop_unlabelled, drop_weightless, split_table
 from kdexport.tables import CsvFormat, as_table, read_table
+from kdexport.unlabeled import read_unlabeled
 from kdexport.workspace import Prepared, Trained
 
 
@@ -48,6 +49,8 @@ def run(
     weights: Sequence[float] | None = None,
     oof: bool = False,
     teacher_answers: Source = None,
+    unlabeled: Source = None,
+    unlabeled_answers: Source = None,
     force: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
@@ -65,6 +68,9 @@ def run(
         teacher_answers: What a teacher answered for the rows of `data`, in their order, in place of
             one that can be asked: columns `probability_CLASS`, or `prediction`. Then there are no
             synthetic rows.
+        unlabeled: Rows without labels, which the teacher labels and the students learn from too;
+            None for the recipe's file, if it names one.
+        unlabeled_answers: What the teacher of `teacher_answers` answered for them.
         force: Replace a bundle that exists.
         on_progress: Told how the long steps go.
 
@@ -75,18 +81,21 @@ def run(
         KdexportError: See its message; nothing was written.
     """
     check_output(output, force=force)
-    answers = None
+    answers = [
+        None if one is None else _as_table(one, recipe)
+        for one in (teacher_answers, unlabeled_answers)
+    ]
     if teacher_answers is not None:
-        answers = _as_table(teacher_answers, recipe)
         recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
-    prepared = prepare(recipe, data=data, test=test)
+    prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
     learned = learn(
         prepared,
         teacher=teacher,
         data=data,
         weights=weights,
         oof=oof,
-        answers=answers,
+        answers=answers[0],
+        unlabeled_answers=answers[1],
         on_progress=on_progress,
     )
     evidence, files = assemble(learned, on_progress=on_progress)
@@ -102,12 +111,13 @@ def learn(
     weights: Sequence[float] | None = None,
     oof: bool = False,
     answers: Table | None = None,
+    unlabeled_answers: Table | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
     steps = _training_room("steps")
     if answers is not None:
-        source = steps.take_answers(prepared, answers)
+        source = steps.take_answers(prepared, answers, unlabeled_answers)
     elif teacher is None:
         source = steps.train_teacher(prepared, on_progress)
     else:
@@ -121,12 +131,13 @@ def train(
     *,
     data: Source = None,
     test: Source = None,
+    unlabeled: Source = None,
     force: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> None:
     """Prepare the data and train the teacher into a work folder."""
     check_output(work, force=force)
-    prepared = prepare(recipe, data=data, test=test)
+    prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
     files = workspace.save_prepared(prepared)
     trained = {
         workspace.TEACHER: _training_room("steps").train_teacher(prepared, on_progress),
@@ -186,7 +197,9 @@ def export(
     return evidence
 
 
-def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prepared:
+def prepare(
+    recipe: Recipe, *, data: Source = None, test: Source = None, unlabeled: Source = None
+) -> Prepared:
     """Read, split and encode: read_table -> split -> Schema.fit -> rows.
 
     Columns and scaling are learned from the training rows; the classes are those of training and
@@ -201,7 +214,13 @@ def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prep
     recipe = recipe.settle(is_own_table=not is_task)
     features = parts.train.without(target, *filter(None, [weight]))
     restorer = Restorer.fit(features, schema.signature)
-    return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer)
+    if unlabeled is None:
+        unlabeled = recipe.data.unlabeled_file
+    extra = None
+    if unlabeled is not None:
+        text = [name for name, values in features.columns.items() if values.dtype.kind == "O"]
+        extra = read_unlabeled(_as_table(unlabeled, recipe, text), schema, rows.test)
+    return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer, extra)
 
 
 def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:
@@ -285,7 +304,8 @@ def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:
             cure="join both and say which is which with --split-column",
         )
     warnings.warn(
-        "stored answers label no synthetic rows: the students learn from the training rows alone",
+        "stored answers label no synthetic rows: the students learn from those alone that they "
+        "are for",
         KdexportWarning,
         stacklevel=3,
     )

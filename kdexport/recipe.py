@@ -34,6 +34,9 @@ class DataRecipe(Section):
     file: Annotated[str | None, Field(description="name of the table's file")] = None
     target: Annotated[str | None, Field(description="column to predict")] = None
     test_file: Annotated[str | None, Field(description="name of a file of test rows")] = None
+    unlabeled_file: Annotated[
+        str | None, Field(description="name of a file of rows without labels")
+    ] = None
     split_column: Annotated[
         str | None, Field(description="column that says train, validation or test")
     ] = None

@@ -84,6 +84,11 @@ def recipe_options(command: Command) -> Command:
         click.option("--recipe", type=click.Path(path_type=Path), help="TOML file to start from."),
         click.option("--task", help="Built-in task, when no file is given (see --list-tasks)."),
         click.option("--test", type=click.Path(path_type=Path), help="File of test rows."),
+        click.option(
+            "--unlabeled",
+            type=click.Path(path_type=Path),
+            help="File of rows without labels, which the teacher labels.",
+        ),
         click.option("--split-column", help="Column that says train, validation or test."),
         click.option("--seed", type=int, help="Of splits and of every network."),
         click.option("--threads", type=int, help="Training threads; 0: what the process may use."),
@@ -116,6 +121,8 @@ def build_recipe(options: dict[str, Any], data: Path | None) -> Recipe:
         overrides["data.file"] = data.name
     if options.get("test") is not None:
         overrides["data.test_file"] = options["test"].name
+    if options.get("unlabeled") is not None:
+        overrides["data.unlabeled_file"] = options["unlabeled"].name
     overrides |= parse_settings(options.get("settings", ()), "--set", "SECTION.KEY=VALUE")
     return read_recipe(options.get("recipe"), overrides)
 

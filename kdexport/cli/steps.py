@@ -41,6 +41,12 @@ force_option = click.option("--force", is_flag=True, help="Replace an output tha
     type=PATH,
     help="What your teacher answered for DATA's rows.",
 )
+@click.option(
+    "--unlabeled-probabilities",
+    "unlabeled_answers",
+    type=PATH,
+    help="The same for the rows of --unlabeled.",
+)
 @click.option("--oof", is_flag=True, help="Fit copies of your teachers out of fold.")
 @force_option
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and stop.")
@@ -51,6 +57,7 @@ def run(
     teachers: tuple[str, ...],
     weights: tuple[float, ...],
     answers: Path | None,
+    unlabeled_answers: Path | None,
     oof: bool,
     force: bool,
     list_tasks: bool,
@@ -79,6 +86,10 @@ def run(
         raise click.UsageError("--teacher-weight and --oof say how to ask teachers: pass --teacher")
     if answers is not None and teachers:
         raise click.UsageError("--teacher-probabilities stands in place of --teacher: pass one")
+    if unlabeled_answers is not None and (answers is None or options["unlabeled"] is None):
+        raise click.UsageError(
+            "--unlabeled-probabilities stands beside --teacher-probabilities and --unlabeled"
+        )
     teacher = load_teachers(teachers)
     output = output or Path("runs") / (data.stem if data else recipe.data.task)
     with show_progress() as on_progress:
@@ -91,6 +102,8 @@ def run(
             weights=weights or None,
             oof=oof,
             teacher_answers=answers,
+            unlabeled=options["unlabeled"],
+            unlabeled_answers=unlabeled_answers,
             force=force,
             on_progress=on_progress,
         )
@@ -116,7 +129,13 @@ def train(data: Path | None, work: Path, force: bool, **options: Any) -> None:
     recipe = build_recipe(options, data)
     with show_progress() as on_progress:
         train_pipeline(
-            recipe, work, data=data, test=options["test"], force=force, on_progress=on_progress
+            recipe,
+            work,
+            data=data,
+            test=options["test"],
+            unlabeled=options["unlabeled"],
+            force=force,
+            on_progress=on_progress,
         )
     click.echo(f"teacher in {work}; next: kdexport distill {work}")
 

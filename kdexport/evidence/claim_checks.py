@@ -26,7 +26,7 @@ from kdexport.records import Answers, CheckResult
 from kdexport.signature import Signature
 
 SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
-SEALED_IF_THERE = ("controls", "rival", "slices")
+SEALED_IF_THERE = ("controls", "rival", "slices", "unlabeled")
 RELATIVE = 1e-5
 Rule = Callable[[Bundle], tuple[list[str], str]]
 

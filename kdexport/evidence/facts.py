@@ -39,6 +39,15 @@ class PartFact(Fact):
     ids_sha256: str
 
 
+class UnlabeledFact(Fact):
+    """Rows without labels that the students learned from, and how many have a test row's inputs."""
+
+    source: str
+    rows: int
+    rows_in_test: int
+    sha256: str
+
+
 class TaskFact(Fact):
     """What was learned."""
 
@@ -166,6 +175,7 @@ class Evidence(Fact):
             only come out smaller, and so can the share of a student below its teacher.
         rival: None where no rival was trained.
         absent: Model file to why the bundle has none.
+        unlabeled: None where the students learned from no such rows.
     """
 
     format_version: Literal[1] = 1
@@ -189,6 +199,7 @@ class Evidence(Fact):
     rival: RivalFact | None = None
     slices: SlicesFact | None = None
     absent: dict[str, str] = Field(default_factory=dict)
+    unlabeled: UnlabeledFact | None = None
 
 
 def parse_evidence(content: bytes, name: str) -> Evidence:

@@ -56,6 +56,13 @@ def list_limits(evidence: Evidence) -> list[str]:
         why = evidence.absent.get(TEACHER)
         reason = f" ({why})" if why else ""
         limits.append(f"There is no teacher.onnx{reason}: nothing is said of its size and speed.")
+    extra = evidence.unlabeled
+    if extra is not None:
+        shared = f", of which {extra.rows_in_test:,} have the inputs of test rows"
+        limits.append(
+            f"The students also learned from {extra.rows:,} rows without labels that the teacher "
+            f"labelled{shared if extra.rows_in_test else ', none with the inputs of a test row'}."
+        )
     row = find_row(evidence, STUDENT)
     if row is not None and row.calls_needed:
         needed = ", ".join(f"{key} {n:,}" for key, n in row.calls_needed.items())

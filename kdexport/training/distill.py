@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from kdexport.recipe import Recipe, TransferRecipe
-from kdexport.records import Float64, Parts, ProgressSink, Rows, ignore_progress
+from kdexport.records import Float64, Inputs, Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import fit_on_labels, target_tensor, weight_tensor
@@ -85,6 +85,7 @@ def train_students(
     teacher: LabelRows,
     recipe: Recipe,
     *,
+    unlabeled: Inputs | None = None,
     own_outputs: Float64 | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> Students:
@@ -98,6 +99,7 @@ def train_students(
         schema: Columns, classes and scaling.
         teacher: Labels training and synthetic rows.
         recipe: Architecture, temperature, alpha, schedule, transfer set, seed, device.
+        unlabeled: Rows without labels that join the transfer set.
         own_outputs: What stands for the teacher's outputs on the training rows, where it answers
             rows that it has seen more surely than others. **Shape** `[n, K]` float64.
         on_progress: Called a few dozen times.
@@ -111,6 +113,7 @@ def train_students(
         teacher,
         recipe,
         [recipe.transfer],
+        unlabeled=unlabeled,
         own_outputs=own_outputs,
     )
     n_replicates = recipe.student.n_replicates
@@ -138,6 +141,7 @@ def choose_transfer(
     teacher: LabelRows,
     recipe: Recipe,
     *,
+    unlabeled: Inputs | None = None,
     own_outputs: Float64 | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> TransferRecipe:
@@ -151,7 +155,14 @@ def choose_transfer(
     stack = build_student_stack(schema, recipe, seeds)
     objective = find_objective(schema, temperature=recipe.student.temperature)
     transfer = build_transfer_set(
-        rows.train, stack.encoder, objective, teacher, recipe, ways, own_outputs=own_outputs
+        rows.train,
+        stack.encoder,
+        objective,
+        teacher,
+        recipe,
+        ways,
+        unlabeled=unlabeled,
+        own_outputs=own_outputs,
     )
     short = recipe.student.model_copy(update={"max_steps": recipe.student.max_steps // 4})
     record = _fit_students(

@@ -93,13 +93,21 @@ def take_teacher(
     return own
 
 
-def take_answers(prepared: Prepared, answers: Table) -> OwnTeacher:
+def take_answers(
+    prepared: Prepared, answers: Table, unlabeled_answers: Table | None = None
+) -> OwnTeacher:
     """Take stored answers, one row per row of the data, as the teacher of a prepared task.
 
     Raises:
         DataError: They do not fit the data, or are no probabilities or numbers.
     """
-    stored = read_stored(answers, prepared.rows, prepared.schema.signature)
+    stored = read_stored(
+        answers,
+        prepared.rows,
+        prepared.schema.signature,
+        unlabeled=prepared.unlabeled,
+        unlabeled_table=unlabeled_answers,
+    )
     own = OwnTeacher((stored,), (1.0,), prepared.schema, _restorer_of(prepared))
     warn_of_seen_rows(own, prepared.rows.train)
     return own
@@ -119,16 +127,15 @@ def train_students_of(
     source = teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
     recipe, settings = prepared.recipe, NOTHING
     learn = (prepared.rows, prepared.schema, source.compute_outputs)
+    given: dict[str, Any] = {"own_outputs": teacher.own_outputs, "on_progress": on_progress}
+    if prepared.unlabeled is not None:
+        given["unlabeled"] = prepared.unlabeled.inputs
     if recipe.transfer.selection == "chosen":
-        chosen = choose_transfer(
-            *learn, recipe, own_outputs=teacher.own_outputs, on_progress=on_progress
-        )
+        chosen = choose_transfer(*learn, recipe, **given)
         recipe = recipe.model_copy(update={"transfer": chosen})
         strength = "noise" if chosen.method == "jitter" else "swap_probability"
         settings = {f"{chosen.method}_{strength}": getattr(chosen, strength)}
-    students: Students = train_students(
-        *learn, recipe, own_outputs=teacher.own_outputs, on_progress=on_progress
-    )
+    students: Students = train_students(*learn, recipe, **given)
     return _freeze(students.stack, students.record, settings)
 
 

@@ -90,9 +90,7 @@ def read_stored(
         )
     if unlabeled is not None and unlabeled_table is not None:
         if unlabeled_table.n_rows != unlabeled.inputs.n_rows:
-            raise _refuse_length(
-                unlabeled_table, f"{unlabeled.source} {unlabeled.inputs.n_rows}"
-            )
+            raise _refuse_length(unlabeled_table, f"{unlabeled.source} {unlabeled.inputs.n_rows}")
         known.append((unlabeled.inputs, _read_answers(unlabeled_table, signature)))
     return StoredTeacher(_name(table), signature, _index(known))
 

@@ -23,6 +23,7 @@ from kdexport.contract import (
     set_metadata,
 )
 from kdexport.errors import ParityError
+from kdexport.evidence.blocks import Candidate
 from kdexport.evidence.claim_checks import describe_file, make_headline, score_golden
 from kdexport.evidence.edge import EdgeResult, measure_edge
 from kdexport.evidence.facts import (
@@ -36,7 +37,8 @@ from kdexport.evidence.facts import (
 )
 from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
-from kdexport.evidence.latency import measure_latency
+from kdexport.evidence.latency import add_apart, measure_latency
+from kdexport.evidence.latency_facts import NATIVE, LatencyRecord
 from kdexport.evidence.metrics import find_metrics, measure_fidelity, measure_quality, score_rows
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.rival import judge_rival
@@ -103,14 +105,7 @@ def assemble_bundle(
     _tell(on_progress, 2)
     parity = _check_parity(files, sources, prepared)
     _tell(on_progress, 3)
-    bench = prepared.recipe.bench
-    latency = measure_latency(
-        {name: open_session(content) for name, content in files.items()},
-        test.feeds(),
-        batches=bench.batches,
-        threads=(bench.n_threads,),
-        seconds=bench.seconds,
-    )
+    latency = _measure_latency(files, sources, prepared)
     _tell(on_progress, 4)
     models = dict(files)
     golden = _choose_golden(prepared, sources, by_file[STUDENT])
@@ -233,6 +228,25 @@ def _check_parity(
             )
         parity[name] = fact
     return parity
+
+
+def _measure_latency(
+    files: Mapping[str, bytes], sources: Sources, prepared: Prepared
+) -> LatencyRecord:
+    """Time every file; and apart, beside the student, a user's own teacher as it is."""
+    bench, feeds = prepared.recipe.bench, prepared.rows.test.inputs.feeds()
+    settings: dict[str, Any] = {
+        "batches": bench.batches,
+        "threads": (bench.n_threads,),
+        "seconds": bench.seconds,
+    }
+    sessions: dict[str, Candidate] = {name: open_session(c) for name, c in files.items()}
+    record = measure_latency(sessions, feeds, **settings)
+    native = sources.native
+    if native is None:
+        return record
+    both = {STUDENT: sessions[STUDENT], NATIVE: native}
+    return add_apart(record, measure_latency(both, feeds, **settings), NATIVE)
 
 
 def _choose_golden(prepared: Prepared, sources: Sources, student: Answers) -> Golden | None:

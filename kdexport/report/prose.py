@@ -4,6 +4,7 @@ Takes evidence, gives sentences. Each is true of this evidence alone.
 """
 
 from kdexport.evidence.facts import Evidence
+from kdexport.evidence.latency_facts import NATIVE
 from kdexport.report.figures import style_metric
 from kdexport.report.headline import STUDENT, TEACHER, find_row
 
@@ -55,7 +56,12 @@ def list_limits(evidence: Evidence) -> list[str]:
     if TEACHER not in evidence.files:
         why = evidence.absent.get(TEACHER)
         reason = f" ({why})" if why else ""
-        limits.append(f"There is no teacher.onnx{reason}: nothing is said of its size and speed.")
+        is_timed = find_row(evidence, NATIVE, path="call") is not None
+        rest = "the teacher's own code is timed in its place, nothing is said of its size"
+        limits.append(
+            f"There is no teacher.onnx{reason}: "
+            + (f"{rest}." if is_timed else "nothing is said of its size and speed.")
+        )
     extra = evidence.unlabeled
     if extra is not None:
         shared = f", of which {extra.rows_in_test:,} have the inputs of test rows"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdexport.contract import CATEGORICAL, NUMERIC
-from kdexport.records import Column, Inputs
+from kdexport.records import Float64, Inputs
 from kdexport.runtime import Feeds
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.stored import StoredTeacher
@@ -42,14 +42,22 @@ class NativeTeacher:
             feeds.get(CATEGORICAL, np.empty((n_rows, 0), object)),
         )
         table = own.restorer.restore(inputs)
-        calls: list[Callable[[], Column]] = []
+        calls, places = [], []
+        classes = own.schema.signature.classes
         for teacher in own.teachers:
             prepare = getattr(teacher, "prepare_call", None) or partial(partial, teacher.answer)
             calls.append(prepare(table))
+            places.append([classes.index(label) for label in teacher.classes or classes] or [0])
         if len(calls) == 1:
             return calls[0]
-        weights = np.array(own.weights)
-        return lambda: np.tensordot(weights, np.stack([call() for call in calls]), axes=1)
+
+        def answer_all() -> Float64:
+            mean = np.zeros((n_rows, max(len(classes), 1)))
+            for call, place, weight in zip(calls, places, own.weights, strict=True):
+                mean[:, place] += weight * np.asarray(call()).reshape(n_rows, -1)
+            return mean
+
+        return answer_all
 
 
 def find_native(own: OwnTeacher) -> NativeTeacher | None:

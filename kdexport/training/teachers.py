@@ -68,6 +68,13 @@ class EstimatorTeacher:
     def classes(self) -> Labels:
         return plain_labels(getattr(self.model, "classes_", ()))
 
+    @property
+    def fitted_names(self) -> list[str]:
+        """The columns of the frame that it was fitted on, in order; none where it was an array."""
+        own = getattr(self.model, "feature_names_", None) or ()  # CatBoost's word for it
+        names = [str(name) for name in getattr(self.model, "feature_names_in_", own)]
+        return names if names != [str(i) for i in range(len(names))] else []
+
     def answer(self, table: Table) -> Column:
         if self.classes and not hasattr(self.model, "predict_proba"):
             raise DataError(
@@ -84,7 +91,7 @@ class EstimatorTeacher:
 
     def arrange(self, table: Table) -> Any:
         """Return rows as the model was fitted on them: a frame of its columns, or an array."""
-        names = [str(name) for name in getattr(self.model, "feature_names_in_", ())]
+        names = self.fitted_names
         if names and set(names) <= set(table.columns):
             return self.layout.to_frame(_pick(table, names), names)
         n_asked = getattr(self.model, "n_features_in_", len(table.columns))
@@ -192,7 +199,8 @@ class FileTeacher:
 
     def prepare_call(self, table: Table) -> Call:
         """Feed the rows; return the call that answers them."""
-        return self.session.prepare_call(self._feed(table))
+        run, names = self.session.prepare_call(self._feed(table)), self.session.output_names
+        return lambda: self._find_answer(dict(zip(names, run(), strict=True)))
 
     def _feed(self, table: Table) -> dict[str, Column]:
         if (signature := self._signature) is not None:

@@ -4,7 +4,6 @@ Takes an `OwnTeacher` and the arrays that a file would get, gives calls of the u
 rows in their own form. Arranging the rows is not part of a call: a service has them as it has them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from kdexport.records import Float64, Inputs
 from kdexport.runtime import Feeds
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.stored import StoredTeacher
+from kdexport.training.teachers import Call
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class NativeTeacher:
         """Answer the arrays that a file would get."""
         return self.prepare_call(feeds)()
 
-    def prepare_call(self, feeds: Feeds) -> Callable[[], Any]:
+    def prepare_call(self, feeds: Feeds) -> Call:
         """Put rows into the form that the teachers take; return the call that answers them."""
         own, n_rows = self.own, len(next(iter(feeds.values())))
         inputs = Inputs(
@@ -42,11 +42,12 @@ class NativeTeacher:
             feeds.get(CATEGORICAL, np.empty((n_rows, 0), object)),
         )
         table = own.restorer.restore(inputs)
-        calls, places = [], []
+        calls: list[Call] = []
+        places = []
         classes = own.schema.signature.classes
         for teacher in own.teachers:
-            prepare = getattr(teacher, "prepare_call", None) or partial(partial, teacher.answer)
-            calls.append(prepare(table))
+            prepare = getattr(teacher, "prepare_call", None)
+            calls.append(prepare(table) if prepare else partial(teacher.answer, table))
             places.append([classes.index(label) for label in teacher.classes or classes] or [0])
         if len(calls) == 1:
             return calls[0]

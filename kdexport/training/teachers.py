@@ -66,7 +66,8 @@ class EstimatorTeacher:
 
     @property
     def classes(self) -> Labels:
-        return plain_labels(getattr(self.model, "classes_", ()))
+        labels = getattr(self.model, "classes_", None)  # None in CatBoost before it is fitted
+        return plain_labels(() if labels is None else labels)
 
     @property
     def fitted_names(self) -> list[str]:
@@ -94,7 +95,7 @@ class EstimatorTeacher:
         names = self.fitted_names
         if names and set(names) <= set(table.columns):
             return self.layout.to_frame(_pick(table, names), names)
-        n_asked = getattr(self.model, "n_features_in_", len(table.columns))
+        n_asked = getattr(self.model, "n_features_in_", None) or len(table.columns)
         if n_asked != len(table.columns):
             absent = [name for name in names if name not in table.columns]
             raise DataError(
@@ -105,7 +106,7 @@ class EstimatorTeacher:
             )
         if names:  # fitted on a frame, distilled on an array: columns are known by position
             return self.layout.to_frame(table, names)
-        if self.layout.is_frame and not hasattr(self.model, "n_features_in_"):
+        if self.layout.is_frame and not getattr(self.model, "n_features_in_", None):
             return self.layout.to_frame(table, list(table.columns))
         return self.layout.to_array(table)
 

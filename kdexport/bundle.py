@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,10 +54,12 @@ def check_output(output: Path, *, force: bool) -> None:
                 found=f"{str(output)!r} holds none of {', '.join(sorted(known))}",
                 cure="pass another -o",
             )
+    parent = output.absolute().parent
+    there = next(folder for folder in (parent, *parent.parents) if os.path.lexists(folder))
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}."):
-            pass
+        # The folders that are not there are tried in a temporary one: nothing stays of them.
+        with tempfile.TemporaryDirectory(dir=there, prefix=f".{output.name}.") as trial:
+            (Path(trial) / output.absolute().relative_to(there)).mkdir(parents=True)
     except OSError as error:
         raise OutputError(
             "the output's parent folder can be written",
@@ -70,13 +72,16 @@ def write_folder(output: Path, files: Mapping[str, bytes]) -> None:
     """Write files into a folder that replaces `output`: afterwards all are there, or none.
 
     They are written into a temporary sibling and synced first; the swap is two renames, and the
-    old folder comes back if the second one fails.
+    old folder comes back if the second one fails. Parents that are not there are made, and go
+    again where the output does not come to be.
 
     Raises:
         OutputError: The disk refused.
     """
     staging = None
+    absent = [folder for folder in output.absolute().parents if not folder.exists()]
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
         fresh, old = staging / "new", staging / "old"
         for name, content in files.items():
@@ -103,6 +108,8 @@ def write_folder(output: Path, files: Mapping[str, bytes]) -> None:
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
+        if not output.exists():
+            _remove_empty(absent)
 
 
 def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -171,6 +178,17 @@ def read_bundle(path: Path) -> Bundle:
 def hash_bytes(content: bytes) -> str:
     """Return the sha256 of a file's content."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, the innermost first, up to one that holds something by now."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return
 
 
 def _read(path: Path) -> bytes:

@@ -18,6 +18,7 @@ from kdexport import load_bundle, open_session
 from kdexport.bundle import write_folder
 from kdexport.cli import cli
 from kdexport.contract import parse_model, serialize_model
+from kdexport.errors import OutputError
 from kdexport.records import Inputs
 from tests.commands import CODE, kdexport
 
@@ -71,7 +72,7 @@ def test_interrupted_training(
         process.kill()
     assert process.returncode == code
     assert error == "interrupted: nothing was written\n"
-    assert list(output.parent.iterdir()) == []
+    assert not output.parent.exists()
 
 
 @pytest.mark.parametrize("n_renamed", [0, 1])
@@ -97,6 +98,37 @@ def test_interrupted_swap(n_renamed: int, tmp_path: Path, monkeypatch: pytest.Mo
         write_folder(output, {"evidence.json": b"new"})
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (output / "evidence.json").read_bytes() == b"old"
+
+
+def test_failed_write_leaves_no_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders made on the way to the output go again where it fails; others and their files stay.
+
+    The second try finds them there, and they stay then.
+    """
+    old = tmp_path / "old"
+    old.mkdir()
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("kdexport.bundle.os.fsync", fail)
+        with pytest.raises(OutputError, match="No space left"):
+            write_folder(old / "a" / "b" / "x", {"evidence.json": b"new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert list(old.iterdir()) == []
+    write_folder(old / "a" / "b" / "x", {"evidence.json": b"new"})
+    assert [path.name for path in (old / "a" / "b").iterdir()] == ["x"]
+
+
+def test_refused_run_leaves_no_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run whose data is refused has made no folder for its output."""
+    output = tmp_path / "models" / "deep" / "x"
+    assert kdexport(monkeypatch, "run", tmp_path / "absent.csv", "-o", output) == 3
+    assert "absent.csv" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unwritable_output_is_refused_first(

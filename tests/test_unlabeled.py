@@ -12,7 +12,8 @@ from kdexport import DistilledClassifier
 from kdexport.bundle import load_bundle
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.evidence.checks import check_bundle
-from kdexport.pipeline import distill, export, prepare, train
+from kdexport.pipeline import distill, export, train
+from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
 from kdexport.tables import read_table
 from kdexport.training.distill import build_students

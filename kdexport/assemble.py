@@ -140,9 +140,13 @@ def assemble_bundle(
 
 def _describe_teacher(teacher: Trained | OwnTeacher) -> dict[str, Any]:
     if isinstance(teacher, OwnTeacher):
+        facts: dict[str, Any]
         names = [one.name for one in teacher.teachers]
         out_of_fold = teacher.own_outputs is not None
-        return {"teachers": names, "weights": teacher.weights, "out_of_fold": out_of_fold}
+        facts = {"teachers": names, "weights": teacher.weights, "out_of_fold": out_of_fold}
+        if teacher.temperature != 1.0:
+            facts["teacher_temperature"] = teacher.temperature
+        return facts
     settings = {f"teacher_{name}": value for name, value in teacher.settings.items()}
     return {"teacher_steps": teacher.n_steps, **settings}
 

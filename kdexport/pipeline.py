@@ -22,6 +22,8 @@ from kdexport.report.files import make_report_files
 from kdexport.restore import Layout
 from kdexport.workspace import Prepared, Trained
 
+PASSED = "{} (passed in Python)"  # a teacher that no command can name
+
 
 class Learned(NamedTuple):
     """A task, its teacher (a checkpoint, or the user's own) and its students."""
@@ -73,11 +75,16 @@ def run(
         KdexportError: See its message; nothing was written.
     """
     check_output(output, force=force)
+    if teacher is None and teacher_answers is None:
+        _refuse_absent_teachers(recipe)
+        teacher_answers = recipe.teacher.probabilities_file
+        unlabeled_answers = recipe.teacher.unlabeled_probabilities_file
     answers = [
         None if one is None else read_source(one, recipe)
         for one in (teacher_answers, unlabeled_answers)
     ]
     if teacher_answers is not None:
+        data = recipe.data.file if data is None else data
         recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
     prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
     learned = learn(
@@ -107,13 +114,23 @@ def learn(
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
-    steps = import_training_room("steps")
+    steps, recipe = import_training_room("steps"), prepared.recipe
     if answers is not None:
+        if recipe.teacher.probabilities_file is None:
+            recipe = recipe.with_own_teacher([PASSED.format("answers")], (), out_of_fold=False)
         source = steps.take_answers(prepared, answers, unlabeled_answers)
     elif teacher is None:
+        _refuse_absent_teachers(recipe)
         source = steps.train_teacher(prepared, on_progress)
     else:
-        source = steps.take_teacher(prepared, teacher, Layout(data), weights, oof=oof)
+        oof = oof or recipe.teacher.fitting == "out_of_fold"
+        weights = weights or recipe.teacher.weights or None
+        names = recipe.teacher.own or _name_teachers(teacher)
+        recipe = recipe.with_own_teacher(names, weights or (), out_of_fold=oof)
+        source = steps.take_teacher(
+            prepared, teacher, Layout(data), weights, oof=oof, on_progress=on_progress
+        )
+    prepared = replace(prepared, recipe=recipe)
     return Learned(prepared, source, steps.train_students_of(prepared, source, on_progress))
 
 
@@ -129,6 +146,7 @@ def train(
 ) -> None:
     """Prepare the data and train the teacher into a work folder."""
     check_output(work, force=force)
+    _refuse_absent_teachers(recipe)
     prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
     files = workspace.save_prepared(prepared)
     trained = {
@@ -196,6 +214,27 @@ def train_rival(prepared: Prepared) -> Trained | None:
     steps: Any = import_training_room("steps")
     trained: Trained = steps.train_rival_of(prepared)
     return trained
+
+
+def _name_teachers(teacher: Any) -> list[str]:
+    """What a recipe calls teachers: ONNX files by their name, others by what they are."""
+    several = teacher if isinstance(teacher, list | tuple) else [teacher]
+    return [
+        Path(one).name
+        if isinstance(one, str | Path)
+        else PASSED.format(getattr(one, "__name__", type(one).__name__))
+        for one in several
+    ]
+
+
+def _refuse_absent_teachers(recipe: Recipe) -> None:
+    """Refuse to train a native teacher where the recipe names others."""
+    if recipe.teacher.own:
+        raise DataError(
+            "the teachers that a recipe names are passed with it",
+            found=f"teacher.own is {', '.join(recipe.teacher.own)}, and no teacher was passed",
+            cure="kdexport run --recipe (with --teacher for those passed in Python), or teacher=",
+        )
 
 
 def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_classification, make_regression
@@ -25,6 +26,7 @@ from kdexport import DistilledClassifier, DistilledRegressor
 from kdexport.bundle import load_bundle
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.evidence.checks import check_bundle
+from kdexport.pipeline import learn
 from kdexport.recipe import Recipe, read_recipe
 from tests.conftest import QUICK
 from tests.test_docs import read_blocks
@@ -184,6 +186,33 @@ def test_it_stands_in_a_pipeline() -> None:
     model = make_pipeline(StandardScaler(), DistilledClassifier(recipe=SMALL)).fit(features, labels)
     assert model.score(features, labels) > 0.7
     assert model.predict(features).dtype == labels.dtype
+
+
+def test_it_takes_what_set_output_asks_of_the_steps_before_it() -> None:
+    """Behind steps that answer frames, by `set_output` or scikit-learn's own setting, it learns
+    their names, and answers arrays as other predictors do.
+    """
+    numbers = FRAME[["a", "b"]]
+    steps = make_pipeline(StandardScaler(), DistilledClassifier(recipe=SMALL))
+    named = steps.set_output(transform="pandas").fit(numbers, LABELS)
+    assert named[-1].feature_names_in_.tolist() == ["a", "b"]
+    assert named[-1]._learned.prepared.schema.signature.columns == ("a", "b")
+    assert isinstance(named.predict_proba(numbers), np.ndarray)
+    with config_context(transform_output="polars"):
+        assert np.array_equal(
+            named.predict(numbers), clone(steps).fit(numbers, LABELS).predict(numbers)
+        )
+
+
+def test_a_recipe_names_teachers_that_were_passed() -> None:
+    """recipe.toml says that a teacher was passed in Python, so that none is trained in its place."""
+    numbers = FRAME[["a", "b"]]
+    teacher = LogisticRegression().fit(numbers, LABELS)
+    learned = DistilledClassifier(teacher, recipe=SMALL).fit(numbers, LABELS)._learned
+    recipe = learned.prepared.recipe
+    assert recipe.teacher.own == ("LogisticRegression (passed in Python)",)
+    with pytest.raises(DataError, match=r"LogisticRegression \(passed in Python\), and no teacher"):
+        learn(learned.prepared)
 
 
 def test_polars_frames_are_rows_too() -> None:

@@ -62,6 +62,13 @@ def list_limits(evidence: Evidence) -> list[str]:
             f"There is no teacher.onnx{reason}: "
             + (f"{rest}." if is_timed else "nothing is said of its size and speed.")
         )
+    temperature = evidence.training.get("teacher_temperature")
+    if isinstance(temperature, float) and "teachers" in evidence.training:
+        limits.append(
+            f"The students learned the teacher's probabilities at the temperature "
+            f"{temperature:.3g}, fitted on validation rows; its scores, its file and the fidelity "
+            "are of its answers as they are."
+        )
     extra = evidence.unlabeled
     if extra is not None:
         shared = f", of which {extra.rows_in_test:,} have the inputs of test rows"

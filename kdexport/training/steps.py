@@ -6,6 +6,7 @@ Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's th
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from kdexport.records import Float64, Inputs, ProgressSink, Table
 from kdexport.restore import Layout, Restorer
+from kdexport.training.calibrate import calibrate
 from kdexport.training.distill import (
     Students,
     build_student_stack,
@@ -28,6 +30,7 @@ from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
+from kdexport.training.transfer import LabelRows
 from kdexport.workspace import Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -70,7 +73,13 @@ def train_rival_of(prepared: Prepared) -> Trained:
 
 
 def take_teacher(
-    prepared: Prepared, teachers: Any, layout: Layout, weights: Sequence[float] | None, *, oof: bool
+    prepared: Prepared,
+    teachers: Any,
+    layout: Layout,
+    weights: Sequence[float] | None,
+    *,
+    oof: bool,
+    on_progress: ProgressSink,
 ) -> OwnTeacher:
     """Take what a user passes as the teacher of a prepared task.
 
@@ -80,6 +89,7 @@ def take_teacher(
         layout: The form of the user's data.
         weights: One per teacher, or None for equal ones.
         oof: Fit copies out of fold instead of asking the teachers themselves.
+        on_progress: Told of copies that are fitted and of rows that are labelled.
 
     Raises:
         DataError: One of them is no teacher, or answers something else.
@@ -88,9 +98,13 @@ def take_teacher(
     own = mix_teachers(teachers, prepared.schema, restorer, layout, weights=weights)
     train, recipe = prepared.rows.train, prepared.recipe
     if oof:
-        return refit_out_of_fold(own, train, n_folds=recipe.teacher.n_folds, seed=recipe.seed)
-    warn_of_seen_rows(own, train)
-    return own
+        n_folds = recipe.teacher.n_folds
+        own = refit_out_of_fold(
+            own, train, n_folds=n_folds, seed=recipe.seed, on_progress=on_progress
+        )
+    else:
+        warn_of_seen_rows(own, train, on_progress)
+    return _calibrate(own, prepared)
 
 
 def take_answers(
@@ -110,7 +124,13 @@ def take_answers(
     )
     own = OwnTeacher((stored,), (1.0,), prepared.schema, _restorer_of(prepared))
     warn_of_seen_rows(own, prepared.rows.train)
-    return own
+    return _calibrate(own, prepared)
+
+
+def _calibrate(own: OwnTeacher, prepared: Prepared) -> OwnTeacher:
+    if prepared.recipe.teacher.calibration == "none":
+        return own
+    return calibrate(own, prepared.rows.validation)
 
 
 def _restorer_of(prepared: Prepared) -> Restorer:
@@ -126,7 +146,10 @@ def train_students_of(
     set_threads(prepared.recipe.threads)
     source = teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
     recipe, settings = prepared.recipe, NOTHING
-    learn = (prepared.rows, prepared.schema, source.compute_outputs)
+    label: LabelRows = source.compute_outputs
+    if isinstance(source, OwnTeacher):
+        label = partial(source.compute_outputs, on_progress=on_progress)
+    learn = (prepared.rows, prepared.schema, label)
     given: dict[str, Any] = {"own_outputs": teacher.own_outputs, "on_progress": on_progress}
     if prepared.unlabeled is not None:
         given["unlabeled"] = prepared.unlabeled.inputs

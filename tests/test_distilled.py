@@ -205,7 +205,7 @@ def test_it_takes_what_set_output_asks_of_the_steps_before_it() -> None:
 
 
 def test_a_recipe_names_teachers_that_were_passed() -> None:
-    """recipe.toml says that a teacher was passed in Python, so that none is trained in its place."""
+    """recipe.toml says that a teacher was passed in Python: none is trained in its place."""
     numbers = FRAME[["a", "b"]]
     teacher = LogisticRegression().fit(numbers, LABELS)
     learned = DistilledClassifier(teacher, recipe=SMALL).fit(numbers, LABELS)._learned

@@ -42,6 +42,7 @@ from torch import Tensor, nn  # isort: skip
 TABLES = ("adult", "bank_marketing", "online_shoppers", "spambase", "electricity")
 DROPPED = {"bank_marketing": ["duration"]}
 TASK, MODULES, ENSEMBLE = "clicks", "12 torch modules", "native ensemble"
+ON_TASK = (MODULES, ENSEMBLE)
 MIN_RECOVERED = 0.75
 PART = "part"
 SETTINGS = {"rival.model": "none", "bench.batches": [1], "bench.seconds": 4.0}
@@ -94,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default=",".join([*TABLES, TASK]))
-    parser.add_argument("--teacher", default=",".join([*TEACHERS, MODULES, ENSEMBLE]))
+    parser.add_argument("--teacher", default=",".join([*TEACHERS, *ON_TASK]))
     parser.add_argument("--set", action="append", default=[], help="any recipe key, to try it out")
     parser.add_argument("--again", action="store_true", help="measure what was measured before")
     options = parser.parse_args()
@@ -111,20 +112,18 @@ def main() -> None:
         write_result("teachers", "python benchmarks/teachers.py", ordered, make_claims(ordered))
 
     for table in tables:
-        is_task = table == TASK
-        asked = [
-            name for name in ((MODULES, ENSEMBLE) if is_task else TEACHERS) if name in teachers
-        ]
-        if options.again or {(table, name) for name in asked} - {*rows}:
-            measure = measure_task if is_task else measure_table
-            todo = [name for name in asked if options.again or (table, name) not in rows]
-            for row in measure(options.data / table, todo, settings):
-                keep(row)
+        kinds, measure = (TEACHERS, measure_table) if table != TASK else (ON_TASK, measure_task)
+        asked = [name for name in kinds if name in teachers]
+        todo = [name for name in asked if options.again or (table, name) not in rows]
+        for row in measure(options.data / table, todo, settings):
+            keep(row)
     print(json.dumps(make_claims(list(rows.values())), indent=1))
 
 
 def measure_table(folder: Path, names: list[str], settings: dict[str, Any]) -> Any:
     """Fit the teachers on a table's training rows; distill each, and yield its row."""
+    if not names:
+        return
     frame, target = read_frame(folder)
     frame[PART] = draw_parts(frame[target].to_numpy())
     train = frame[frame[PART] == "train"]

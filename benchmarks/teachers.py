@@ -137,12 +137,18 @@ def measure_table(folder: Path, names: list[str], settings: dict[str, Any]) -> A
 
 
 def read_frame(folder: Path) -> tuple[pd.DataFrame, str]:
-    """Return a table with categories as pandas has them, its classes as 0 and 1, and the target."""
+    """Return a table with categories as pandas has them, its classes as 0 and 1, and the target.
+
+    Columns get plain names: LightGBM and XGBoost refuse some of their characters.
+    """
     about = json.loads((folder / f"{folder.name}.json").read_text())
     (path,) = (path for path in folder.iterdir() if path.suffix != ".json")
     frame = pd.DataFrame(dict(read_table(path).columns))
     frame = frame.drop(columns=DROPPED.get(folder.name, []))
-    target = about["target"]
+    names = [name for name in frame if name != about["target"]]
+    target = "target"
+    frame = frame.rename(columns={about["target"]: target})
+    frame = frame.rename(columns={name: f"x{i}" for i, name in enumerate(names)})
     frame[target] = np.unique(frame[target].astype(str), return_inverse=True)[1]
     texts = [name for name in frame if frame[name].dtype.kind not in "fiub"]
     return frame.astype(dict.fromkeys(texts, "category")), target

@@ -75,6 +75,12 @@ def run(
         KdexportError: See its message; nothing was written.
     """
     check_output(output, force=force)
+    if unlabeled_answers is not None and teacher_answers is None:
+        raise DataError(
+            "answers for unlabelled rows stand beside those for the data",
+            found="unlabeled_answers without teacher_answers",
+            cure="pass both, or a teacher that can be asked",
+        )
     if teacher is None and teacher_answers is None:
         _refuse_absent_teachers(recipe)
         teacher_answers = recipe.teacher.probabilities_file
@@ -124,12 +130,14 @@ def learn(
         source = steps.train_teacher(prepared, on_progress)
     else:
         oof = oof or recipe.teacher.fitting == "out_of_fold"
-        weights = weights or recipe.teacher.weights or None
-        names = recipe.teacher.own or _name_teachers(teacher)
-        recipe = recipe.with_own_teacher(names, weights or (), out_of_fold=oof)
+        if weights is None:
+            weights = recipe.teacher.weights or None
         source = steps.take_teacher(
             prepared, teacher, Layout(data), weights, oof=oof, on_progress=on_progress
         )
+        names = recipe.teacher.own or _name_teachers(teacher)
+        given = () if weights is None else weights
+        recipe = recipe.with_own_teacher(names, given, out_of_fold=oof)
     prepared = replace(prepared, recipe=recipe)
     return Learned(prepared, source, steps.train_students_of(prepared, source, on_progress))
 

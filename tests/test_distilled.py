@@ -160,13 +160,14 @@ def test_several_teachers_are_mixed() -> None:
     numbers = FRAME[["a", "b"]]
     first = LogisticRegression().fit(numbers, LABELS)
     second = RandomForestClassifier(5, max_depth=3, random_state=0).fit(numbers, LABELS)
-    model = DistilledClassifier([first, second], weights=[1, 3], recipe=SMALL)
+    model = DistilledClassifier([first, second], weights=np.array([1, 3]), recipe=SMALL)
     learned = model.fit(numbers, LABELS)._learned
     expected = 0.25 * first.predict_proba(numbers) + 0.75 * second.predict_proba(numbers)
     inputs = learned.prepared.rows.test.inputs
     rows = learned.prepared.rows.test.row_ids
     assert np.abs(learned.teacher.make_answers(inputs).probabilities - expected[rows]).max() < 1e-6
     assert learned.teacher.weights == (0.25, 0.75)
+    assert learned.prepared.recipe.teacher.weights == (1.0, 3.0)
 
 
 def test_clones_keep_the_fitted_teacher() -> None:

@@ -12,7 +12,7 @@ from kdexport import DistilledClassifier
 from kdexport.bundle import load_bundle
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.evidence.checks import check_bundle
-from kdexport.pipeline import distill, export, train
+from kdexport.pipeline import distill, export, run, train
 from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
 from kdexport.tables import read_table
@@ -142,6 +142,13 @@ def test_an_own_teacher_labels_them() -> None:
     assert model._learned.prepared.unlabeled.inputs.n_rows == 400
     with pytest.raises(ValueError, match="features"):
         DistilledClassifier(linear, recipe=SMALL).fit(numbers, LABELS, unlabeled=numbers[:, :1])
+
+
+def test_answers_for_them_alone_are_refused(tables: tuple[Path, Path]) -> None:
+    """Answers for unlabelled rows without those for the data are not silently left aside."""
+    data, more = tables
+    with pytest.raises(DataError, match="unlabeled_answers without teacher_answers"):
+        run(read_recipe(None, CENSUS), Path("x"), data=data, unlabeled=more, unlabeled_answers=more)
 
 
 def test_stored_answers_for_them(

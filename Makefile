@@ -2,11 +2,12 @@ VENV ?= .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LIBRARIES := build/libraries/.installed
 
 BROWSER := build/browser/.installed
 NODE := build/node/.installed
 
-.PHONY: demo test test-thorough test-torch-free test-browser test-node screenshots check bench readme
+.PHONY: demo test test-thorough test-torch-free test-teachers test-browser test-node screenshots check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
@@ -20,6 +21,9 @@ test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test se
 
 test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
 	$(BIN)/python benchmarks/torch_free.py
+
+test-teachers: $(LIBRARIES)  ## LightGBM, XGBoost and CatBoost as teachers
+	$(BIN)/python -m pytest -m teachers tests/libraries
 
 test-node: $(NODE)  ## docs/serving.md in Node; skipped, with a reason, where there is none
 	$(BIN)/python -m pytest -rs tests/test_serving.py
@@ -49,6 +53,11 @@ readme: $(INSTALLED)  ## what is generated in README.md and docs/
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(LIBRARIES): $(INSTALLED)
+	mkdir -p $(@D)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[libraries]'
 	touch $@
 
 # What cannot be installed is left out: the tests that need it are skipped and say so.

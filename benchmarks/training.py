@@ -109,6 +109,12 @@ def train_stacked(prepared: Prepared, recipe: Recipe) -> Any:
 
 
 def train_loop(prepared: Prepared) -> Any:
+    networks = train_networks(prepared)
+    return lambda rows: torch.stack([network(rows) for network in networks]).mean(dim=0)
+
+
+def train_networks(prepared: Prepared) -> list[nn.Sequential]:
+    """The article's twelve, on the training rows as the product's encoder prepares them."""
     features = Encoder(prepared.schema).prepare(prepared.rows.train.inputs)
     labels = torch.from_numpy(prepared.rows.train.targets)
     networks = []
@@ -128,7 +134,7 @@ def train_loop(prepared: Prepared) -> Any:
                 nn.functional.cross_entropy(network(batch), batch_labels).backward()
                 optimizer.step()
         networks.append(network.eval())
-    return lambda rows: torch.stack([network(rows) for network in networks]).mean(dim=0)
+    return networks
 
 
 @torch.no_grad()

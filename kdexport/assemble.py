@@ -23,6 +23,7 @@ from kdexport.contract import (
     set_metadata,
 )
 from kdexport.errors import ParityError
+from kdexport.evidence.blocks import Candidate
 from kdexport.evidence.calibration import measure_bins
 from kdexport.evidence.claim_checks import describe_file, make_headline, score_golden
 from kdexport.evidence.curves import trace_curve
@@ -36,10 +37,12 @@ from kdexport.evidence.facts import (
     PartFact,
     TaskFact,
     TaskKind,
+    UnlabeledFact,
 )
 from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
-from kdexport.evidence.latency import measure_latency
+from kdexport.evidence.latency import add_apart, measure_latency
+from kdexport.evidence.latency_facts import NATIVE, LatencyRecord
 from kdexport.evidence.metrics import find_metrics, measure_fidelity, measure_quality, score_rows
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.rival import judge_rival
@@ -107,19 +110,13 @@ def assemble_bundle(
             if (bins := measure_bins(answers, rows.targets, rows.weights))
         },
         "curves": _trace_curves(prepared, teacher, students),
+        "unlabeled": _describe_unlabeled(prepared),
     }
     files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
     _tell(on_progress, 2)
     parity = _check_parity(files, sources, prepared)
     _tell(on_progress, 3)
-    bench = prepared.recipe.bench
-    latency = measure_latency(
-        {name: open_session(content) for name, content in files.items()},
-        test.feeds(),
-        batches=bench.batches,
-        threads=(bench.n_threads,),
-        seconds=bench.seconds,
-    )
+    latency = _measure_latency(files, sources, prepared)
     _tell(on_progress, 4)
     models = dict(files)
     golden = _choose_golden(prepared, sources, by_file[STUDENT])
@@ -170,9 +167,13 @@ def _trace_curves(
 
 def _describe_teacher(teacher: Trained | OwnTeacher) -> dict[str, Any]:
     if isinstance(teacher, OwnTeacher):
+        facts: dict[str, Any]
         names = [one.name for one in teacher.teachers]
         out_of_fold = teacher.own_outputs is not None
-        return {"teachers": names, "weights": teacher.weights, "out_of_fold": out_of_fold}
+        facts = {"teachers": names, "weights": teacher.weights, "out_of_fold": out_of_fold}
+        if teacher.temperature != 1.0:
+            facts["teacher_temperature"] = teacher.temperature
+        return facts
     settings = {f"teacher_{name}": value for name, value in teacher.settings.items()}
     return {"teacher_steps": teacher.n_steps, **settings}
 
@@ -260,6 +261,25 @@ def _check_parity(
     return parity
 
 
+def _measure_latency(
+    files: Mapping[str, bytes], sources: Sources, prepared: Prepared
+) -> LatencyRecord:
+    """Time every file; and apart, beside the student, a user's own teacher as it is."""
+    bench, feeds = prepared.recipe.bench, prepared.rows.test.inputs.feeds()
+    settings: dict[str, Any] = {
+        "batches": bench.batches,
+        "threads": (bench.n_threads,),
+        "seconds": bench.seconds,
+    }
+    sessions: dict[str, Candidate] = {name: open_session(c) for name, c in files.items()}
+    record = measure_latency(sessions, feeds, **settings)
+    native = sources.native
+    if native is None:
+        return record
+    both = {STUDENT: sessions[STUDENT], NATIVE: native}
+    return add_apart(record, measure_latency(both, feeds, **settings), NATIVE)
+
+
 def _choose_golden(prepared: Prepared, sources: Sources, student: Answers) -> Golden | None:
     kind, schema = prepared.recipe.export.golden, prepared.schema
     if kind == "none":
@@ -297,6 +317,18 @@ def _describe_task(prepared: Prepared) -> TaskFact:
         target=signature.target,
         classes=signature.classes,
         data_sha256=prepared.data_sha256,
+    )
+
+
+def _describe_unlabeled(prepared: Prepared) -> UnlabeledFact | None:
+    rows = prepared.unlabeled
+    if rows is None:
+        return None
+    return UnlabeledFact(
+        source=rows.source,
+        rows=rows.inputs.n_rows,
+        rows_in_test=rows.n_in_test,
+        sha256=rows.sha256,
     )
 
 

@@ -6,6 +6,7 @@ request its bundle with evidence. Knows scikit-learn's base classes; the work is
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,7 +81,14 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        unlabeled: Any = None,
+    ) -> Self:
         """Train the teacher (or ask the given one) and the student.
 
         A share of the rows (`data.test_share` of the recipe) trains nothing: the evidence is
@@ -90,13 +98,15 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
             X: **Shape** `[n, F]`: numbers, or a pandas or polars frame of any columns.
             y: **Shape** `[n]`: classes or numbers.
             sample_weight: **Shape** `[n]`: how much each row counts; rows of weight 0 are left out.
+            unlabeled: **Shape** `[m, F]`: rows without labels, in the form of `X`; the teacher
+                labels them, and the student learns from them too.
 
         Raises:
             InputError: See its message.
         """
         data, labels = self._check_rows(X, y)
         try:
-            self._learn(data, labels, sample_weight)
+            self._learn(data, labels, sample_weight, self._check_unlabeled(unlabeled))
         except DataError as error:  # scikit-learn's word for it is ValueError
             raise InputError(error.rule, found=error.found, cure=error.cure) from error
         return self
@@ -146,7 +156,19 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
             )
         return X, labels
 
-    def _learn(self, data: Any, labels: Column, sample_weight: Any) -> None:
+    def _check_unlabeled(self, rows: Any) -> Table | None:
+        """Check rows without labels as scikit-learn does those to predict."""
+        if rows is None:
+            return None
+        if _is_frame(rows):
+            validate_data(self, rows, reset=False, skip_check_array=True)
+        else:
+            rows = validate_data(self, rows, reset=False, ensure_all_finite="allow-nan")
+        return replace(as_table(rows), source="unlabeled")
+
+    def _learn(
+        self, data: Any, labels: Column, sample_weight: Any, unlabeled: Table | None
+    ) -> None:
         features = as_table(data, source="X")
         columns = dict(features.columns)
         target = self._free_name(TARGET, columns)
@@ -156,7 +178,7 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
             weight = self._free_name(WEIGHT, columns)
             columns[weight] = _check_sample_weight(sample_weight, labels, dtype=np.float64)
         table = Table(columns, features.row_ids, "X")
-        prepared = prepare(self._make_recipe(target, weight), data=table)
+        prepared = prepare(self._make_recipe(target, weight), data=table, unlabeled=unlabeled)
         options: dict[str, Any] = {"weights": self.weights, "oof": self.oof}
         self._learned = learn(prepared, teacher=self.teacher, data=data, **options)
         self._bundle = None
@@ -207,8 +229,15 @@ class DistilledClassifier(ClassifierMixin, _Distilled):  # type: ignore[misc]
         (32,)
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
-        super().fit(X, y, sample_weight)
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        unlabeled: Any = None,
+    ) -> Self:
+        super().fit(X, y, sample_weight, unlabeled=unlabeled)
         self.classes_ = self._learned.prepared.schema.signature.label_values
         return self
 

@@ -22,6 +22,8 @@ from kdexport.report.files import make_report_files
 from kdexport.restore import Layout
 from kdexport.workspace import Prepared, Trained
 
+PASSED = "{} (passed in Python)"  # a teacher that no command can name
+
 
 class Learned(NamedTuple):
     """A task, its teacher (a checkpoint, or the user's own) and its students."""
@@ -41,6 +43,8 @@ def run(
     weights: Sequence[float] | None = None,
     oof: bool = False,
     teacher_answers: Source = None,
+    unlabeled: Source = None,
+    unlabeled_answers: Source = None,
     force: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
@@ -58,6 +62,9 @@ def run(
         teacher_answers: What a teacher answered for the rows of `data`, in their order, in place of
             one that can be asked: columns `probability_CLASS`, or `prediction`. Then there are no
             synthetic rows.
+        unlabeled: Rows without labels, which the teacher labels and the students learn from too;
+            None for the recipe's file, if it names one.
+        unlabeled_answers: What the teacher of `teacher_answers` answered for them.
         force: Replace a bundle that exists.
         on_progress: Told how the long steps go.
 
@@ -68,18 +75,32 @@ def run(
         KdexportError: See its message; nothing was written.
     """
     check_output(output, force=force)
-    answers = None
+    if unlabeled_answers is not None and teacher_answers is None:
+        raise DataError(
+            "answers for unlabelled rows stand beside those for the data",
+            found="unlabeled_answers without teacher_answers",
+            cure="pass both, or a teacher that can be asked",
+        )
+    if teacher is None and teacher_answers is None:
+        _refuse_absent_teachers(recipe)
+        teacher_answers = recipe.teacher.probabilities_file
+        unlabeled_answers = recipe.teacher.unlabeled_probabilities_file
+    answers = [
+        None if one is None else read_source(one, recipe)
+        for one in (teacher_answers, unlabeled_answers)
+    ]
     if teacher_answers is not None:
-        answers = read_source(teacher_answers, recipe)
+        data = recipe.data.file if data is None else data
         recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
-    prepared = prepare(recipe, data=data, test=test)
+    prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
     learned = learn(
         prepared,
         teacher=teacher,
         data=data,
         weights=weights,
         oof=oof,
-        answers=answers,
+        answers=answers[0],
+        unlabeled_answers=answers[1],
         on_progress=on_progress,
     )
     evidence, files = assemble(learned, on_progress=on_progress)
@@ -95,16 +116,29 @@ def learn(
     weights: Sequence[float] | None = None,
     oof: bool = False,
     answers: Table | None = None,
+    unlabeled_answers: Table | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
-    steps = import_training_room("steps")
+    steps, recipe = import_training_room("steps"), prepared.recipe
     if answers is not None:
-        source = steps.take_answers(prepared, answers)
+        if recipe.teacher.probabilities_file is None:
+            recipe = recipe.with_own_teacher([PASSED.format("answers")], (), out_of_fold=False)
+        source = steps.take_answers(prepared, answers, unlabeled_answers)
     elif teacher is None:
+        _refuse_absent_teachers(recipe)
         source = steps.train_teacher(prepared, on_progress)
     else:
-        source = steps.take_teacher(prepared, teacher, Layout(data), weights, oof=oof)
+        oof = oof or recipe.teacher.fitting == "out_of_fold"
+        if weights is None:
+            weights = recipe.teacher.weights or None
+        source = steps.take_teacher(
+            prepared, teacher, Layout(data), weights, oof=oof, on_progress=on_progress
+        )
+        names = recipe.teacher.own or _name_teachers(teacher)
+        given = () if weights is None else weights
+        recipe = recipe.with_own_teacher(names, given, out_of_fold=oof)
+    prepared = replace(prepared, recipe=recipe)
     return Learned(prepared, source, steps.train_students_of(prepared, source, on_progress))
 
 
@@ -114,12 +148,14 @@ def train(
     *,
     data: Source = None,
     test: Source = None,
+    unlabeled: Source = None,
     force: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> None:
     """Prepare the data and train the teacher into a work folder."""
     check_output(work, force=force)
-    prepared = prepare(recipe, data=data, test=test)
+    _refuse_absent_teachers(recipe)
+    prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
     files = workspace.save_prepared(prepared)
     trained = {
         workspace.TEACHER: import_training_room("steps").train_teacher(prepared, on_progress),
@@ -188,6 +224,27 @@ def train_rival(prepared: Prepared) -> Trained | None:
     return trained
 
 
+def _name_teachers(teacher: Any) -> list[str]:
+    """What a recipe calls teachers: ONNX files by their name, others by what they are."""
+    several = teacher if isinstance(teacher, list | tuple) else [teacher]
+    return [
+        Path(one).name
+        if isinstance(one, str | Path)
+        else PASSED.format(getattr(one, "__name__", type(one).__name__))
+        for one in several
+    ]
+
+
+def _refuse_absent_teachers(recipe: Recipe) -> None:
+    """Refuse to train a native teacher where the recipe names others."""
+    if recipe.teacher.own:
+        raise DataError(
+            "the teachers that a recipe names are passed with it",
+            found=f"teacher.own is {', '.join(recipe.teacher.own)}, and no teacher was passed",
+            cure="kdexport run --recipe (with --teacher for those passed in Python), or teacher=",
+        )
+
+
 def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:
     """Return the recipe of a teacher that cannot be asked about new rows, and say so."""
     if not is_split_here or recipe.data.test_file is not None:
@@ -197,7 +254,8 @@ def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:
             cure="join both and say which is which with --split-column",
         )
     warnings.warn(
-        "stored answers label no synthetic rows: the students learn from the training rows alone",
+        "stored answers label no synthetic rows: the students learn from those alone that they "
+        "are for",
         KdexportWarning,
         stacklevel=3,
     )

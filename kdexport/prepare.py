@@ -20,17 +20,20 @@ from kdexport.schema import Schema, column_of
 from kdexport.signature import Classes
 from kdexport.splits import drop_unlabelled, drop_weightless, split_table
 from kdexport.tables import CsvFormat, as_table, read_table
+from kdexport.unlabeled import read_unlabeled
 from kdexport.workspace import Prepared
 
 Source = Any
 """A path to a CSV or Parquet file, or data in memory (see `kdexport.as_table`)."""
 
 
-def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prepared:
+def prepare(
+    recipe: Recipe, *, data: Source = None, test: Source = None, unlabeled: Source = None
+) -> Prepared:
     """Read, split and encode: read_table -> split -> Schema.fit -> rows.
 
     Columns and scaling are learned from the training rows; the classes are those of training and
-    validation rows. Test rows are only encoded.
+    validation rows. Test rows and those without labels are only encoded.
     """
     parts, target, classes = _split(recipe, data, test)
     schema = Schema.fit(parts.train, target, recipe.columns, classes=classes)
@@ -47,7 +50,13 @@ def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prep
         )
     features = parts.train.without(target, *filter(None, [weight]))
     restorer = Restorer.fit(features, schema.signature)
-    return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer)
+    if unlabeled is None:
+        unlabeled = recipe.data.unlabeled_file
+    extra = None
+    if unlabeled is not None:
+        text = [name for name, values in features.columns.items() if values.dtype.kind == "O"]
+        extra = read_unlabeled(read_source(unlabeled, recipe, text), schema, rows.test)
+    return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer, extra)
 
 
 def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:

@@ -6,7 +6,7 @@ itself. Imports pydantic, `errors`, `nested` and the standard library only.
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,6 +35,9 @@ class DataRecipe(Section):
     file: Annotated[str | None, Field(description="name of the table's file")] = None
     target: Annotated[str | None, Field(description="column to predict")] = None
     test_file: Annotated[str | None, Field(description="name of a file of test rows")] = None
+    unlabeled_file: Annotated[
+        str | None, Field(description="name of a file of rows without labels")
+    ] = None
     split_column: Annotated[
         str | None, Field(description="column that says train, validation or test")
     ] = None
@@ -93,8 +96,32 @@ class FitRecipe(Section):
 
 
 class TeacherRecipe(FitRecipe):
-    """The native teacher: an ensemble of networks whose logits are averaged."""
+    """The native teacher, an ensemble of networks whose logits are averaged; or your own."""
 
+    own: Annotated[
+        Names,
+        Field(description="teachers of yours in place of the native one, as --teacher names them"),
+    ] = ()
+    weights: Annotated[
+        tuple[float, ...], Field(description="one per teacher of yours; none: equal ones")
+    ] = ()
+    fitting: Annotated[
+        Literal["given", "out_of_fold"],
+        Field(description="teachers of yours as they are, or copies of them fitted out of fold"),
+    ] = "given"
+    probabilities_file: Annotated[
+        str | None, Field(description="name of a file of your teacher's answers for the data")
+    ] = None
+    unlabeled_probabilities_file: Annotated[
+        str | None, Field(description="the same for data.unlabeled_file")
+    ] = None
+    calibration: Annotated[
+        Literal["none", "temperature"],
+        Field(
+            description="what students learn of your teacher: its probabilities as they are, or at "
+            "the temperature that validation rows prefer"
+        ),
+    ] = "none"
     n_members: Annotated[Count, Field(description="networks in the ensemble")] = 12
     hidden: Annotated[Widths, Field(description="widths of the hidden layers")] = (256, 128, 64)
     dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped")] = 0.3
@@ -299,6 +326,17 @@ class Recipe(Section):
     def with_student_form(self, form: Literal["plain", "piecewise"]) -> "Recipe":
         """Return the recipe of students that read numbers this way."""
         return self.model_copy(update={"student": self.student.model_copy(update={"form": form})})
+
+    def with_own_teacher(
+        self, names: Sequence[str], weights: Sequence[float], *, out_of_fold: bool
+    ) -> "Recipe":
+        """Return the recipe that says whose teachers were distilled, and how they were asked."""
+        update = {
+            "own": tuple(names),
+            "weights": tuple(float(weight) for weight in weights),
+            "fitting": "out_of_fold" if out_of_fold else "given",
+        }
+        return self.model_copy(update={"teacher": self.teacher.model_copy(update=update)})
 
     def changes(self) -> dict[str, Any]:
         """Return only what differs from the default recipe: short enough for a file's metadata.

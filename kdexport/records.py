@@ -127,6 +127,14 @@ class Inputs:
         is_narrow = self.numeric.dtype == np.float32
         return Inputs(numeric.astype(np.float32) if is_narrow else numeric, categorical)
 
+    def hash_rows(self) -> list[bytes]:
+        """Return a hash of each row's content: rows that a model cannot tell apart share it."""
+        texts: list[list[str]] = self.categorical.tolist()
+        return [
+            hashlib.sha256(numbers.tobytes() + "\0".join(cells).encode()).digest()
+            for numbers, cells in zip(np.ascontiguousarray(self.numeric), texts, strict=True)
+        ]
+
     def feeds(self) -> dict[str, Column]:
         """Return the arrays by the name of the file's input, only those that have columns."""
         both = {"numeric": self.numeric, "categorical": self.categorical}
@@ -162,6 +170,23 @@ class Rows:
     @property
     def n_rows(self) -> int:
         return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Unlabeled:
+    """Rows without labels: a teacher labels them, students learn from them.
+
+    Attributes:
+        inputs: What a model takes.
+        source: What messages call them, such as a file name.
+        sha256: Of the table that they came from.
+        n_in_test: How many of them have the inputs of a test row.
+    """
+
+    inputs: Inputs
+    source: str
+    sha256: str
+    n_in_test: int
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from kdexport.errors import DataError
 from kdexport.kinds import decide_columns, warn_about
 from kdexport.knots import Knots, find_knots
 from kdexport.recipe import ColumnsRecipe
-from kdexport.records import Column, Float64, Int64, Rows, Table
+from kdexport.records import Column, Float32, Float64, Int64, Rows, Table
 from kdexport.signature import Classes, Signature, listed
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -122,7 +122,7 @@ class Schema(BaseModel):
         inputs = signature.take_inputs(table)
         exact = inputs.numeric.astype(np.float64)
         for i, name in enumerate(numeric):
-            _refuse_huge(exact[:, i], name, table.source)
+            refuse_huge(exact[:, i], name, table.source)
         precision = "float32" if _survives_float32(exact) else "float64"
         signature = signature.model_copy(update={"precision": precision})
         values = signature.take_inputs(table).numeric.astype(np.float64)
@@ -179,7 +179,7 @@ class Schema(BaseModel):
         labels = column_of(table, target)
         if self.signature.is_regression:
             numbers = numbers_of(table, target)
-            _refuse_huge(numbers, target, table.source)
+            refuse_huge(numbers, target, table.source)
             return numbers
         classes = self.signature.classes
         position = {value: i for i, value in enumerate(classes)}
@@ -210,7 +210,12 @@ def column_of(table: Table, target: str) -> Column:
     return table.columns[target]
 
 
-def _refuse_huge(values: Float64, name: str, source: str) -> None:
+def refuse_huge(values: Float32 | Float64, name: str, source: str) -> None:
+    """Refuse a column that the networks cannot read.
+
+    Raises:
+        DataError: Some of its cells are infinite or beyond float32.
+    """
     n_huge = int((np.abs(values) > FLOAT32_MAX).sum())
     if n_huge:
         raise DataError(
@@ -257,7 +262,7 @@ def _target_scaling(table: Table, target: str) -> tuple[float, float]:
             cure="pass --goal classification, or another --target",
         )
     exact = values.astype(np.float64)
-    _refuse_huge(exact, target, table.source)
+    refuse_huge(exact, target, table.source)
     if exact.min() == exact.max():
         raise DataError(
             "a regression's target varies",

@@ -20,6 +20,7 @@ from kdexport.evidence.parity import ROUNDING
 from kdexport.records import Answers, Float64, Inputs
 from kdexport.training.convert import convert_teacher
 from kdexport.training.mixture import Mixture
+from kdexport.training.native import find_native
 from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.steps import (
@@ -41,6 +42,8 @@ class Sources:
         teacher: What the students learned from.
         teacher_file: What teacher.onnx is made of, or None.
         why_absent: Why it is None.
+        native: A user's own teacher as it is called without a file; None of one that is trained
+            here, or that cannot be asked.
         rival: One boosted model, or None.
         stack: Students, then controls.
         plain_controls: A stack of their own, or None.
@@ -61,6 +64,8 @@ class Sources:
             teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
         )
         self.teacher_file, self.why_absent = _find_teacher_file(self.teacher, prepared)
+        own = self.teacher if isinstance(self.teacher, OwnTeacher) else None
+        self.native = find_native(own) if own else None
         self.rival = load_mixture(prepared, rival) if rival else None
         self.stack = load_students(prepared, students)
         self.plain_controls = load_plain_controls(prepared, students)

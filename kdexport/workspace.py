@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 
 from kdexport.errors import DataError
 from kdexport.recipe import Recipe, read_recipe
-from kdexport.records import Column, Float64, Inputs, Int64, Parts, Rows
+from kdexport.records import Column, Float64, Inputs, Int64, Parts, Rows, Unlabeled
 from kdexport.restore import Restorer
 from kdexport.schema import Schema
 from kdexport.trees import Trees
@@ -36,6 +36,8 @@ MADE_BY = {
 LATER_SECTIONS = ("student", "transfer", "evidence", "bench", "export", "budgets")
 
 OWN_OUTPUTS = "own_outputs"
+UNLABELED = "unlabeled"
+UNLABELED_FIELDS = ("source", "sha256", "n_in_test")
 
 Arrays = dict[str, Column]
 
@@ -52,6 +54,7 @@ class Prepared:
         data_sha256: Of the rows to learn from.
         restorer: Gives inputs back the user's own columns; None where a work folder was read,
             which does not keep them.
+        unlabeled: Rows without labels that join the transfer set, if there are any.
     """
 
     recipe: Recipe
@@ -60,6 +63,7 @@ class Prepared:
     source: str
     data_sha256: str
     restorer: Restorer | None = None
+    unlabeled: Unlabeled | None = None
 
 
 class Looks(NamedTuple):
@@ -101,14 +105,16 @@ class Trained:
 def save_prepared(prepared: Prepared) -> dict[str, bytes]:
     """Return the files that hold a prepared task."""
     arrays: Arrays = {}
-    texts = sorted({t for _, rows in prepared.rows.items() for t in rows.inputs.categorical.flat})
+    extra = prepared.unlabeled
+    inputs = {name: rows.inputs for name, rows in prepared.rows.items()}
+    inputs |= {UNLABELED: extra.inputs} if extra else {}
+    texts = sorted({text for one in inputs.values() for text in one.categorical.flat})
     position = {text: i for i, text in enumerate(texts)}
+    for name, one in inputs.items():
+        coded = [position[text] for text in one.categorical.flat]
+        arrays[f"{name}.numeric"] = one.numeric
+        arrays[f"{name}.categorical"] = np.array(coded, np.int64).reshape(one.categorical.shape)
     for name, rows in prepared.rows.items():
-        coded = [position[text] for text in rows.inputs.categorical.flat]
-        arrays[f"{name}.numeric"] = rows.inputs.numeric
-        arrays[f"{name}.categorical"] = np.array(coded, np.int64).reshape(
-            rows.inputs.categorical.shape
-        )
         arrays[f"{name}.targets"] = rows.targets
         arrays[f"{name}.weights"] = rows.weights
         arrays[f"{name}.row_ids"] = rows.row_ids
@@ -117,6 +123,7 @@ def save_prepared(prepared: Prepared) -> dict[str, bytes]:
         "texts": texts,
         "source": prepared.source,
         "data_sha256": prepared.data_sha256,
+        UNLABELED: extra and {field: getattr(extra, field) for field in UNLABELED_FIELDS},
     }
     return {
         RECIPE: prepared.recipe.to_toml().encode(),
@@ -151,7 +158,16 @@ def load_prepared(
         texts = np.array(about["texts"], dtype=object)
         parts = [_load_rows(arrays, name, texts) for name in ("train", "validation", "test")]
         schema = Schema.model_validate_json(json.dumps(about["schema"]))
-        return Prepared(recipe, schema, Parts(*parts), about["source"], about["data_sha256"])
+        extra = about[UNLABELED]
+        unlabeled = Unlabeled(_load_inputs(arrays, UNLABELED, texts), **extra) if extra else None
+        return Prepared(
+            recipe,
+            schema,
+            Parts(*parts),
+            about["source"],
+            about["data_sha256"],
+            unlabeled=unlabeled,
+        )
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise _damaged(work, PREPARED, error) from error
 
@@ -213,9 +229,13 @@ def _pop_all(prefix: str, arrays: Arrays) -> Arrays:
 
 
 def _load_rows(arrays: Arrays, name: str, texts: Column) -> Rows:
-    inputs = Inputs(arrays[f"{name}.numeric"], texts[arrays[f"{name}.categorical"]])
+    inputs = _load_inputs(arrays, name, texts)
     rest = (arrays[f"{name}.{field}"] for field in ("targets", "weights", "row_ids"))
     return Rows(inputs, *rest)
+
+
+def _load_inputs(arrays: Arrays, name: str, texts: Column) -> Inputs:
+    return Inputs(arrays[f"{name}.numeric"], texts[arrays[f"{name}.categorical"]])
 
 
 def _load_arrays(work: Path, name: str) -> Arrays:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_classification, make_regression
@@ -25,6 +26,7 @@ from kdexport import DistilledClassifier, DistilledRegressor
 from kdexport.bundle import load_bundle
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.evidence.checks import check_bundle
+from kdexport.pipeline import learn
 from kdexport.recipe import Recipe, read_recipe
 from tests.conftest import QUICK
 from tests.test_docs import read_blocks
@@ -158,13 +160,14 @@ def test_several_teachers_are_mixed() -> None:
     numbers = FRAME[["a", "b"]]
     first = LogisticRegression().fit(numbers, LABELS)
     second = RandomForestClassifier(5, max_depth=3, random_state=0).fit(numbers, LABELS)
-    model = DistilledClassifier([first, second], weights=[1, 3], recipe=SMALL)
+    model = DistilledClassifier([first, second], weights=np.array([1, 3]), recipe=SMALL)
     learned = model.fit(numbers, LABELS)._learned
     expected = 0.25 * first.predict_proba(numbers) + 0.75 * second.predict_proba(numbers)
     inputs = learned.prepared.rows.test.inputs
     rows = learned.prepared.rows.test.row_ids
     assert np.abs(learned.teacher.make_answers(inputs).probabilities - expected[rows]).max() < 1e-6
     assert learned.teacher.weights == (0.25, 0.75)
+    assert learned.prepared.recipe.teacher.weights == (1.0, 3.0)
 
 
 def test_clones_keep_the_fitted_teacher() -> None:
@@ -184,6 +187,33 @@ def test_it_stands_in_a_pipeline() -> None:
     model = make_pipeline(StandardScaler(), DistilledClassifier(recipe=SMALL)).fit(features, labels)
     assert model.score(features, labels) > 0.7
     assert model.predict(features).dtype == labels.dtype
+
+
+def test_it_takes_what_set_output_asks_of_the_steps_before_it() -> None:
+    """Behind steps that answer frames, by `set_output` or scikit-learn's own setting, it learns
+    their names, and answers arrays as other predictors do.
+    """
+    numbers = FRAME[["a", "b"]]
+    steps = make_pipeline(StandardScaler(), DistilledClassifier(recipe=SMALL))
+    named = steps.set_output(transform="pandas").fit(numbers, LABELS)
+    assert named[-1].feature_names_in_.tolist() == ["a", "b"]
+    assert named[-1]._learned.prepared.schema.signature.columns == ("a", "b")
+    assert isinstance(named.predict_proba(numbers), np.ndarray)
+    with config_context(transform_output="polars"):
+        assert np.array_equal(
+            named.predict(numbers), clone(steps).fit(numbers, LABELS).predict(numbers)
+        )
+
+
+def test_a_recipe_names_teachers_that_were_passed() -> None:
+    """recipe.toml says that a teacher was passed in Python: none is trained in its place."""
+    numbers = FRAME[["a", "b"]]
+    teacher = LogisticRegression().fit(numbers, LABELS)
+    learned = DistilledClassifier(teacher, recipe=SMALL).fit(numbers, LABELS)._learned
+    recipe = learned.prepared.recipe
+    assert recipe.teacher.own == ("LogisticRegression (passed in Python)",)
+    with pytest.raises(DataError, match=r"LogisticRegression \(passed in Python\), and no teacher"):
+        learn(learned.prepared)
 
 
 def test_polars_frames_are_rows_too() -> None:
@@ -228,5 +258,5 @@ def test_the_guide_runs(
             exec(compile(code, "teachers.md", "exec"), names)
     said = capsys.readouterr().out.split()
     assert said[0] in {"RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"}
-    assert said[1:] == ["True", "True"]
+    assert said[1:] == ["True", "True", "True"]
     assert (tmp_path / "models/own/student.onnx").exists()

@@ -5,10 +5,14 @@ import shlex
 import shutil
 from pathlib import Path
 
+import joblib
+import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from kdexport.bundle import load_bundle
 from kdexport.evidence.checks import check_bundle
+from kdexport.recipe import read_recipe
 from tests.commands import kdexport
 from tests.test_docs import read_blocks
 
@@ -87,6 +91,30 @@ def test_stored_answers_teach(
     assert kdexport(monkeypatch, "run", csv_path, *flags, *with_test) == 3
 
 
+def test_a_recipe_records_the_teachers(
+    place: Path, bundle_path: Path, csv_path: Path, quick_flags: list[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """recipe.toml names teachers, weights and how they were fitted: with it, and with trust in its
+    code, the same student is made again; without trust nothing of it is run.
+    """
+    shutil.copy(csv_path, place / "data.csv")
+    code = "own_teachers_of_a_test:make_model"
+    flags = ["--target", "y", *quick_flags, "--teacher", code, "--teacher-weight", "2", "--oof"]
+    assert kdexport(monkeypatch, "run", "data.csv", *flags, "-o", "x") == 0
+    recipe = read_recipe(Path("x/recipe.toml"), {})
+    assert (recipe.teacher.own, recipe.teacher.weights) == ((code,), (2.0,))
+    assert recipe.teacher.fitting == "out_of_fold"
+    again = ["run", "--recipe", "x/recipe.toml", "-o", "y"]
+    capsys.readouterr()
+    assert kdexport(monkeypatch, *again) == 3
+    assert f"teacher.own names '{code}'" in capsys.readouterr().err
+    assert kdexport(monkeypatch, *again, "--trust") == 0
+    assert Path("x/student.onnx").read_bytes() == Path("y/student.onnx").read_bytes()
+    assert kdexport(monkeypatch, "train", "--recipe", "x/recipe.toml", "-o", "w") == 3
+    assert "no teacher was passed" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
@@ -120,11 +148,31 @@ def test_the_guide_s_commands_run(
     (place / "own_code_of_a_guide.py").write_text(CODE)
     blocks = [code for language, code in read_blocks("teachers.md") if language == ""]
     lines = "".join(blocks).splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
+    pd.read_csv(csv_path)[:50].drop(columns="y").to_csv(place / "more.csv", index=False)
     for line in lines:
         _, *arguments = shlex.split(line)
         quick = quick_flags if arguments[0] == "run" else []
         assert kdexport(monkeypatch, *arguments, *quick) == 0, line
+
+
+def test_pickles_are_read_with_trust(
+    place: Path, csv_path: Path, quick_flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What joblib and pickle wrote is a teacher where the user trusts it."""
+    rows = pd.read_csv(csv_path)
+    models = [LogisticRegression(C=c).fit(rows[list("abcd")], rows["y"]) for c in (1.0, 0.1)]
+    joblib.dump(models[0], place / "m.joblib")
+    (place / "m.pkl").write_bytes(pickle.dumps(models[1]))
+    both = ["--teacher", "m.joblib", "--teacher", "m.pkl"]
+    flags = ["--target", "y", "--trust", "-o", "x", *both, *quick_flags]
+    assert kdexport(monkeypatch, "run", csv_path, *flags) == 0
+    bundle = load_bundle(place / "x")
+    assert bundle.evidence.recipe["teacher"]["own"] == ["m.joblib", "m.pkl"]
+    assert len(bundle.evidence.training["teachers"]) == 2
+    (place / "broken.pkl").write_bytes(b"no pickle")
+    broken = ["--teacher", "broken.pkl", "--trust", "--target", "y", "-o", "z"]
+    assert kdexport(monkeypatch, "run", csv_path, *broken) == 3
 
 
 class Marker:

@@ -2,9 +2,10 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args
 
 import click
@@ -43,6 +44,7 @@ RECIPE_KEYS = {
 }
 
 
+NO_KEYS: Mapping[str, Any] = MappingProxyType({})
 NAMES = "Repeat for more."
 golden_option = click.option(
     "--golden",
@@ -61,7 +63,7 @@ def csv_options(command: Command) -> Command:
             "--missing", multiple=True, help=f"CSV: a cell that counts as missing. {NAMES}"
         ),
     ]
-    return _add(options, command)
+    return add_options(options, command)
 
 
 def column_options(command: Command) -> Command:
@@ -75,7 +77,7 @@ def column_options(command: Command) -> Command:
         click.option("--id", multiple=True, help=f"Leave out: it only names rows. {NAMES}"),
         click.option("--weight-column", help="Says how much a row counts."),
     ]
-    return csv_options(_add(options, command))
+    return csv_options(add_options(options, command))
 
 
 def recipe_options(command: Command) -> Command:
@@ -84,6 +86,11 @@ def recipe_options(command: Command) -> Command:
         click.option("--recipe", type=click.Path(path_type=Path), help="TOML file to start from."),
         click.option("--task", help="Built-in task, when no file is given (see --list-tasks)."),
         click.option("--test", type=click.Path(path_type=Path), help="File of test rows."),
+        click.option(
+            "--unlabeled",
+            type=click.Path(path_type=Path),
+            help="File of rows without labels, which the teacher labels.",
+        ),
         click.option("--split-column", help="Column that says train, validation or test."),
         click.option("--seed", type=int, help="Of splits and of every network."),
         click.option("--threads", type=int, help="Training threads; 0: what the process may use."),
@@ -96,18 +103,21 @@ def recipe_options(command: Command) -> Command:
         golden_option,
         click.option("--set", "settings", multiple=True, help="Any recipe key: SECTION.KEY=VALUE."),
     ]
-    return column_options(_add(options, command))
+    return column_options(add_options(options, command))
 
 
-def _add(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+def add_options(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+    """Add several options to a command, in order."""
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def build_recipe(options: dict[str, Any], data: Path | None) -> Recipe:
-    """Lay the given flags over the recipe file, or over the defaults."""
-    overrides: dict[str, Any] = {}
+def build_recipe(
+    options: dict[str, Any], data: Path | None, keys: Mapping[str, Any] = NO_KEYS
+) -> Recipe:
+    """Lay the given flags, and keys that a command made of its own, over the recipe file."""
+    overrides: dict[str, Any] = dict(keys)
     for flag, key in RECIPE_KEYS.items():
         value = options.get(flag)
         if value is not None and value != ():
@@ -116,6 +126,8 @@ def build_recipe(options: dict[str, Any], data: Path | None) -> Recipe:
         overrides["data.file"] = data.name
     if options.get("test") is not None:
         overrides["data.test_file"] = options["test"].name
+    if options.get("unlabeled") is not None:
+        overrides["data.unlabeled_file"] = options["unlabeled"].name
     overrides |= parse_settings(options.get("settings", ()), "--set", "SECTION.KEY=VALUE")
     return read_recipe(options.get("recipe"), overrides)
 

@@ -15,7 +15,7 @@ from kdexport.cli.options import (
     show_progress,
     write_json,
 )
-from kdexport.cli.teachers import load_teachers
+from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
 from kdexport.recipe import GoldenKind
 
 PATH = click.Path(path_type=Path)
@@ -28,30 +28,13 @@ force_option = click.option("--force", is_flag=True, help="Replace an output tha
 @click.argument("data", type=PATH, required=False)
 @recipe_options
 @output_option
-@click.option(
-    "--teacher",
-    "teachers",
-    multiple=True,
-    help="Your own: an .onnx file or MODULE:FUNCTION. Repeat.",
-)
-@click.option("--teacher-weight", "weights", type=float, multiple=True, help="One per --teacher.")
-@click.option(
-    "--teacher-probabilities",
-    "answers",
-    type=PATH,
-    help="What your teacher answered for DATA's rows.",
-)
-@click.option("--oof", is_flag=True, help="Fit copies of your teachers out of fold.")
+@teacher_options
 @force_option
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and stop.")
 @json_option
 def run(
     data: Path | None,
     output: Path | None,
-    teachers: tuple[str, ...],
-    weights: tuple[float, ...],
-    answers: Path | None,
-    oof: bool,
     force: bool,
     list_tasks: bool,
     json_path: str | None,
@@ -74,12 +57,8 @@ def run(
         return
     from kdexport.pipeline import run as run_pipeline
 
-    recipe = build_recipe(options, data)
-    if (weights or oof) and not teachers:
-        raise click.UsageError("--teacher-weight and --oof say how to ask teachers: pass --teacher")
-    if answers is not None and teachers:
-        raise click.UsageError("--teacher-probabilities stands in place of --teacher: pass one")
-    teacher = load_teachers(teachers)
+    recipe = build_recipe(options, data, name_teachers(options))
+    teacher = load_teachers(options["teachers"], recipe, trust=options["trust"])
     output = output or Path("runs") / (data.stem if data else recipe.data.task)
     with show_progress() as on_progress:
         evidence = run_pipeline(
@@ -88,9 +67,9 @@ def run(
             data=data,
             test=options["test"],
             teacher=teacher,
-            weights=weights or None,
-            oof=oof,
-            teacher_answers=answers,
+            teacher_answers=options["answers"],
+            unlabeled=options["unlabeled"],
+            unlabeled_answers=options["unlabeled_answers"],
             force=force,
             on_progress=on_progress,
         )
@@ -116,7 +95,13 @@ def train(data: Path | None, work: Path, force: bool, **options: Any) -> None:
     recipe = build_recipe(options, data)
     with show_progress() as on_progress:
         train_pipeline(
-            recipe, work, data=data, test=options["test"], force=force, on_progress=on_progress
+            recipe,
+            work,
+            data=data,
+            test=options["test"],
+            unlabeled=options["unlabeled"],
+            force=force,
+            on_progress=on_progress,
         )
     click.echo(f"teacher in {work}; next: kdexport distill {work}")
 

@@ -15,6 +15,7 @@ import numpy as np
 from kdexport.evidence.candidates import select_feeds, take_chunks
 from kdexport.evidence.latency_facts import CallPath
 from kdexport.evidence.timing import (
+    Call,
     Clock,
     Clocks,
     Lane,
@@ -149,6 +150,9 @@ def open_candidate(
 ) -> tuple[Start, list[Lane]]:
     """Open a file anew and prepare its calls; a function is called as it is.
 
+    A function with a method `prepare_call(feeds)`, which returns the call, is asked for it: its
+    rows then have its own form before the clock starts, as a file's have.
+
     Args:
         name: What the lanes are called.
         candidate: The file, or a function.
@@ -158,7 +162,8 @@ def open_candidate(
         clock: Times the opening and the first call.
     """
     if callable(candidate):
-        calls = [partial(candidate, chunk) for chunk in chunks]
+        prepare = getattr(candidate, "prepare_call", None) or partial(partial, candidate)
+        calls: list[Call] = [prepare(chunk) for chunk in chunks]
         (first_call_ns,) = time_calls(calls[:1], clock)
         return Start(None, first_call_ns), [Lane(name, "call", calls)]
     start = clock()

@@ -28,7 +28,15 @@ from kdexport.records import Answers, CheckResult
 from kdexport.signature import Signature
 
 SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
-SEALED_IF_THERE = ("controls", "rival", "slices", "gained", "calibration", "curves")
+SEALED_IF_THERE = (
+    "controls",
+    "rival",
+    "slices",
+    "gained",
+    "calibration",
+    "curves",
+    "unlabeled",
+)
 RELATIVE = 1e-5
 Rule = Callable[[Bundle], tuple[list[str], str]]
 

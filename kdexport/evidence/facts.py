@@ -40,6 +40,15 @@ class PartFact(Fact):
     ids_sha256: str
 
 
+class UnlabeledFact(Fact):
+    """Rows without labels that the students learned from, and how many have a test row's inputs."""
+
+    source: str
+    rows: int
+    rows_in_test: int
+    sha256: str
+
+
 class TaskFact(Fact):
     """What was learned."""
 
@@ -208,6 +217,7 @@ class Evidence(Fact):
             confidence, those that hold any; empty of a regression.
         curves: Role to how its training went; a teacher of the user's has none.
         absent: Model file to why the bundle has none.
+        unlabeled: None where the students learned from no such rows.
     """
 
     format_version: Literal[1] = 1
@@ -234,6 +244,7 @@ class Evidence(Fact):
     calibration: dict[str, list[BinFact]] = Field(default_factory=dict)
     curves: dict[str, CurveFact] = Field(default_factory=dict)
     absent: dict[str, str] = Field(default_factory=dict)
+    unlabeled: UnlabeledFact | None = None
 
 
 def parse_evidence(content: bytes, name: str) -> Evidence:

@@ -115,6 +115,26 @@ def measure_latency(
     )
 
 
+def add_apart(record: LatencyRecord, other: LatencyRecord, name: str) -> LatencyRecord:
+    """Put one candidate of a run of its own into a record.
+
+    A slow candidate is timed apart, with the same first candidate: beside it the others would
+    have few turns. Its ratios and its noise are of the run that it was in.
+    """
+    parts = {
+        field: [
+            *getattr(record, field),
+            *(one for one in getattr(other, field) if one.name == name),
+        ]
+        for field in ("rows", "starts", "ratios", "memory")
+    }
+    notes = [*record.notes, *(note for note in other.notes if note not in record.notes)]
+    seconds = record.seconds + other.seconds
+    return record.model_copy(
+        update={**parts, "notes": notes, "seconds": seconds, "load_after": other.load_after}
+    )
+
+
 def _add_company(
     candidates: Mapping[str, Candidate], feeds: Feeds, again: str
 ) -> dict[str, Candidate]:

@@ -6,7 +6,7 @@ Takes evidence, gives text. It says what is not there as plainly as what is.
 from dataclasses import dataclass
 
 from kdexport.evidence.facts import Evidence, Interval, Recovered, Verdict
-from kdexport.evidence.latency_facts import FLOOR, LatencyFact
+from kdexport.evidence.latency_facts import FLOOR, NATIVE, LatencyFact
 from kdexport.report.figures import (
     style_metric,
     write_bytes,
@@ -85,6 +85,8 @@ def title_verdict(verdict: Verdict) -> str:
 
 def name_teacher(evidence: Evidence) -> str:
     """Return `ensemble` where the teacher has several members, else `teacher`."""
+    if "teachers" in evidence.training:  # of the user's own
+        return "teacher"
     members = evidence.recipe.get("teacher", {}).get("n_members", 1)
     return "ensemble" if isinstance(members, int) and members > 1 else "teacher"
 
@@ -97,6 +99,13 @@ def find_row(
     if batch is not None:
         rows = [row for row in rows if row.batch == batch]
     return min(rows, key=lambda row: (row.batch, row.threads), default=None)
+
+
+def teacher_lanes(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return name and path of what stands for the teacher in a latency run: its file, if it has
+    one, else its own code.
+    """
+    return [(TEACHER, "run")] if TEACHER in evidence.files else [(NATIVE, "call")]
 
 
 def _say_recovered(evidence: Evidence, metric: str, share: Recovered) -> str:
@@ -165,12 +174,15 @@ def _speed(evidence: Evidence) -> str:
 def _compare_speed(evidence: Evidence, row: LatencyFact) -> list[str]:
     for fact in evidence.latency.ratios:
         key = (fact.name, fact.reference, fact.path, fact.batch, fact.threads)
-        if key != (TEACHER, STUDENT, row.path, row.batch, row.threads):
+        if key not in [
+            (name, STUDENT, path, row.batch, row.threads) for name, path in teacher_lanes(evidence)
+        ]:
             continue
         if fact.verdict == "NO_DIFFERENCE":
             return [f"no measurable difference from the {name_teacher(evidence)}"]
         if fact.verdict == "SLOWER":
-            return [_times(fact.ratio, "faster")]
+            than = " than the teacher's own code" if fact.name == NATIVE else ""
+            return [f"{_times(fact.ratio, 'faster')}{than}"]
         inverse = fact.ratio.model_copy(
             update={
                 "value": 1 / fact.ratio.value,

@@ -4,6 +4,7 @@ Takes evidence, gives sentences. Each is true of this evidence alone.
 """
 
 from kdexport.evidence.facts import Evidence
+from kdexport.evidence.latency_facts import NATIVE
 from kdexport.report.figures import style_metric
 from kdexport.report.headline import STUDENT, TEACHER, find_row
 
@@ -67,7 +68,26 @@ def list_limits(evidence: Evidence) -> list[str]:
     if TEACHER not in evidence.files:
         why = evidence.absent.get(TEACHER)
         reason = f" ({why})" if why else ""
-        limits.append(f"There is no teacher.onnx{reason}: nothing is said of its size and speed.")
+        is_timed = find_row(evidence, NATIVE, path="call") is not None
+        rest = "the teacher's own code is timed in its place, nothing is said of its size"
+        limits.append(
+            f"There is no teacher.onnx{reason}: "
+            + (f"{rest}." if is_timed else "nothing is said of its size and speed.")
+        )
+    temperature = evidence.training.get("teacher_temperature")
+    if isinstance(temperature, float) and "teachers" in evidence.training:
+        limits.append(
+            f"The students learned the teacher's probabilities at the temperature "
+            f"{temperature:.3g}, fitted on validation rows; its scores, its file and the fidelity "
+            "are of its answers as they are."
+        )
+    extra = evidence.unlabeled
+    if extra is not None:
+        shared = f", of which {extra.rows_in_test:,} have the inputs of test rows"
+        limits.append(
+            f"The students also learned from {extra.rows:,} rows without labels that the teacher "
+            f"labelled{shared if extra.rows_in_test else ', none with the inputs of a test row'}."
+        )
     row = find_row(evidence, STUDENT)
     if row is not None and row.calls_needed:
         needed = ", ".join(f"{key} {n:,}" for key, n in row.calls_needed.items())

@@ -12,7 +12,7 @@ from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Re
 from kdexport.evidence.latency_facts import LatencyFact
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
-from kdexport.report.headline import write_headline
+from kdexport.report.headline import find_row, write_headline
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
 PERCENT = {"accuracy"}
@@ -123,9 +123,9 @@ def _with_bounds(metric: str, interval: Interval) -> str:
 
 
 def _find_latency(evidence: Evidence, name: str, batch: int) -> LatencyFact | None:
-    key = (name, batch, "run")
-    found = [row for row in evidence.latency.rows if (row.name, row.batch, row.path) == key]
-    return found[0] if found else None
+    """A file's plain calls; where there is no file, those of the role's own code."""
+    own_code = find_row(evidence, name.removesuffix(".onnx"), batch, "call")
+    return find_row(evidence, name, batch) or own_code
 
 
 def _sizes(evidence: Evidence) -> list[Text]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from kdexport.recipe import Recipe, TransferRecipe
-from kdexport.records import Float64, Parts, ProgressSink, Rows, ignore_progress
+from kdexport.records import Float64, Inputs, Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.distill import build_student_stack, fit_students
 from kdexport.training.objective import find_objective
@@ -43,6 +43,7 @@ def choose_form(
     teacher: LabelRows,
     recipe: Recipe,
     *,
+    unlabeled: Inputs | None = None,
     own_outputs: Float64 | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> Form:
@@ -53,10 +54,9 @@ def choose_form(
     if way.selection == "chosen":
         way = way.model_copy(update=WAYS[MIDDLE])
     forms: tuple[Form, ...] = ("plain", "piecewise")
+    learn = (unlabeled, own_outputs, on_progress)
     losses = [
-        _try_students(
-            rows, schema, teacher, recipe.with_student_form(form), [way], own_outputs, on_progress
-        )[0]
+        _try_students(rows, schema, teacher, recipe.with_student_form(form), [way], *learn)[0]
         for form in forms
     ]
     least = _find_least_loss(rows.validation, schema, teacher)
@@ -70,12 +70,14 @@ def choose_transfer(
     teacher: LabelRows,
     recipe: Recipe,
     *,
+    unlabeled: Inputs | None = None,
     own_outputs: Float64 | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> TransferRecipe:
     """Choose how synthetic rows are made."""
     ways = [recipe.transfer.model_copy(update=way) for way in WAYS]
-    losses = _try_students(rows, schema, teacher, recipe, ways, own_outputs, on_progress)
+    learn = (unlabeled, own_outputs, on_progress)
+    losses = _try_students(rows, schema, teacher, recipe, ways, *learn)
     best = {**WAYS[int(losses.argmin())], "selection": "given"}
     return recipe.transfer.model_copy(update=best)
 
@@ -86,6 +88,7 @@ def _try_students(
     teacher: LabelRows,
     recipe: Recipe,
     ways: Sequence[TransferRecipe],
+    unlabeled: Inputs | None,
     own_outputs: Float64 | None,
     on_progress: ProgressSink,
 ) -> Float64:
@@ -96,7 +99,14 @@ def _try_students(
     stack = build_student_stack(schema, recipe, seeds)
     objective = find_objective(schema, temperature=recipe.student.temperature)
     transfer = build_transfer_set(
-        rows.train, stack.encoder, objective, teacher, recipe, ways, own_outputs=own_outputs
+        rows.train,
+        stack.encoder,
+        objective,
+        teacher,
+        recipe,
+        ways,
+        unlabeled=unlabeled,
+        own_outputs=own_outputs,
     )
     short = recipe.student.model_copy(update={"max_steps": recipe.student.max_steps // 4})
     what = "transfer set" if len(ways) > 1 else f"{recipe.student.form} students"

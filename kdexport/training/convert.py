@@ -12,7 +12,7 @@ import numpy as np
 from kdexport.errors import DataError
 from kdexport.records import Float32, Inputs
 from kdexport.schema import Schema
-from kdexport.training.estimators import trees_of
+from kdexport.training.boosters import read_trees
 from kdexport.training.mixture import Mixture
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.teachers import EstimatorTeacher, Teacher
@@ -58,17 +58,17 @@ def convert_teacher(own: OwnTeacher, asked: Inputs) -> Mixture:
 def _read_trees(teacher: Teacher, schema: Schema, names: list[str]) -> Trees:
     """Return a model's trees over the file's columns."""
     if not isinstance(teacher, EstimatorTeacher):
-        raise _refuse(f"{teacher.name} is no model of scikit-learn's")
+        raise _refuse(f"{teacher.name} is no model with scikit-learn's interface")
     signature = schema.signature
     if signature.precision == "float64":
         raise _refuse("the table needs float64, in which thresholds would have to be moved")
     try:
-        trees = trees_of(teacher.model)
+        trees = read_trees(teacher.model)
     except DataError as error:
         raise _refuse(f"{teacher.name}: {error.found}") from error
     if teacher.classes != signature.classes:
         raise _refuse(f"{teacher.name} does not answer every class of the task")
-    read = [str(name) for name in getattr(teacher.model, "feature_names_in_", ())]
+    read = teacher.fitted_names
     columns = read if read and set(read) <= set(names) else names
     used = np.unique(trees.feature[trees.feature != LEAF])
     others = [columns[i] for i in used if columns[i] not in signature.numeric]

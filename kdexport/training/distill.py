@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from kdexport.recipe import Recipe
-from kdexport.records import Float64, Parts, ProgressSink, Rows, ignore_progress
+from kdexport.records import Float64, Inputs, Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import fit_on_labels, target_tensor, weight_tensor
@@ -83,6 +83,7 @@ def train_students(
     teacher: LabelRows,
     recipe: Recipe,
     *,
+    unlabeled: Inputs | None = None,
     own_outputs: Float64 | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> Students:
@@ -96,6 +97,7 @@ def train_students(
         schema: Columns, classes and scaling.
         teacher: Labels training and synthetic rows.
         recipe: Architecture, temperature, alpha, schedule, transfer set, seed, device.
+        unlabeled: Rows without labels that join the transfer set.
         own_outputs: What stands for the teacher's outputs on the training rows, where it answers
             rows that it has seen more surely than others. **Shape** `[n, K]` float64.
         on_progress: Called a few dozen times.
@@ -109,6 +111,7 @@ def train_students(
         teacher,
         recipe,
         [recipe.transfer],
+        unlabeled=unlabeled,
         own_outputs=own_outputs,
     )
     n_replicates = recipe.student.n_replicates

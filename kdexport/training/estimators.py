@@ -62,11 +62,13 @@ def trees_of(estimator: object) -> Trees:
     """
     known = (*FORESTS, *SINGLE, *GRADIENT, *HISTOGRAM)
     if not isinstance(estimator, known):
-        raise _refuse(estimator, f"it is none of {', '.join(kind.__name__ for kind in known)}")
+        raise refuse_estimator(
+            estimator, f"it is none of {', '.join(kind.__name__ for kind in known)}"
+        )
     try:
         check_is_fitted(estimator)
     except NotFittedError as error:
-        raise _refuse(estimator, "it is not fitted", "fit it first") from error
+        raise refuse_estimator(estimator, "it is not fitted", "fit it first") from error
     if isinstance(estimator, HISTOGRAM):
         return _from_histogram(estimator)
     return _from_gradient(estimator) if isinstance(estimator, GRADIENT) else _from_forest(estimator)
@@ -136,7 +138,7 @@ def _make_predictors(trees: Trees) -> list[TreePredictor]:
 def _from_histogram(model: Any) -> Trees:
     if model.is_categorical_ is not None and model.is_categorical_.any():
         names = np.flatnonzero(model.is_categorical_).tolist()
-        raise _refuse(
+        raise refuse_estimator(
             model,
             f"features {names} are categories to it, and one node of a file cannot ask for a set",
             "fit it on ranks or codes as plain numbers (categorical_features=None)",
@@ -146,14 +148,16 @@ def _from_histogram(model: Any) -> Trees:
     is_binary = isinstance(model, HistGradientBoostingClassifier) and len(model.classes_) == 2
     base = model._baseline_prediction.ravel()
     columns = [k for stage in model._predictors for k in range(len(stage))]
-    return _join(trees, columns, base, _meaning(model, "logits"), is_binary=is_binary)
+    return join_trees(trees, columns, base, _meaning(model, "logits"), is_binary=is_binary)
 
 
 def _from_gradient(model: Any) -> Trees:
     _refuse_other_losses(model)
     plain = model.init_ == "zero" or type(model.init_) in (DummyClassifier, DummyRegressor)
     if not plain:
-        raise _refuse(model, f"it starts from a model of its own ({model.init_!r})", "drop init")
+        raise refuse_estimator(
+            model, f"it starts from a model of its own ({model.init_!r})", "drop init"
+        )
     n_features = model.n_features_in_
     base = np.asarray(model._raw_predict_init(np.zeros((1, n_features), np.float32)), float)
     # The exponential loss answers with the logistic function of twice the sum.
@@ -167,12 +171,14 @@ def _from_gradient(model: Any) -> Trees:
             columns.append(k)
     is_binary = isinstance(model, GradientBoostingClassifier) and len(model.classes_) == 2
     meaning = _meaning(model, "logits")
-    return _join(trees, columns, base.ravel() * factor, meaning, is_binary=is_binary)
+    return join_trees(trees, columns, base.ravel() * factor, meaning, is_binary=is_binary)
 
 
 def _from_forest(model: Any) -> Trees:
     if model.n_outputs_ != 1:
-        raise _refuse(model, f"it answers {model.n_outputs_} targets", "fit one model per target")
+        raise refuse_estimator(
+            model, f"it answers {model.n_outputs_} targets", "fit one model per target"
+        )
     members = [model] if isinstance(model, SINGLE) else model.estimators_
     meaning = _meaning(model, "probabilities")
     values = [member.tree_.value[:, 0, :] for member in members]
@@ -183,10 +189,10 @@ def _from_forest(model: Any) -> Trees:
         arrays = _read_tree(member.tree_)
         trees.append({**arrays, "values": _only_leaves(value / len(values), arrays["feature"])})
     base = np.zeros(values[0].shape[1])
-    return _join(trees, [0] * len(trees), base, meaning, is_binary=False)
+    return join_trees(trees, [0] * len(trees), base, meaning, is_binary=False)
 
 
-def _join(
+def join_trees(
     trees: Sequence[Arrays],
     columns: Sequence[int],
     base: Float64,
@@ -260,14 +266,15 @@ def _meaning(model: Any, of_classes: Meaning) -> Meaning:
 
 def _refuse_other_losses(model: Any) -> None:
     if model.loss not in PLAIN_LOSSES:
-        raise _refuse(
+        raise refuse_estimator(
             model,
             f"with loss {model.loss!r} it does not answer the plain sum of its trees",
             "fit it with squared_error or log_loss",
         )
 
 
-def _refuse(model: object, why: str, cure: str = "pass another model") -> DataError:
+def refuse_estimator(model: object, why: str, cure: str = "pass another model") -> DataError:
+    """Say why a model is no sum of trees, and what would make it one."""
     return DataError(
         f"a {type(model).__name__} can be turned into a sum of trees", found=why, cure=cure
     )

@@ -13,7 +13,15 @@ from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from kdexport.errors import DataError, KdexportWarning, running_user_code
-from kdexport.records import Column, Float64, Rows, Table
+from kdexport.records import (
+    Column,
+    Float64,
+    Progress,
+    ProgressSink,
+    Rows,
+    Table,
+    ignore_progress,
+)
 from kdexport.training.boosting import split_folds
 from kdexport.training.own_teacher import OwnTeacher, ask_teacher
 from kdexport.training.teachers import EstimatorTeacher, Teacher
@@ -21,9 +29,11 @@ from kdexport.training.teachers import EstimatorTeacher, Teacher
 TOO_SURE = 0.99  # agreement with the training labels, or R2, from which they were probably seen
 
 
-def warn_of_seen_rows(teacher: OwnTeacher, train: Rows) -> None:
+def warn_of_seen_rows(
+    teacher: OwnTeacher, train: Rows, on_progress: ProgressSink = ignore_progress
+) -> None:
     """Warn where a teacher agrees with the training labels so well that it has seen them."""
-    answers = teacher.answer(teacher.restorer.restore(train.inputs))
+    answers = teacher.answer(teacher.restorer.restore(train.inputs), on_progress)
     if teacher.schema.signature.is_regression:
         spread = np.average((train.targets - train.targets.mean()) ** 2, weights=train.weights)
         missed = np.average((train.targets - answers[:, 0]) ** 2, weights=train.weights)
@@ -42,7 +52,14 @@ def warn_of_seen_rows(teacher: OwnTeacher, train: Rows) -> None:
         )
 
 
-def refit_out_of_fold(teacher: OwnTeacher, train: Rows, *, n_folds: int, seed: int) -> OwnTeacher:
+def refit_out_of_fold(
+    teacher: OwnTeacher,
+    train: Rows,
+    *,
+    n_folds: int,
+    seed: int,
+    on_progress: ProgressSink = ignore_progress,
+) -> OwnTeacher:
     """Fit copies of every model on all folds but one; their mean is the teacher.
 
     Args:
@@ -50,6 +67,7 @@ def refit_out_of_fold(teacher: OwnTeacher, train: Rows, *, n_folds: int, seed: i
         train: The rows to fit on, and no others.
         n_folds: Copies of each model.
         seed: Decides the folds.
+        on_progress: Told after each copy.
 
     Returns:
         The mean of all copies, with what it answers for the training rows: each row by the copies
@@ -79,6 +97,8 @@ def refit_out_of_fold(teacher: OwnTeacher, train: Rows, *, n_folds: int, seed: i
             answers = ask_teacher(copy, table.take(left_out), schema.signature.classes)
             own[left_out] += weight * answers
             copies.append(copy)
+            n_all = n_folds * len(teacher.teachers)
+            on_progress(Progress("copies out of fold", len(copies), n_all))
     weights = tuple(weight / n_folds for weight in teacher.weights for _ in range(n_folds))
     outputs = teacher.to_outputs(own).astype(np.float64)
     return replace(teacher, teachers=tuple(copies), weights=weights, own_outputs=outputs)

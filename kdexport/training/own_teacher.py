@@ -4,7 +4,7 @@ Takes `Teacher`s and inputs, gives what networks are trained on. A teacher that 
 than it should gets one line that names it and the first bad row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,22 @@ import numpy as np
 from torch import nn
 
 from kdexport.errors import DataError, running_user_code
-from kdexport.records import Answers, Column, Float32, Float64, Inputs, Table
+from kdexport.records import (
+    Answers,
+    Column,
+    Float32,
+    Float64,
+    Inputs,
+    Progress,
+    ProgressSink,
+    Table,
+    ignore_progress,
+)
 from kdexport.restore import Layout, Restorer
 from kdexport.runtime import open_session
 from kdexport.schema import Schema
 from kdexport.training.teachers import (
+    ROWS_AT_ONCE,
     EstimatorTeacher,
     FileTeacher,
     FunctionTeacher,
@@ -43,6 +54,8 @@ class OwnTeacher:
         restorer: Turns inputs back into the columns that the teachers know.
         own_outputs: What stands for the outputs on the training rows, where the teachers have seen
             them. **Shape** `[n, K]` float64.
+        temperature: What students are taught is the answers' logarithms over it; the answers
+            themselves are as they are.
     """
 
     teachers: tuple[Teacher, ...]
@@ -50,15 +63,30 @@ class OwnTeacher:
     schema: Schema
     restorer: Restorer
     own_outputs: Float64 | None = None
+    temperature: float = 1.0
 
-    def compute_outputs(self, inputs: Inputs) -> Float32:
+    def compute_outputs(
+        self, inputs: Inputs, on_progress: ProgressSink = ignore_progress
+    ) -> Float32:
         """Answer for inputs: log probabilities or standardised numbers, **Shape** `[n, K]`."""
-        return self.to_outputs(self.answer(self.restorer.restore(inputs)))
+        return self.to_outputs(self.answer(self.restorer.restore(inputs), on_progress))
 
-    def answer(self, table: Table) -> Float64:
-        """Answer for the user's columns, **Shape** `[n, K]` float64: probabilities or numbers."""
-        classes = self.schema.signature.classes
-        parts = [ask_teacher(teacher, table, classes) for teacher in self.teachers]
+    def answer(self, table: Table, on_progress: ProgressSink = ignore_progress) -> Float64:
+        """Answer for the user's columns, **Shape** `[n, K]` float64: probabilities or numbers.
+
+        Where there are many rows, how many of them have their answers is told.
+        """
+        classes, n_rows = self.schema.signature.classes, table.n_rows
+        step = f"{n_rows:,} rows to label"
+        parts = []
+        for i, teacher in enumerate(self.teachers):
+
+            def tell(n_done: int, i: int = i) -> None:
+                if n_rows > ROWS_AT_ONCE:
+                    n_all = len(self.teachers) * n_rows
+                    on_progress(Progress(step, i * n_rows + n_done, n_all))
+
+            parts.append(ask_teacher(teacher, table, classes, on_rows=tell))
         mean: Float64 = np.tensordot(np.array(self.weights), np.stack(parts), axes=1)
         return mean
 
@@ -78,12 +106,18 @@ class OwnTeacher:
             standardised = (answers - schema.target_center) / schema.target_scale
             return standardised.astype(np.float32)
         clipped = np.clip(answers, SMALLEST_PROBABILITY, None)
-        clipped /= clipped.sum(axis=1, keepdims=True)
-        outputs: Float32 = np.log(clipped).astype(np.float32)
-        return outputs
+        logs = np.log(clipped) / self.temperature
+        outputs: Float64 = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
+        return outputs.astype(np.float32)
 
 
-def ask_teacher(teacher: Teacher, table: Table, classes: Labels) -> Float64:
+def ask_teacher(
+    teacher: Teacher,
+    table: Table,
+    classes: Labels,
+    *,
+    on_rows: Callable[[int], None] = lambda _: None,
+) -> Float64:
     """Ask a teacher about rows, check what it answers, and put its columns in the classes' order.
 
     **Shape** returns `[n, K]` float64: probabilities, or one column of numbers of a regression.
@@ -92,6 +126,7 @@ def ask_teacher(teacher: Teacher, table: Table, classes: Labels) -> Float64:
         teacher: Whom to ask.
         table: The user's feature columns.
         classes: Those of the task, none for a regression.
+        on_rows: Told how many rows have been answered, part by part.
 
     Raises:
         DataError: It failed, or answers something else.
@@ -101,7 +136,12 @@ def ask_teacher(teacher: Teacher, table: Table, classes: Labels) -> Float64:
         rule="a teacher answers the rows of its table",
         cure="try it on the same table by itself",
     ):
-        raw = np.asarray(teacher.answer(table))
+        parts = []
+        for start in range(0, max(table.n_rows, 1), ROWS_AT_ONCE):
+            rows = np.arange(start, min(start + ROWS_AT_ONCE, table.n_rows))
+            parts.append(np.asarray(teacher.answer(table.take(rows))))
+            on_rows(start + len(rows))
+        raw = np.concatenate(parts) if len(parts) > 1 else parts[0]
         raw.astype(np.float64)
     return check_answers(raw, teacher.name, teacher.classes or classes, classes, table.n_rows)
 

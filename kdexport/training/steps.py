@@ -6,6 +6,7 @@ Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's th
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from kdexport.recipe import Recipe
 from kdexport.records import Column, Float64, Inputs, ProgressSink, Table
 from kdexport.restore import Layout, Restorer
+from kdexport.training.calibrate import calibrate
 from kdexport.training.choose import choose_form, choose_transfer
 from kdexport.training.distill import (
     Students,
@@ -30,6 +32,7 @@ from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
+from kdexport.training.transfer import LabelRows
 from kdexport.workspace import Looks, Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -74,7 +77,13 @@ def train_rival_of(prepared: Prepared) -> Trained:
 
 
 def take_teacher(
-    prepared: Prepared, teachers: Any, layout: Layout, weights: Sequence[float] | None, *, oof: bool
+    prepared: Prepared,
+    teachers: Any,
+    layout: Layout,
+    weights: Sequence[float] | None,
+    *,
+    oof: bool,
+    on_progress: ProgressSink,
 ) -> OwnTeacher:
     """Take what a user passes as the teacher of a prepared task.
 
@@ -84,6 +93,7 @@ def take_teacher(
         layout: The form of the user's data.
         weights: One per teacher, or None for equal ones.
         oof: Fit copies out of fold instead of asking the teachers themselves.
+        on_progress: Told of copies that are fitted and of rows that are labelled.
 
     Raises:
         DataError: One of them is no teacher, or answers something else.
@@ -92,21 +102,39 @@ def take_teacher(
     own = mix_teachers(teachers, prepared.schema, restorer, layout, weights=weights)
     train, recipe = prepared.rows.train, prepared.recipe
     if oof:
-        return refit_out_of_fold(own, train, n_folds=recipe.teacher.n_folds, seed=recipe.seed)
-    warn_of_seen_rows(own, train)
-    return own
+        n_folds = recipe.teacher.n_folds
+        own = refit_out_of_fold(
+            own, train, n_folds=n_folds, seed=recipe.seed, on_progress=on_progress
+        )
+    else:
+        warn_of_seen_rows(own, train, on_progress)
+    return _calibrate(own, prepared)
 
 
-def take_answers(prepared: Prepared, answers: Table) -> OwnTeacher:
+def take_answers(
+    prepared: Prepared, answers: Table, unlabeled_answers: Table | None = None
+) -> OwnTeacher:
     """Take stored answers, one row per row of the data, as the teacher of a prepared task.
 
     Raises:
         DataError: They do not fit the data, or are no probabilities or numbers.
     """
-    stored = read_stored(answers, prepared.rows, prepared.schema.signature)
+    stored = read_stored(
+        answers,
+        prepared.rows,
+        prepared.schema.signature,
+        unlabeled=prepared.unlabeled,
+        unlabeled_table=unlabeled_answers,
+    )
     own = OwnTeacher((stored,), (1.0,), prepared.schema, _restorer_of(prepared))
     warn_of_seen_rows(own, prepared.rows.train)
-    return own
+    return _calibrate(own, prepared)
+
+
+def _calibrate(own: OwnTeacher, prepared: Prepared) -> OwnTeacher:
+    if prepared.recipe.teacher.calibration == "none":
+        return own
+    return calibrate(own, prepared.rows.validation)
 
 
 def _restorer_of(prepared: Prepared) -> Restorer:
@@ -122,16 +150,21 @@ def train_students_of(
     set_threads(prepared.recipe.threads)
     source = teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
     recipe, settings = prepared.recipe, dict(NOTHING)
-    learn = (prepared.rows, prepared.schema, source.compute_outputs)
-    ways: dict[str, Any] = {"own_outputs": teacher.own_outputs, "on_progress": on_progress}
+    label: LabelRows = source.compute_outputs
+    if isinstance(source, OwnTeacher):
+        label = partial(source.compute_outputs, on_progress=on_progress)
+    learn = (prepared.rows, prepared.schema, label)
+    given: dict[str, Any] = {"own_outputs": teacher.own_outputs, "on_progress": on_progress}
+    if prepared.unlabeled is not None:
+        given["unlabeled"] = prepared.unlabeled.inputs
     if recipe.student.form == "chosen":
-        recipe = recipe.with_student_form(choose_form(*learn, recipe, **ways))
+        recipe = recipe.with_student_form(choose_form(*learn, recipe, **given))
     if recipe.transfer.selection == "chosen":
-        chosen = choose_transfer(*learn, recipe, **ways)
+        chosen = choose_transfer(*learn, recipe, **given)
         recipe = recipe.model_copy(update={"transfer": chosen})
         strength = "noise" if chosen.method == "jitter" else "swap_probability"
         settings[f"transfer_{chosen.method}_{strength}"] = getattr(chosen, strength)
-    students: Students = train_students(*learn, recipe, **ways)
+    students: Students = train_students(*learn, recipe, **given)
     settings[PIECEWISE] = float(recipe.student.form == "piecewise")
     trained = _freeze(students.stack, students.record, settings)
     if students.plain_controls is None:

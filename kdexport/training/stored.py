@@ -4,15 +4,14 @@ Takes the rows that they were stored for, gives a teacher that knows these rows 
 there are no synthetic ones.
 """
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kdexport.errors import DataError
-from kdexport.records import Column, Float64, Inputs, Parts, Rows, Table
+from kdexport.records import Column, Float64, Inputs, Parts, Rows, Table, Unlabeled
 from kdexport.signature import Signature, listed
 from kdexport.training.own_teacher import check_answers
 from kdexport.training.teachers import Labels
@@ -44,7 +43,7 @@ class StoredTeacher:
         Raises:
             DataError: A row is none of those that there are answers for.
         """
-        hashes = _hash_rows(self.signature.take_inputs(table))
+        hashes = self.signature.take_inputs(table).hash_rows()
         n_strange = sum(key not in self.known for key in hashes)
         if n_strange:
             raise DataError(
@@ -55,7 +54,14 @@ class StoredTeacher:
         return np.stack([self.known[key] for key in hashes])
 
 
-def read_stored(table: Table, rows: Parts[Rows], signature: Signature) -> StoredTeacher:
+def read_stored(
+    table: Table,
+    rows: Parts[Rows],
+    signature: Signature,
+    *,
+    unlabeled: Unlabeled | None = None,
+    unlabeled_table: Table | None = None,
+) -> StoredTeacher:
     """Take stored answers as the teacher of a task.
 
     Args:
@@ -63,20 +69,34 @@ def read_stored(table: Table, rows: Parts[Rows], signature: Signature) -> Stored
             row of the data, in its order.
         rows: The task's parts, which know their positions in the data.
         signature: Columns and classes.
+        unlabeled: Rows without labels, if there are any.
+        unlabeled_table: Answers for them, in the same form and in their order.
 
     Raises:
         DataError: Rows or columns do not fit the data, or are no probabilities.
     """
-    name = f"the teacher's answers in {table.source}"
     n_used = sum(part.n_rows for _, part in rows.items())
     n_rows = 1 + max(int(part.row_ids.max()) for _, part in rows.items())
     # Of rows without a label, the data may have had some more at its end.
     if table.n_rows < n_rows or (n_used == n_rows and table.n_rows != n_rows):
+        raise _refuse_length(table, f"the data {n_rows}")
+    answers = _read_answers(table, signature)
+    known = [(part.inputs, answers[part.row_ids]) for _, part in rows.items()]
+    if (unlabeled is None) != (unlabeled_table is None):
         raise DataError(
-            "stored answers have one row per row of the data",
-            found=f"{table.source} has {table.n_rows} rows, the data {n_rows}",
-            cure="pass answers for all rows, in the order of the data",
+            "stored answers are for every row that is learned from",
+            found="unlabelled rows without answers, or answers without those rows",
+            cure="pass both --unlabeled and --unlabeled-probabilities, or neither",
         )
+    if unlabeled is not None and unlabeled_table is not None:
+        if unlabeled_table.n_rows != unlabeled.inputs.n_rows:
+            raise _refuse_length(unlabeled_table, f"{unlabeled.source} {unlabeled.inputs.n_rows}")
+        known.append((unlabeled.inputs, _read_answers(unlabeled_table, signature)))
+    return StoredTeacher(_name(table), signature, _index(known))
+
+
+def _read_answers(table: Table, signature: Signature) -> Float64:
+    """Return a table's answers, columns in class order, **Shape** `[n, K]`."""
     classes = signature.classes
     wanted = [NUMBER] if signature.is_regression else [str(label) for label in classes]
     found = [f"{PREFIX}{label}" for label in wanted if f"{PREFIX}{label}" in table.columns]
@@ -89,24 +109,27 @@ def read_stored(table: Table, rows: Parts[Rows], signature: Signature) -> Stored
             cure=f"its columns are {listed(list(table.columns))}",
         )
     stacked = np.stack([table.columns[column] for column in columns], axis=1)
-    answers = check_answers(stacked, name, classes, classes, table.n_rows)
-    return StoredTeacher(name, signature, _index(rows, answers))
+    return check_answers(stacked, _name(table), classes, classes, table.n_rows)
 
 
-def _index(rows: Parts[Rows], answers: Float64) -> dict[bytes, Float64]:
+def _index(known: Sequence[tuple[Inputs, Float64]]) -> dict[bytes, Float64]:
     """Hash of each row to the mean answer of all rows that are equal to it."""
-    sums: dict[bytes, Float64] = defaultdict(lambda: np.zeros(answers.shape[1]))
+    sums: dict[bytes, Float64] = {}
     counts: Counter[bytes] = Counter()
-    for _, part in rows.items():
-        for key, position in zip(_hash_rows(part.inputs), part.row_ids.tolist(), strict=True):
-            sums[key] = sums[key] + answers[position]
+    for inputs, answers in known:
+        for key, answer in zip(inputs.hash_rows(), answers, strict=True):
+            sums[key] = sums.get(key, 0.0) + answer
             counts[key] += 1
     return {key: total / counts[key] for key, total in sums.items()}
 
 
-def _hash_rows(inputs: Inputs) -> list[bytes]:
-    texts: list[list[str]] = inputs.categorical.tolist()
-    return [
-        hashlib.sha256(numbers.tobytes() + "\0".join(cells).encode()).digest()
-        for numbers, cells in zip(np.ascontiguousarray(inputs.numeric), texts, strict=True)
-    ]
+def _name(table: Table) -> str:
+    return f"the teacher's answers in {table.source}"
+
+
+def _refuse_length(table: Table, wanted: str) -> DataError:
+    return DataError(
+        "stored answers have one row per row that they were asked about",
+        found=f"{table.source} has {table.n_rows} rows, {wanted}",
+        cure="pass answers for all rows, in their order",
+    )

@@ -4,18 +4,20 @@ Takes fitted scikit-learn models, torch modules, ONNX files and functions, gives
 they answer is checked in `own_teacher`.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdexport.columns import numbers_of
 from kdexport.errors import DataError
-from kdexport.records import Column, Float32, Table
+from kdexport.records import Column, Float64, Table
 from kdexport.restore import Layout
 from kdexport.runtime import Session
 from kdexport.signature import Signature, listed
@@ -24,6 +26,7 @@ ROWS_AT_ONCE = 16_384
 
 Label = bool | int | str
 Labels = tuple[Label, ...]
+Call = Callable[[], Any]
 
 
 @runtime_checkable
@@ -63,7 +66,15 @@ class EstimatorTeacher:
 
     @property
     def classes(self) -> Labels:
-        return plain_labels(getattr(self.model, "classes_", ()))
+        labels = getattr(self.model, "classes_", None)  # None in CatBoost before it is fitted
+        return plain_labels(() if labels is None else labels)
+
+    @property
+    def fitted_names(self) -> list[str]:
+        """The columns of the frame that it was fitted on, in order; none where it was an array."""
+        own = getattr(self.model, "feature_names_", None) or ()  # CatBoost's word for it
+        names = [str(name) for name in getattr(self.model, "feature_names_in_", own)]
+        return names if names != [str(i) for i in range(len(names))] else []
 
     def answer(self, table: Table) -> Column:
         if self.classes and not hasattr(self.model, "predict_proba"):
@@ -72,15 +83,19 @@ class EstimatorTeacher:
                 found=f"{self.name} has classes and no predict_proba",
                 cure="wrap it in scikit-learn's CalibratedClassifierCV",
             )
+        return np.asarray(self.prepare_call(table)())
+
+    def prepare_call(self, table: Table) -> Call:
+        """Arrange rows as the model takes them; return the call that answers them."""
         call = self.model.predict_proba if self.classes else self.model.predict
-        return np.asarray(call(self.arrange(table)))
+        return partial(call, self.arrange(table))
 
     def arrange(self, table: Table) -> Any:
         """Return rows as the model was fitted on them: a frame of its columns, or an array."""
-        names = [str(name) for name in getattr(self.model, "feature_names_in_", ())]
+        names = self.fitted_names
         if names and set(names) <= set(table.columns):
             return self.layout.to_frame(_pick(table, names), names)
-        n_asked = getattr(self.model, "n_features_in_", len(table.columns))
+        n_asked = getattr(self.model, "n_features_in_", None) or len(table.columns)
         if n_asked != len(table.columns):
             absent = [name for name in names if name not in table.columns]
             raise DataError(
@@ -91,7 +106,7 @@ class EstimatorTeacher:
             )
         if names:  # fitted on a frame, distilled on an array: columns are known by position
             return self.layout.to_frame(table, names)
-        if self.layout.is_frame and not hasattr(self.model, "n_features_in_"):
+        if self.layout.is_frame and not getattr(self.model, "n_features_in_", None):
             return self.layout.to_frame(table, list(table.columns))
         return self.layout.to_array(table)
 
@@ -117,13 +132,33 @@ class TorchTeacher:
 
     @torch.no_grad()
     def answer(self, table: Table) -> Column:
-        first = next(self.module.parameters(), torch.empty(0))
-        rows = torch.from_numpy(_stack_numbers(table)).to(first)
         with evaluating(self.module):
-            parts = [self.module(part) for part in torch.split(rows, ROWS_AT_ONCE)]
-        outputs = torch.cat(parts).double().cpu()
+            parts = [self.module(part) for part in torch.split(self._read(table), ROWS_AT_ONCE)]
+        return self._finish(torch.cat(parts).double().cpu())
+
+    def prepare_call(self, table: Table) -> Call:
+        """Make a tensor of the rows; return the call of a resting copy that answers them."""
+        rows, module = self._read(table), self._resting
+
+        @torch.inference_mode()
+        def call() -> Column:
+            return self._finish(module(rows).cpu())
+
+        return call
+
+    @cached_property
+    def _resting(self) -> nn.Module:
+        """A copy that is in evaluation mode once and for all, as it is where it serves."""
+        return copy.deepcopy(self.module).eval()
+
+    def _read(self, table: Table) -> Tensor:
+        first = next(self.module.parameters(), torch.empty(0))
+        return torch.from_numpy(_stack_numbers(table)).to(first)
+
+    def _finish(self, outputs: Tensor) -> Column:
+        """Turn what the module gives into probabilities or numbers, **Shape** `[n, K]`."""
         if not self.n_classes:
-            return outputs.reshape(len(rows), -1).numpy()
+            return outputs.reshape(len(outputs), -1).numpy()
         if outputs.ndim == 1 or outputs.shape[1] == 1:
             logit = outputs.reshape(-1)
             outputs = torch.stack([torch.zeros_like(logit), logit], dim=1)
@@ -162,6 +197,11 @@ class FileTeacher:
             rows = np.arange(start, min(start + ROWS_AT_ONCE, table.n_rows))
             parts.append(self._find_answer(self.session.run(self._feed(table.take(rows)))))
         return np.concatenate(parts)
+
+    def prepare_call(self, table: Table) -> Call:
+        """Feed the rows; return the call that answers them."""
+        run, names = self.session.prepare_call(self._feed(table)), self.session.output_names
+        return lambda: self._find_answer(dict(zip(names, run(), strict=True)))
 
     def _feed(self, table: Table) -> dict[str, Column]:
         if (signature := self._signature) is not None:
@@ -218,7 +258,11 @@ class FunctionTeacher:
     classes: Labels = ()
 
     def answer(self, table: Table) -> Column:
-        return np.asarray(self.function(self.layout.to_frame(table, list(table.columns))))
+        return np.asarray(self.prepare_call(table)())
+
+    def prepare_call(self, table: Table) -> Call:
+        """Make a frame of the rows; return the call that answers them."""
+        return partial(self.function, self.layout.to_frame(table, list(table.columns)))
 
 
 @contextmanager
@@ -257,7 +301,6 @@ def _pick(table: Table, names: Sequence[str]) -> Table:
     return Table({name: table.columns[name] for name in names}, table.row_ids, table.source)
 
 
-def _stack_numbers(table: Table) -> Float32:
-    """All columns as float32 numbers, **Shape** `[n, F]`."""
-    stacked = np.stack([numbers_of(table, name) for name in table.columns], axis=1)
-    return stacked.astype(np.float32)
+def _stack_numbers(table: Table) -> Float64:
+    """All columns as numbers, **Shape** `[n, F]` float64: whoever reads them narrows them."""
+    return np.stack([numbers_of(table, name) for name in table.columns], axis=1)

@@ -30,12 +30,13 @@ class TransferSet:
     """Rows that students draw from.
 
     Attributes:
-        rows: **Shape** `[N, D]` float32, compact: training rows first.
+        rows: **Shape** `[N, D]` float32, compact: training rows first, then unlabelled ones.
         outputs: The teacher's, **Shape** `[N, K]` float32.
         targets: Labels, **Shape** `[N, K]` float32, NaN where there is none.
         weights: How much each row counts, **Shape** `[N]` float32.
         labelled: Numbers of the training rows, int64.
-        pools: For each way of making rows, the numbers of the training rows and its own, int64.
+        pools: For each way of making rows, the numbers of the training rows, the unlabelled ones
+            and its own, int64.
     """
 
     rows: Tensor
@@ -54,6 +55,7 @@ def build_transfer_set(
     recipe: Recipe,
     ways: Sequence[TransferRecipe],
     *,
+    unlabeled: Inputs | None = None,
     own_outputs: Float64 | None = None,
 ) -> TransferSet:
     """Make synthetic rows in one or more ways and let the teacher answer all of them.
@@ -65,13 +67,15 @@ def build_transfer_set(
         teacher: Labels rows.
         recipe: Seed and device.
         ways: How synthetic rows are made.
+        unlabeled: Rows without labels that stand in every way's set.
         own_outputs: What stands for the teacher's outputs on the training rows, where it answers
             rows that it has seen more surely than others. **Shape** `[n, K]` float64.
     """
     device = recipe.device
     near = Encoder(encoder.schema)  # standardised, whatever the students read
     made = [make_synthetic_inputs(train.inputs, near, way, seed=recipe.seed) for way in ways]
-    inputs = train.inputs
+    inputs = train.inputs if unlabeled is None else train.inputs.joined_with(unlabeled)
+    n_real = inputs.n_rows
     for synthetic, _ in made:
         inputs = inputs.joined_with(synthetic)
     sources = torch.from_numpy(np.concatenate([sources for _, sources in made]))
@@ -79,18 +83,19 @@ def build_transfer_set(
     if own_outputs is not None:
         outputs[: train.n_rows] = own_outputs
     targets, weights = target_tensor(train, objective, recipe), weight_tensor(train, recipe)
-    no_label = torch.full((len(sources), objective.d_out), math.nan, device=device)
-    labelled = torch.arange(train.n_rows, device=device)
-    ends = np.cumsum([train.n_rows, *(synthetic.n_rows for synthetic, _ in made)]).tolist()
+    no_label = torch.full((inputs.n_rows - train.n_rows, objective.d_out), math.nan, device=device)
+    alike = torch.ones(n_real - train.n_rows, device=device)
+    real = torch.arange(n_real, device=device)
+    ends = np.cumsum([n_real, *(synthetic.n_rows for synthetic, _ in made)]).tolist()
     pools = tuple(
-        torch.cat([labelled, torch.arange(start, end, device=device)])
+        torch.cat([real, torch.arange(start, end, device=device)])
         for start, end in itertools.pairwise(ends)
     )
     return TransferSet(
         rows=encoder.prepare(inputs, device),
         outputs=torch.from_numpy(outputs).to(device),
         targets=torch.cat([targets, no_label]),
-        weights=torch.cat([weights, weights[sources.to(device)]]),
-        labelled=labelled,
+        weights=torch.cat([weights, alike, weights[sources.to(device)]]),
+        labelled=real[: train.n_rows],
         pools=pools,
     )

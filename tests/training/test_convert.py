@@ -23,6 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 from kdexport import DistilledClassifier, DistilledRegressor, open_session
 from kdexport.bundle import load_bundle
 from kdexport.evidence.checks import check_bundle
+from kdexport.report.headline import write_headline
 from kdexport.tables import as_table
 from tests.test_distilled import SMALL
 
@@ -74,6 +75,10 @@ def test_trees_over_numbers_get_a_file(model: Any, labels: Any, tmp_path: Path) 
     evidence = export(model, GAPPY, labels, tmp_path / "x")
     assert "teacher.onnx" in evidence.files
     assert not evidence.absent
+    assert {("teacher", "call"), ("teacher.onnx", "run")} <= {
+        (row.name, row.path) for row in evidence.latency.rows
+    }
+    assert "own code" not in write_headline(evidence).sentence
     session = open_session(tmp_path / "x" / "teacher.onnx")
     answers = session.answer(session.signature.take_inputs(as_table(GAPPY)))
     expected = model.predict_proba(GAPPY[NUMBERS])

@@ -18,11 +18,12 @@ from sklearn.preprocessing import OneHotEncoder
 
 from kdexport.errors import DataError
 from kdexport.recipe import ColumnsRecipe
-from kdexport.records import Inputs
+from kdexport.records import Inputs, Progress
 from kdexport.restore import Layout, Restorer
 from kdexport.schema import Schema
 from kdexport.tables import as_table
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
+from kdexport.training.teachers import ROWS_AT_ONCE
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -256,3 +257,59 @@ def test_synthetic_rows_are_labelled_as_the_user_s_own() -> None:
     teacher.compute_outputs(made)
     assert seen[0].dtypes.equals(FRAME.dtypes)
     assert seen[0].iloc[0].tolist() == [0.25, 3, "y"]
+
+
+def test_float64_tables_reach_the_teacher_as_they_are() -> None:
+    """Numbers that float32 cannot hold are not centred for a teacher: a model, a module and a file
+    get the user's own.
+    """
+    stamps = 1_700_000_000_000_000 + RNG.integers(0, 10**7, 60) * 1000
+    frame = pd.DataFrame({"stamp": stamps, "x": RNG.normal(size=60)})
+    seen = []
+
+    class Watch(LogisticRegression):
+        def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
+            seen.append(rows)
+            return super().predict_proba(rows)
+
+    own = mix(Watch().fit(frame, LABELS), frame)
+    assert own.schema.signature.precision == "float64"
+    answer(own, frame)
+    pd.testing.assert_frame_equal(seen[0], frame)
+
+    class Module(torch.nn.Module):
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            seen.append(rows)
+            return rows
+
+    module = Module()
+    module.register_parameter("w", torch.nn.Parameter(torch.zeros(1, dtype=torch.float64)))
+    answer(mix(module, frame), frame)
+    assert np.array_equal(seen[1].numpy(), frame.to_numpy(np.float64))
+
+
+def test_many_rows_are_labelled_in_parts_and_told() -> None:
+    """Answers come part by part, the same as at once, and how many there are is reported; a bad
+    row keeps its number.
+    """
+    n = 2 * ROWS_AT_ONCE + 10
+    frame = pd.DataFrame({"a": np.linspace(-1, 1, n), "b": np.arange(n) % 9})
+    labels = np.where(frame["a"] > 0, "yes", "no")
+    model = LogisticRegression().fit(frame, labels)
+    teacher = mix([model, model], frame, labels)
+    told: list[Progress] = []
+    inputs = teacher.schema.signature.take_inputs(as_table(frame))
+    outputs = teacher.compute_outputs(inputs, told.append)
+    assert np.abs(np.exp(outputs) - model.predict_proba(frame)).max() < 1e-5
+    assert [one.n_done for one in told] == sorted({one.n_done for one in told})
+    assert [one.n_total for one in told] == [2 * n] * 6
+    assert told[-1].n_done == 2 * n
+    few = inputs.take(slice(0, 100))
+    teacher.compute_outputs(few, told.append)
+    assert len(told) == 6
+
+    def wrong(rows: pd.DataFrame) -> np.ndarray:
+        return np.where(rows[["a"]] == 1.0, np.nan, 0.5) * np.ones((1, 2))
+
+    with pytest.raises(DataError, match=f"for row {n - 1}, the first of 1"):
+        answer(mix(wrong, frame, labels), frame)

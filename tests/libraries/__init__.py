@@ -1,0 +1,1 @@
+"""Teachers of LightGBM, XGBoost and CatBoost (make test-teachers installs them)."""

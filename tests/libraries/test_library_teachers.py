@@ -1,0 +1,85 @@
+"""Models of other libraries as teachers: what they are asked, and the files that they get."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from kdexport import DistilledClassifier, DistilledRegressor, open_session
+from kdexport.bundle import load_bundle
+from kdexport.evidence.checks import check_bundle
+from kdexport.tables import as_table
+from tests.libraries.models import FRAME, GAPPY, MAKERS, NUMBERS, SCORE, THREE, TWO
+from tests.test_distilled import SMALL
+
+pytestmark = [pytest.mark.teachers, pytest.mark.filterwarnings("ignore")]
+
+LIBRARIES = list(MAKERS)
+
+
+@pytest.mark.parametrize("labels", [TWO, THREE], ids=["two", "three"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_numbers_get_a_file(library: str, labels: np.ndarray, tmp_path: Path) -> None:
+    """Fitted on some columns in an order of its own, with missing cells: teacher.onnx answers as
+    the library does, and the bundle passes its checks (C1).
+    """
+    model = MAKERS[library]("class").fit(GAPPY[NUMBERS][:300], labels[:300])
+    learned = DistilledClassifier(model, recipe=SMALL).fit(GAPPY[300:], labels[300:])
+    evidence = learned.export(tmp_path / "x")
+    assert not evidence.absent
+    assert all(result.passed for result in check_bundle(load_bundle(tmp_path / "x")))
+    session = open_session(tmp_path / "x" / "teacher.onnx")
+    answers = session.answer(session.signature.take_inputs(as_table(GAPPY)))
+    assert np.abs(answers.probabilities - model.predict_proba(GAPPY[NUMBERS])).max() < 1e-5
+    assert {row.name for row in evidence.latency.rows} >= {"teacher", "teacher.onnx"}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_arrays_and_numbers_to_predict(library: str) -> None:
+    """A regressor fitted on an array is asked with one, and its file keeps the target's unit."""
+    rows, target = FRAME[NUMBERS].to_numpy(np.float32), SCORE.to_numpy() * 100 + 5000
+    model = MAKERS[library]("number").fit(rows[:300], target[:300])
+    learned = DistilledRegressor(model, recipe=SMALL).fit(rows[300:], target[300:])
+    assert not learned.evidence_.absent
+    assert np.corrcoef(learned.predict(rows), model.predict(rows))[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_native_categories_teach_without_a_file(library: str) -> None:
+    """A model on a frame with categories of its own is asked in their types; no file, and why."""
+    frame = FRAME[["a", "text"]].astype({"text": "category"})
+    settings: dict[str, Any] = {
+        "lightgbm": {},
+        "xgboost": {"enable_categorical": True},
+        "catboost": {"cat_features": ["text"]},
+    }[library]
+    labels = TWO ^ (FRAME["text"] == "x").to_numpy()
+    model = MAKERS[library]("class", **settings).fit(frame[:300], labels[:300])
+    learned = DistilledClassifier(model, recipe=SMALL).fit(frame[300:], labels[300:])
+    own = learned._learned.teacher
+    found = own.answer(own.restorer.restore(learned._learned.prepared.rows.test.inputs))
+    expected = model.predict_proba(frame)[learned._learned.prepared.rows.test.row_ids + 300]
+    assert np.abs(found - expected).max() < 1e-6
+    assert "sets of categories" in learned.evidence_.absent["teacher.onnx"]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_copies_out_of_fold(library: str) -> None:
+    """Models that are not fitted are fitted out of fold, on frames and with weights."""
+    weights = np.where(np.arange(600) % 2 == 0, 1.0, 2.0)
+    model = DistilledClassifier(MAKERS[library]("class"), oof=True, recipe=SMALL)
+    model.fit(FRAME[NUMBERS], TWO, weights)
+    assert model._learned.teacher.own_outputs is not None
+    assert model.score(FRAME[NUMBERS], TWO) > 0.7
+
+
+def test_sparse_columns_into_xgboost() -> None:
+    """A pipeline of sparse one-hot columns into XGBoost teaches; it gets no file (C5)."""
+    encode = make_column_transformer((OneHotEncoder(), ["text"]), remainder="passthrough")
+    model = make_pipeline(encode, MAKERS["xgboost"]("class")).fit(FRAME[:300], TWO[:300])
+    learned = DistilledClassifier(model, recipe=SMALL).fit(FRAME[300:], TWO[300:])
+    assert "the teacher Pipeline: it is none of" in learned.evidence_.absent["teacher.onnx"]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdexport import workspace
-from kdexport.bundle import EVIDENCE, check_output, hash_bytes, write_folder
+from kdexport.bundle import EVIDENCE, check_output, claim_output, hash_bytes
+from kdexport.disk import Claim, claim
 from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal
@@ -19,6 +20,7 @@ from kdexport.recipe import ExportRecipe, GoldenKind, Recipe
 from kdexport.records import Parts, ProgressSink, Table, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.restore import Layout, Restorer
+from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
 from kdexport.schema import Schema, column_of
 from kdexport.signature import Classes
 from kdexport.splits import drop_unlabelled, drop_weightless, split_table
@@ -49,6 +51,7 @@ def run(
     oof: bool = False,
     teacher_answers: Source = None,
     force: bool = False,
+    resume: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
     """Do the whole job: train, distill, export, measure, and write the bundle.
@@ -66,6 +69,8 @@ def run(
             one that can be asked: columns `probability_CLASS`, or `prediction`. Then there are no
             synthetic rows.
         force: Replace a bundle that exists.
+        resume: Go on from the last finished step of a run of the same job that was stopped, and
+            keep finished steps where this one is.
         on_progress: Told how the long steps go.
 
     Returns:
@@ -74,23 +79,27 @@ def run(
     Raises:
         KdexportError: See its message; nothing was written.
     """
-    check_output(output, force=force)
-    answers = None
-    if teacher_answers is not None:
-        answers = _as_table(teacher_answers, recipe)
-        recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
-    prepared = prepare(recipe, data=data, test=test)
-    learned = learn(
-        prepared,
-        teacher=teacher,
-        data=data,
-        weights=weights,
-        oof=oof,
-        answers=answers,
-        on_progress=on_progress,
-    )
-    evidence, files = assemble(learned, on_progress=on_progress)
-    write_bundle(evidence, files, output, force=force)
+    with claim_output(output, force=force, is_kept=resume) as claimed:
+        answers = None
+        if teacher_answers is not None:
+            answers = _as_table(teacher_answers, recipe)
+            recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
+        prepared = prepare(recipe, data=data, test=test)
+        kept = Steps(claimed.folder / "steps", describe_job(prepared))
+        learned = learn(
+            prepared,
+            teacher=teacher,
+            data=data,
+            weights=weights,
+            oof=oof,
+            answers=answers,
+            kept=kept,
+            on_progress=on_progress,
+        )
+        rival = train_rival(prepared, kept)
+        evidence, files = assemble(learned, rival=rival, on_progress=on_progress)
+        _write(claimed, evidence, files, force=force)
+        claimed.is_kept = False
     return evidence
 
 
@@ -102,6 +111,7 @@ def learn(
     weights: Sequence[float] | None = None,
     oof: bool = False,
     answers: Table | None = None,
+    kept: MakeNow = MAKE_NOW,
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
@@ -109,10 +119,11 @@ def learn(
     if answers is not None:
         source = steps.take_answers(prepared, answers)
     elif teacher is None:
-        source = steps.train_teacher(prepared, on_progress)
+        source = steps.train_teacher(prepared, on_progress, kept)
     else:
         source = steps.take_teacher(prepared, teacher, Layout(data), weights, oof=oof)
-    return Learned(prepared, source, steps.train_students_of(prepared, source, on_progress))
+    students = steps.train_students_of(prepared, source, on_progress, kept)
+    return Learned(prepared, source, students)
 
 
 def train(
@@ -125,15 +136,15 @@ def train(
     on_progress: ProgressSink = ignore_progress,
 ) -> None:
     """Prepare the data and train the teacher into a work folder."""
-    check_output(work, force=force)
-    prepared = prepare(recipe, data=data, test=test)
-    files = workspace.save_prepared(prepared)
-    trained = {
-        workspace.TEACHER: _training_room("steps").train_teacher(prepared, on_progress),
-        workspace.RIVAL: train_rival(prepared),
-    }
-    files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
-    write_folder(work, files)
+    with claim_output(work, force=force) as claimed:
+        prepared = prepare(recipe, data=data, test=test)
+        files = workspace.save_prepared(prepared)
+        trained = {
+            workspace.TEACHER: _training_room("steps").train_teacher(prepared, on_progress),
+            workspace.RIVAL: train_rival(prepared),
+        }
+        files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
+        claimed.write_folder(files)
 
 
 def distill(
@@ -147,18 +158,19 @@ def distill(
     A recipe given here replaces the folder's sections from [student] on; data and teacher stay
     those that the folder was trained with.
     """
-    prepared = workspace.load_prepared(work, recipe_path, from_section="student")
-    teacher = workspace.load_trained(work, workspace.TEACHER)
-    trained = {
-        workspace.TEACHER: teacher,
-        workspace.RIVAL: workspace.load_rival(prepared, work),
-        workspace.STUDENTS: _training_room("steps").train_students_of(
-            prepared, teacher, on_progress
-        ),
-    }
-    files = workspace.save_prepared(prepared)
-    files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
-    write_folder(work, files)
+    with claim(work) as claimed:
+        prepared = workspace.load_prepared(work, recipe_path, from_section="student")
+        teacher = workspace.load_trained(work, workspace.TEACHER)
+        trained = {
+            workspace.TEACHER: teacher,
+            workspace.RIVAL: workspace.load_rival(prepared, work),
+            workspace.STUDENTS: _training_room("steps").train_students_of(
+                prepared, teacher, on_progress
+            ),
+        }
+        files = workspace.save_prepared(prepared)
+        files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
+        claimed.write_folder(files)
 
 
 def export(
@@ -171,18 +183,18 @@ def export(
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
     """Export and measure what `train` and `distill` left in the work folder."""
-    check_output(output, force=force)
-    prepared = workspace.load_prepared(work, recipe_path, from_section="evidence")
-    if golden is not None:
-        recipe = prepared.recipe.model_copy(update={"export": ExportRecipe(golden=golden)})
-        prepared = replace(prepared, recipe=recipe)
-    teacher = workspace.load_trained(work, workspace.TEACHER)
-    students = workspace.load_trained(work, workspace.STUDENTS)
-    rival = workspace.load_rival(prepared, work)
-    evidence, files = assemble(
-        Learned(prepared, teacher, students), rival=rival, on_progress=on_progress
-    )
-    write_bundle(evidence, files, output, force=force)
+    with claim_output(output, force=force) as claimed:
+        prepared = workspace.load_prepared(work, recipe_path, from_section="evidence")
+        if golden is not None:
+            recipe = prepared.recipe.model_copy(update={"export": ExportRecipe(golden=golden)})
+            prepared = replace(prepared, recipe=recipe)
+        teacher = workspace.load_trained(work, workspace.TEACHER)
+        students = workspace.load_trained(work, workspace.STUDENTS)
+        rival = workspace.load_rival(prepared, work)
+        evidence, files = assemble(
+            Learned(prepared, teacher, students), rival=rival, on_progress=on_progress
+        )
+        _write(claimed, evidence, files, force=force)
     return evidence
 
 
@@ -267,13 +279,12 @@ def _as_table(source: Source, recipe: Recipe, text: Sequence[str] = ()) -> Table
     return read_table(Path(source), csv_format=csv_format, text=[*columns.categorical, *text])
 
 
-def train_rival(prepared: Prepared) -> Trained | None:
+def train_rival(prepared: Prepared, kept: MakeNow = MAKE_NOW) -> Trained | None:
     """Train the rival that the recipe asks for, if any."""
     if prepared.recipe.rival.model == "none":
         return None
     steps: Any = _training_room("steps")
-    trained: Trained = steps.train_rival_of(prepared)
-    return trained
+    return kept.take("rival", lambda: steps.train_rival_of(prepared))
 
 
 def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:
@@ -317,8 +328,16 @@ def write_bundle(
     evidence: Evidence, files: Mapping[str, bytes], output: Path, *, force: bool = False
 ) -> None:
     """Write a bundle's files and its reports."""
-    check_output(output, force=force)
-    write_folder(output, {**files, **_make_reports(evidence, hash_bytes(files[EVIDENCE]))})
+    with claim_output(output, force=force) as claimed:
+        _write(claimed, evidence, files, force=force)
+
+
+def _write(
+    claimed: Claim, evidence: Evidence, files: Mapping[str, bytes], *, force: bool
+) -> None:
+    check_output(claimed.output, force=force)  # it may have come while this one was made
+    reports = _make_reports(evidence, hash_bytes(files[EVIDENCE]))
+    claimed.write_folder({**files, **reports})
 
 
 def _make_reports(evidence: Evidence, evidence_sha256: str) -> dict[str, bytes]:

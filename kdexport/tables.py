@@ -6,7 +6,6 @@ text and a column is whole numbers, numbers, flags or dates only where all its c
 """
 
 import csv
-import os
 import re
 import warnings
 from collections import Counter
@@ -19,7 +18,8 @@ import numpy as np
 import polars as pl
 
 from kdexport.columns import ISO_DATE, tidy_column
-from kdexport.errors import DataError, KdexportWarning, OutputError
+from kdexport.disk import write_file
+from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Column, Table
 
 CODE_WITH_ZEROS = r"^[+-]?0\d"  # 00501 is a name, not a number
@@ -126,21 +126,11 @@ def write_columns(columns: Mapping[str, Column], path: Path) -> None:
         OutputError: The folder is absent or cannot be written.
     """
     frame = pl.DataFrame({name: _plain(values) for name, values in columns.items()})
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with write_file(path) as staged:
         if path.suffix.lower() in {".parquet", ".pq"}:
-            frame.write_parquet(staging)
+            frame.write_parquet(staged)
         else:
-            frame.write_csv(staging)
-        staging.replace(path)
-    except OSError as error:
-        raise OutputError(
-            "the output file can be written",
-            found=f"{str(path)!r}: {error.strerror or error}",
-            cure="pass an -o in a folder of yours that exists",
-        ) from error
-    finally:
-        staging.unlink(missing_ok=True)
+            frame.write_csv(staged)
 
 
 def iter_chunks(table: Table, n_rows: int) -> Iterator[Table]:

@@ -15,7 +15,6 @@ import polars as pl
 import pytest
 
 from kdexport import load_bundle, open_session
-from kdexport.bundle import write_folder
 from kdexport.cli import cli
 from kdexport.contract import parse_model, serialize_model
 from kdexport.records import Inputs
@@ -71,32 +70,7 @@ def test_interrupted_training(
         process.kill()
     assert process.returncode == code
     assert error == "interrupted: nothing was written\n"
-    assert list(output.parent.iterdir()) == []
-
-
-@pytest.mark.parametrize("n_renamed", [0, 1])
-def test_interrupted_swap(n_renamed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bundle that is being replaced comes back when the swap is interrupted."""
-    output = tmp_path / "x"
-    write_folder(output, {"evidence.json": b"old"})
-    rename, renamed = Path.rename, []
-
-    def interrupt(path: Path, target: Path) -> None:
-        if path == output or path.name == "new":
-            if len(renamed) == n_renamed:
-                # The first rename has happened when its interrupt is seen, the second has not.
-                if path == output:
-                    rename(path, target)
-                renamed.append(path)
-                raise KeyboardInterrupt
-            renamed.append(path)
-        rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_folder(output, {"evidence.json": b"new"})
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    assert (output / "evidence.json").read_bytes() == b"old"
+    assert not output.parent.exists()
 
 
 def test_unwritable_output_is_refused_first(

@@ -275,7 +275,7 @@ def test_parquet_by_content(tmp_path: Path) -> None:
 
 def test_write_into_no_folder(tmp_path: Path) -> None:
     """A file cannot be written where there is no folder."""
-    with pytest.raises(OutputError, match="output file can be written"):
+    with pytest.raises(OutputError, match="the output can be written"):
         write_columns({"a": np.arange(2)}, tmp_path / "absent" / "out.csv")
 
 

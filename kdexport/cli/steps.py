@@ -43,6 +43,7 @@ force_option = click.option("--force", is_flag=True, help="Replace an output tha
 )
 @click.option("--oof", is_flag=True, help="Fit copies of your teachers out of fold.")
 @force_option
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped; keep its steps.")
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and stop.")
 @json_option
 def run(
@@ -53,6 +54,7 @@ def run(
     answers: Path | None,
     oof: bool,
     force: bool,
+    resume: bool,
     list_tasks: bool,
     json_path: str | None,
     **options: Any,
@@ -92,6 +94,7 @@ def run(
             oof=oof,
             teacher_answers=answers,
             force=force,
+            resume=resume,
             on_progress=on_progress,
         )
     _print_evidence(evidence, output)

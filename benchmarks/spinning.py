@@ -22,7 +22,7 @@ SPINS = {"default": "300000", "bounded": "10000"}  # libgomp's default count, an
 MAX_SLOW_DOWN, MAX_COST = 3.0, 1.05
 TRAIN = """
 import time
-from kdexport.pipeline import prepare
+from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
 from kdexport.training.ensemble import train_ensemble
 from kdexport.training.steps import set_threads

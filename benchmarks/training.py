@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kdexport.pipeline import prepare
+from kdexport.prepare import prepare
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Parts, Rows
 from kdexport.training.encode import Encoder

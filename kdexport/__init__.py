@@ -50,15 +50,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _ROOMS:
         raise AttributeError(f"module 'kdexport' has no attribute {name!r}")
-    try:
-        return getattr(import_module(_ROOMS[name]), name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("kdexport"):
-            raise
-        from kdexport.errors import DependencyError
+    from kdexport.extras import needing
 
-        raise DependencyError(
-            f"kdexport.{name} needs the packages of kdexport[train]",
-            found=f"{error.name} is not installed",
-            cure="pip install 'kdexport[train]'",
-        ) from error
+    with needing("train", rule=f"kdexport.{name} needs"):
+        return getattr(import_module(_ROOMS[name]), name)

@@ -100,7 +100,7 @@ def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
             found=f"no folder {str(folder)!r}",
             cure="make it, or pass another -o",
         )
-    with claim(folder) as claimed:
+    with claim(folder, is_kept=True) as claimed:  # finished steps of a stopped run stay
         claimed.write_into(files)
 
 

@@ -8,6 +8,7 @@ NaN, a missing text is empty, a date is its days since 1970, a flag is 1 or 0. I
 
 import datetime
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -107,20 +108,34 @@ def days_of(table: Table, name: str) -> Float64:
     """
     values = table.columns[name]
     if values.dtype.kind == "O":
-        texts = ["NaT" if value is None else str(value) for value in values.tolist()]
-        wrong = [text for text in texts if text != "NaT" and not ISO_DATE.fullmatch(text)]
-        if wrong:
-            raise _no_date(table, name, f"holds {wrong[0][:SHOWN]!r} in {len(wrong)} rows")
-        try:
-            values = np.array([text.removesuffix("Z") for text in texts], "datetime64[us]")
-        except ValueError as error:  # the form of a date, but no such day
-            raise _no_date(table, name, f"holds one that is none: {error}") from error
+        texts = [None if value is None else str(value) for value in values.tolist()]
+        dates = parse_dates(texts)
+        if dates is None:
+            wrong = [text for text in texts if parse_dates([text]) is None]
+            raise _no_date(table, name, f"holds {str(wrong[0])[:SHOWN]!r} in {len(wrong)} rows")
+        values = dates
     if values.dtype.kind == "f" and np.isnan(values).all():
         return values.astype(np.float64)
     if values.dtype.kind != "M":
         raise _no_date(table, name, f"is of type {values.dtype}")
     days: Float64 = (values.astype("datetime64[us]") - EPOCH) / ONE_DAY
     return days
+
+
+def parse_dates(texts: Sequence[str | None]) -> Column | None:
+    """Read texts in ISO form, as dates or times in UTC.
+
+    **Shape** returns `[n]` datetime64[us], NaT where there is no text; None where one of them is no
+    date: of another form, or of no such day.
+    """
+    if not all(text is None or ISO_DATE.fullmatch(text) for text in texts):
+        return None
+    try:
+        return np.array(
+            ["NaT" if text is None else text.removesuffix("Z") for text in texts], "datetime64[us]"
+        )
+    except ValueError:  # looks like one, such as 2026-02-31
+        return None
 
 
 def texts_of(table: Table, name: str) -> Column:

@@ -18,6 +18,7 @@ ML_OPSET = 3
 IR_VERSION = 8
 
 NUMERIC, CATEGORICAL = "numeric", "categorical"
+FEATURES, CODES, OUTPUTS = "features", "codes", "outputs"  # between the parts of a file
 LABEL, PROBABILITIES, LOGITS, PREDICTION = "label", "probabilities", "logits", "prediction"
 
 

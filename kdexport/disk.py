@@ -183,9 +183,7 @@ class Claim:
 
 
 @contextmanager
-def claim(
-    output: Path, *, is_kept: bool = False, makes_parents: bool = True
-) -> Iterator[Claim]:
+def claim(output: Path, *, is_kept: bool = False, makes_parents: bool = True) -> Iterator[Claim]:
     """Hold an output until the block is left: nobody else writes it, nothing is left beside it.
 
     Args:

@@ -22,7 +22,8 @@ from sklearn.utils.validation import (
 
 from kdexport.errors import DataError, InputError
 from kdexport.evidence.facts import Evidence
-from kdexport.pipeline import Learned, assemble, learn, prepare, write_bundle
+from kdexport.pipeline import Learned, assemble, learn, write_bundle
+from kdexport.prepare import prepare
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Table
 from kdexport.tables import as_table

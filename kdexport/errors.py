@@ -5,6 +5,9 @@ was broken, what was found instead, and what would help. It is one line, whateve
 text holds, because it is printed as one line.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class KdexportError(Exception):
     """A rule was broken: says which, what was found, and what would help.
@@ -62,6 +65,27 @@ class DependencyError(KdexportError):
 
 class KdexportWarning(UserWarning):
     """Something the user should know, that does not stop the work."""
+
+
+@contextmanager
+def running_user_code(name: str, *, rule: str, cure: str) -> Iterator[None]:
+    """Turn whatever a user's own code raises into one line that says whose it was.
+
+    Args:
+        name: What messages call the code.
+        rule: What it has to do.
+        cure: What would help.
+
+    Raises:
+        DataError: It raised; errors of ours pass as they are.
+    """
+    try:
+        yield
+    except KdexportError:
+        raise
+    except Exception as error:
+        found = f"{name} raised {type(error).__name__}: {error}"
+        raise DataError(rule, found=found, cure=cure) from error
 
 
 def one_line(text: str) -> str:

@@ -15,16 +15,13 @@ from kdexport.bundle import EVIDENCE, check_output, claim_output, hash_bytes
 from kdexport.disk import Claim, claim
 from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence
-from kdexport.kinds import Description, decide_columns, find_classes, find_goal
+from kdexport.extras import import_training_room
+from kdexport.prepare import Source, prepare, read_source
 from kdexport.recipe import ExportRecipe, GoldenKind, Recipe
-from kdexport.records import Parts, ProgressSink, Table, ignore_progress
+from kdexport.records import ProgressSink, Table, ignore_progress
 from kdexport.report.files import make_report_files
-from kdexport.restore import Layout, Restorer
+from kdexport.restore import Layout
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
-from kdexport.schema import Schema, column_of
-from kdexport.signature import Classes
-from kdexport.splits import drop_unlabelled, drop_weightless, split_table
-from kdexport.tables import CsvFormat, as_table, read_table
 from kdexport.workspace import Prepared, Trained
 
 
@@ -34,10 +31,6 @@ class Learned(NamedTuple):
     prepared: Prepared
     teacher: Any
     students: Trained
-
-
-Source = Any
-"""A path to a CSV or Parquet file, or data in memory (see `kdexport.as_table`)."""
 
 
 def run(
@@ -82,8 +75,10 @@ def run(
     with claim_output(output, force=force, is_kept=resume) as claimed:
         answers = None
         if teacher_answers is not None:
-            answers = _as_table(teacher_answers, recipe)
-            recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
+            answers = read_source(teacher_answers, recipe)
+            recipe = _without_synthetic_rows(
+                recipe, is_split_here=data is not None and test is None
+            )
         prepared = prepare(recipe, data=data, test=test)
         kept = Steps(claimed.folder / "steps", describe_job(prepared))
         learned = learn(
@@ -115,7 +110,7 @@ def learn(
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
-    steps = _training_room("steps")
+    steps = import_training_room("steps")
     if answers is not None:
         source = steps.take_answers(prepared, answers)
     elif teacher is None:
@@ -140,7 +135,7 @@ def train(
         prepared = prepare(recipe, data=data, test=test)
         files = workspace.save_prepared(prepared)
         trained = {
-            workspace.TEACHER: _training_room("steps").train_teacher(prepared, on_progress),
+            workspace.TEACHER: import_training_room("steps").train_teacher(prepared, on_progress),
             workspace.RIVAL: train_rival(prepared),
         }
         files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
@@ -164,7 +159,7 @@ def distill(
         trained = {
             workspace.TEACHER: teacher,
             workspace.RIVAL: workspace.load_rival(prepared, work),
-            workspace.STUDENTS: _training_room("steps").train_students_of(
+            workspace.STUDENTS: import_training_room("steps").train_students_of(
                 prepared, teacher, on_progress
             ),
         }
@@ -198,92 +193,11 @@ def export(
     return evidence
 
 
-def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prepared:
-    """Read, split and encode: read_table -> split -> Schema.fit -> rows.
-
-    Columns and scaling are learned from the training rows; the classes are those of training and
-    validation rows. Test rows are only encoded.
-    """
-    parts, target, classes = _split(recipe, data, test)
-    schema = Schema.fit(parts.train, target, recipe.columns, classes=classes)
-    weight = recipe.columns.weight
-    rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
-    data_sha256 = parts.train.joined_with(parts.validation).hash()
-    is_task = data is None and recipe.data.file is None
-    recipe = recipe.settle(is_own_table=not is_task)
-    features = parts.train.without(target, *filter(None, [weight]))
-    restorer = Restorer.fit(features, schema.signature)
-    return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer)
-
-
-def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:
-    """Say what a run would take every column as, and why, from the same training rows."""
-    parts, target, classes = _split(recipe, data, test)
-    goal, why = find_goal(parts.train.columns[target], recipe.columns.goal)
-    decisions = decide_columns(parts.train, target, recipe.columns)
-    return Description(
-        parts.train.source, parts.train.n_rows, target, goal, why, classes, decisions
-    )
-
-
-def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], str, Classes]:
-    """Return the three parts, the target's name and its classes (none for a regression)."""
-    learn, test_table, target = _read(recipe, data, test)
-    labels = column_of(learn, target)
-    goal, _ = find_goal(labels, recipe.columns.goal)
-    classes = find_classes(labels, target) if goal == "classification" else ()
-    settings = recipe.data
-    parts = split_table(
-        learn,
-        target,
-        test=test_table,
-        is_regression=goal == "regression",
-        split_column=settings.split_column,
-        test_share=settings.test_share,
-        validation_share=settings.validation_share,
-        seed=recipe.seed,
-    )
-    return parts, target, classes
-
-
-def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | None, str]:
-    """Read the rows to learn from, the user's test rows if there are any, and the target's name.
-
-    Rows without a label and rows that weigh 0 are dropped from both.
-    """
-    settings = recipe.data
-    if data is None and settings.file is None:
-        tasks = _training_room("tasks")
-        task = tasks.load_task(settings.task)
-        return task.learn, task.test, task.target
-    learn = _as_table(settings.file if data is None else data, recipe)
-    if test is None and settings.test_file is not None:
-        test = settings.test_file
-    target = settings.target
-    if target is None:
-        target = list(learn.columns)[-1]
-        warnings.warn(f"no --target given: taking the last column, {target!r}", stacklevel=3)
-    # What is text among the rows to learn from is text among the test rows, however it looks.
-    text = [name for name, values in learn.columns.items() if values.dtype.kind == "O"]
-    tables = [learn] if test is None else [learn, _as_table(test, recipe, text)]
-    weight = recipe.columns.weight
-    kept = [drop_weightless(drop_unlabelled(table, target), weight) for table in tables]
-    return kept[0], kept[1] if test is not None else None, target
-
-
-def _as_table(source: Source, recipe: Recipe, text: Sequence[str] = ()) -> Table:
-    if not isinstance(source, str | Path):
-        return as_table(source)
-    data, columns = recipe.data, recipe.columns
-    csv_format = CsvFormat(data.separator, data.decimal, data.thousands, data.missing)
-    return read_table(Path(source), csv_format=csv_format, text=[*columns.categorical, *text])
-
-
 def train_rival(prepared: Prepared, kept: MakeNow = MAKE_NOW) -> Trained | None:
     """Train the rival that the recipe asks for, if any."""
     if prepared.recipe.rival.model == "none":
         return None
-    steps: Any = _training_room("steps")
+    steps: Any = import_training_room("steps")
     return kept.take("rival", lambda: steps.train_rival_of(prepared))
 
 
@@ -317,7 +231,7 @@ def assemble(
         rival: The one that was trained already, or None to train it.
         on_progress: Told how the long steps go.
     """
-    _training_room("steps")  # the same packages; the message is the same where they are absent
+    import_training_room("steps")  # the same packages, so the same message where they are absent
     from kdexport.assemble import assemble_bundle
 
     rival = rival or train_rival(learned.prepared)
@@ -332,9 +246,7 @@ def write_bundle(
         _write(claimed, evidence, files, force=force)
 
 
-def _write(
-    claimed: Claim, evidence: Evidence, files: Mapping[str, bytes], *, force: bool
-) -> None:
+def _write(claimed: Claim, evidence: Evidence, files: Mapping[str, bytes], *, force: bool) -> None:
     check_output(claimed.output, force=force)  # it may have come while this one was made
     reports = _make_reports(evidence, hash_bytes(files[EVIDENCE]))
     claimed.write_folder({**files, **reports})
@@ -347,17 +259,3 @@ def _make_reports(evidence: Evidence, evidence_sha256: str) -> dict[str, bytes]:
     except DependencyError as error:
         warnings.warn(KdexportWarning(str(error)), stacklevel=4)
         return {}
-
-
-def _training_room(name: str) -> Any:
-    """Import a room that needs torch and scikit-learn, only when it is used."""
-    from importlib import import_module
-
-    try:
-        return import_module(f"kdexport.training.{name}")
-    except ModuleNotFoundError as error:
-        raise DependencyError(
-            "training needs the packages of kdexport[train]",
-            found=f"{error.name} is not installed",
-            cure="pip install 'kdexport[train]'",
-        ) from error

@@ -1,7 +1,7 @@
 """The recipe: everything that decides the bytes of a bundle, in one strict TOML file.
 
 Takes a TOML file and overrides, gives a checked `Recipe`. An unknown key or a bad value names
-itself. Imports pydantic, `errors` and the standard library only.
+itself. Imports pydantic, `errors`, `nested` and the standard library only.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kdexport.errors import RecipeError
+from kdexport.nested import find_differences, set_dotted, write_toml
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -270,7 +271,7 @@ class Recipe(Section):
 
     def to_toml(self) -> str:
         """Return the recipe as TOML, every value written out, in a fixed order."""
-        return _toml_table(self.model_dump(exclude_none=True), prefix="")
+        return write_toml(self.model_dump(exclude_none=True))
 
     def settle(self, *, is_own_table: bool) -> "Recipe":
         """Return the recipe with every `auto` of teacher and transfer set replaced."""
@@ -288,7 +289,7 @@ class Recipe(Section):
         is_own_table = self.data.file is not None or self.data.target is not None
         default = Recipe().settle(is_own_table=is_own_table)
         settled = self.settle(is_own_table=is_own_table)
-        return _differences(settled.model_dump(mode="json"), default.model_dump(mode="json"))
+        return find_differences(settled.model_dump(mode="json"), default.model_dump(mode="json"))
 
 
 def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
@@ -312,7 +313,7 @@ def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
                 cure="pass the recipe.toml of a bundle, or write one after docs/recipes.md",
             ) from error
     for key, value in overrides.items():
-        _set_dotted(values, key, value)
+        set_dotted(values, key, value)
     try:
         # JSON is pydantic's strict mode for text formats: arrays become tuples, nothing else bends.
         return Recipe.model_validate_json(json.dumps(values, default=str))
@@ -324,41 +325,3 @@ def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
             found=f"{first['msg']} (it is {first['input']!r})",
             cure="docs/recipes.md lists every key",
         ) from error
-
-
-def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
-    *sections, name = key.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise RecipeError(
-                f"the recipe's {section} is a section",
-                found=f"the value {inner!r}",
-                cure=f"write it as [{section}]",
-            )
-        values = inner
-    values[name] = value
-
-
-def _toml_table(values: Mapping[str, Any], prefix: str) -> str:
-    """Write nested mappings of plain values as TOML (the standard library only reads it)."""
-    plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
-    lines = [f"[{prefix}]"] if prefix else []
-    # JSON's text for strings, numbers, lists and booleans is TOML's too.
-    lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
-    text = "\n".join(lines) + "\n"
-    for key, value in values.items():
-        if isinstance(value, dict):
-            text += "\n" + _toml_table(value, f"{prefix}.{key}" if prefix else key)
-    return text
-
-
-def _differences(value: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    changed: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, dict):
-            if inner := _differences(item, default[key]):
-                changed[key] = inner
-        elif item != default[key]:
-            changed[key] = item
-    return changed

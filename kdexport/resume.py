@@ -90,7 +90,7 @@ def describe_job(prepared: Prepared) -> str:
     digest.update(prepared.data_sha256.encode())
     for _, rows in prepared.rows.items():
         for values in (rows.inputs.numeric, rows.targets, rows.weights, rows.row_ids):
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.ascontiguousarray(values).data)
         for column in rows.inputs.categorical.T:
             digest.update(_join(column))
     return digest.hexdigest()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kdexport.columns import ISO_DATE, tidy_column
+from kdexport.columns import parse_dates, tidy_column
 from kdexport.disk import write_file
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Column, Table
@@ -184,8 +184,8 @@ def _with_type(cells: pl.Series, csv_format: CsvFormat, *, as_text: bool) -> pl.
     words = trimmed.str.to_lowercase()
     if (words.is_in(["true", "false"]) | words.is_null()).all():
         return words == "true"
-    if (dates := _as_dates(trimmed)) is not None:
-        return dates
+    if (dates := parse_dates(trimmed.to_list())) is not None:
+        return pl.Series(cells.name, dates, nan_to_null=True)
     return known
 
 
@@ -219,19 +219,6 @@ def _warn_about_numbers(cells: pl.Series, not_numbers: pl.Series, n_known: int) 
     else:
         return
     warnings.warn(f"column {cells.name!r} {found}; {cure}", KdexportWarning, stacklevel=2)
-
-
-def _as_dates(cells: pl.Series) -> pl.Series | None:
-    texts = cells.to_list()
-    if not all(text is None or ISO_DATE.fullmatch(text) for text in texts):
-        return None
-    try:
-        dates = np.array(
-            ["NaT" if text is None else text.removesuffix("Z") for text in texts], "datetime64[us]"
-        )
-    except ValueError:  # looks like one, such as 2026-02-31
-        return None
-    return pl.Series(cells.name, dates, nan_to_null=True)
 
 
 def _refuse_repeats(names: list[str], source: str) -> None:

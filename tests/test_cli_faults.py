@@ -73,6 +73,16 @@ def test_interrupted_training(
     assert not output.parent.exists()
 
 
+def test_refused_run_leaves_no_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run whose data is refused has made no folder for its output."""
+    output = tmp_path / "models" / "deep" / "x"
+    assert kdexport(monkeypatch, "run", tmp_path / "absent.csv", "-o", output) == 3
+    assert "absent.csv" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unwritable_output_is_refused_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

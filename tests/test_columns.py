@@ -111,6 +111,9 @@ def test_no_dates() -> None:
     cells = texts("2026-01-31", "31.01.2026", "soon", None)
     with pytest.raises(DataError, match=r"'a' of rows\.csv holds '31\.01\.2026' in 2 rows"):
         days_of(one(cells), "a")
+    cells = texts("2026-01-31", None, "2026-02-31")
+    with pytest.raises(DataError, match=r"'a' of rows\.csv holds '2026-02-31' in 1 rows"):
+        days_of(one(cells), "a")
 
 
 @pytest.mark.parametrize("values", [np.arange(2), np.array([0.5, np.nan]), np.zeros(2, bool)])

@@ -15,11 +15,13 @@ OLD, NEW = {"a": b"old", "in/b": b"old"}, {"a": b"new"}
 
 
 def write(output: Path, files: dict[str, bytes]) -> None:
+    """Write a folder as a command does."""
     with claim(output) as claimed:
         claimed.write_folder(files)
 
 
 def read(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, by its relative path."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -73,8 +75,8 @@ def test_a_swap_that_was_cut_in_two_is_mended(tmp_path: Path) -> None:
 def test_one_writer_at_a_time(output: Path) -> None:
     """The second one is told at once, and the first one goes on."""
     with claim(output) as claimed:
-        with pytest.raises(OutputError, match="another one is writing"), claim(output):
-            pass
+        with pytest.raises(OutputError, match="another one is writing"):
+            write(output, OLD)
         claimed.write_folder(NEW)
     assert read(output) == NEW
 
@@ -109,6 +111,18 @@ def test_parents_that_stay_empty_are_removed(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == ["mine"]
 
 
+def test_failed_write_leaves_no_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders made on the way to an output that the disk refuses go again."""
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("kdexport.disk.os.fsync", fail)
+    with pytest.raises(OutputError, match="No space left"):
+        write(tmp_path / "a" / "b" / "x", NEW)
+    assert os.listdir(tmp_path) == []
+
+
 def test_folder_removed_meanwhile(output: Path) -> None:
     """Hours of work are not lost because somebody removed the folder: it is made again."""
     with claim(output) as claimed:
@@ -131,9 +145,14 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     """What fails while a file is written leaves the old one, and nothing beside it."""
     path = tmp_path / "x.csv"
     path.write_text("old")
-    with pytest.raises(OutputError, match="No space left"), write_file(path) as staged:
-        staged.write_text("half")
-        raise OSError(28, "No space left on device")
+
+    def fill_disk() -> None:
+        with write_file(path) as staged:
+            staged.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="No space left"):
+        fill_disk()
     assert path.read_text() == "old"
     with write_file(path) as staged:
         staged.write_text("new")
@@ -141,14 +160,18 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["x.csv"]
 
 
-def test_stops_are_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stops_are_put_off() -> None:
     """A signal inside the block is raised when it is left, in other threads never."""
     done = []
-    with pytest.raises(KeyboardInterrupt):
+
+    def stop() -> None:
         with unstoppable():
             signal.raise_signal(signal.SIGINT)
             done.append("rest of the block")
         done.append("after it")  # pragma: no cover
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
     assert done == ["rest of the block"]
 
     def enter() -> None:

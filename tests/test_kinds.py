@@ -17,7 +17,7 @@ from kdexport.kinds import (
     find_goal,
     warn_about,
 )
-from kdexport.pipeline import describe_columns
+from kdexport.prepare import describe_columns
 from kdexport.recipe import ColumnsRecipe, read_recipe
 from kdexport.records import Column, Table
 from kdexport.schema import Schema

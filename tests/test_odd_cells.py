@@ -13,7 +13,7 @@ import pytest
 from kdexport.columns import days_of, texts_of
 from kdexport.errors import DataError, KdexportError
 from kdexport.kinds import decide_columns, find_classes
-from kdexport.pipeline import prepare
+from kdexport.prepare import prepare
 from kdexport.recipe import ColumnsRecipe, read_recipe
 from kdexport.schema import Schema
 from kdexport.splits import drop_weightless, split_table

@@ -18,7 +18,7 @@ from kdexport import as_table, open_session, predict, read_recipe
 from kdexport.assemble import assemble_bundle
 from kdexport.bundle import STUDENT
 from kdexport.evidence.stress import make_stress_inputs
-from kdexport.pipeline import prepare
+from kdexport.prepare import prepare
 from kdexport.records import ignore_progress
 from kdexport.sources import Sources
 from kdexport.training.steps import train_rival_of, train_students_of, train_teacher

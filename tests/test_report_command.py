@@ -11,6 +11,7 @@ import pytest
 
 from kdexport.bundle import load_bundle, replace_files
 from kdexport.errors import OutputError
+from kdexport.report.headline import write_headline
 from tests.commands import kdexport
 from tests.report.variants import ROOT
 
@@ -48,7 +49,8 @@ def test_report_stands_in_the_bundle(
     assert kdexport(monkeypatch, "check", bundle) == 0
     assert kdexport(monkeypatch, "report", bundle) == 0
     said = capsys.readouterr()
-    assert "RECOVERED: A 15 kB file keeps 97 %" in " ".join(said.out.split())
+    headline = write_headline(load_bundle(bundle).evidence)
+    assert f"{headline.title}: {headline.sentence}" in " ".join(said.out.split())
     assert "report.html" in said.err
     first = {name: (bundle / name).read_bytes() for name in ("report.md", "report.html")}
     assert kdexport(monkeypatch, "check", bundle) == 0

@@ -147,14 +147,8 @@ def _merge_budgets(budgets: "Budgets", settings: tuple[str, ...]) -> "Budgets":
 
 
 def _recheck(bundle: Any, work: Path) -> "list[CheckResult]":
-    from kdexport.errors import DependencyError
+    from kdexport.extras import needing
 
-    try:
+    with needing("train", rule="--from-source needs"):
         from kdexport.recheck import check_against_source
-    except ModuleNotFoundError as error:
-        raise DependencyError(
-            "--from-source needs the packages of kdexport[train]",
-            found=f"{error.name} is not installed",
-            cure="pip install 'kdexport[train]', or leave it out",
-        ) from error
     return check_against_source(bundle, work)

@@ -137,7 +137,7 @@ def schema(data: Path, json_path: str | None, **options: Any) -> None:
     """
     from rich.console import Console
 
-    from kdexport.pipeline import describe_columns
+    from kdexport.prepare import describe_columns
     from kdexport.report.columns import render_columns
 
     description = describe_columns(build_recipe(options, data), data=data)

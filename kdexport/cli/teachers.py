@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kdexport.errors import DataError
+from kdexport.errors import DataError, running_user_code
 
 FORMS = "--teacher takes an .onnx file, or MODULE:FUNCTION of yours that returns a teacher"
 
@@ -42,11 +42,5 @@ def _call(text: str) -> Any:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
+    with running_user_code(repr(text), rule=FORMS, cure="try it in Python, from the same folder"):
         return getattr(importlib.import_module(module), function)()
-    except Exception as error:  # whatever the user's own code raises
-        raise DataError(
-            FORMS,
-            found=f"{text!r} raised {type(error).__name__}: {error}",
-            cure="try it in Python, from the same folder",
-        ) from error

@@ -18,6 +18,8 @@ from spox import Tensor, Var, argument, build, inline
 
 from kdexport.contract import (
     CATEGORICAL,
+    CODES,
+    FEATURES,
     IR_VERSION,
     LABEL,
     LOGITS,
@@ -82,13 +84,13 @@ def build_model(
         inputs[NUMERIC] = argument(Tensor(dtype, (BATCH, len(signature.numeric))))
         numbers = _narrow_numbers(inputs[NUMERIC], schema, filling)
         if network is not None:
-            filled["features"] = _fill_numbers(numbers, schema, filling)
+            filled[FEATURES] = _fill_numbers(numbers, schema, filling)
         read_by_trees.append(numbers)
     if signature.categorical:
         inputs[CATEGORICAL] = argument(Tensor(np.str_, (BATCH, len(signature.categorical))))
         found, codes = _find_texts(inputs[CATEGORICAL], schema)
         if network is not None:
-            filled["codes"] = op.gather(op.const(codes), found)
+            filled[CODES] = op.gather(op.const(codes), found)
         if trees is not None:
             read_by_trees.append(op.gather(op.const(trees.ranks[codes]), found))
     results = [] if network is None else [*inline(network)(**filled).values()]

@@ -15,11 +15,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from kdexport.contract import OPSET
+from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP
-
-FEATURES, CODES, OUTPUTS = "features", "codes", "outputs"
 
 # The scale always stands in the weights. Moving the centre into the bias as well turns (x - c) / s
 # into x / s - c / s; in float32 that loses about log2(|c| / s) bits, so it is done only where the

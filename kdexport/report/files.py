@@ -4,8 +4,8 @@ Takes evidence, gives named bytes. Imports jinja2 and altair only when it is ask
 """
 
 from kdexport.bundle import REPORTS
-from kdexport.errors import DependencyError
 from kdexport.evidence.facts import Evidence
+from kdexport.extras import needing
 
 REPORT_MARKDOWN, REPORT_HTML = REPORTS
 
@@ -20,17 +20,11 @@ def make_report_files(evidence: Evidence, evidence_sha256: str) -> dict[str, byt
     Raises:
         DependencyError: The packages of `kdexport[report]` are not installed.
     """
-    try:
+    with needing("report", rule=f"{REPORT_MARKDOWN} and {REPORT_HTML} need"):
         import altair as _altair  # noqa: F401
         import vl_convert as _vl_convert  # noqa: F401
 
         from kdexport.report.pages import render_html, render_markdown
-    except ModuleNotFoundError as error:
-        raise DependencyError(
-            f"{REPORT_MARKDOWN} and {REPORT_HTML} need the packages of kdexport[report]",
-            found=f"{error.name} is not installed",
-            cure="pip install 'kdexport[report]'",
-        ) from error
     return {
         REPORT_MARKDOWN: render_markdown(evidence, evidence_sha256).encode(),
         REPORT_HTML: render_html(evidence, evidence_sha256).encode(),

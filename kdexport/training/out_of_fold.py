@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from kdexport.errors import DataError, KdexportWarning
+from kdexport.errors import DataError, KdexportWarning, running_user_code
 from kdexport.records import Column, Float64, Rows, Table
 from kdexport.training.boosting import split_folds
 from kdexport.training.own_teacher import OwnTeacher, ask_teacher
@@ -104,15 +104,11 @@ def _fit_copy(
                 stacklevel=3,
             )
     part = table.take(rows)
-    try:
+    with running_user_code(
+        teacher.name,
+        rule="a copy of a teacher can be fitted on the training rows",
+        cure="try it by itself, or leave oof out",
+    ):
         copy = clone(teacher.model)
         copy.fit(teacher.arrange(part), labels[rows], **fit_options)
-    except DataError:
-        raise
-    except Exception as error:  # whatever the user's own code raises
-        raise DataError(
-            "a copy of a teacher can be fitted on the training rows",
-            found=f"{teacher.name} raised {type(error).__name__}: {error}",
-            cure="try it by itself, or leave oof out",
-        ) from error
     return replace(teacher, model=copy)

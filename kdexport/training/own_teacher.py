@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from kdexport.errors import DataError
+from kdexport.errors import DataError, running_user_code
 from kdexport.records import Answers, Column, Float32, Float64, Inputs, Table
 from kdexport.restore import Layout, Restorer
 from kdexport.runtime import open_session
@@ -96,17 +96,13 @@ def ask_teacher(teacher: Teacher, table: Table, classes: Labels) -> Float64:
     Raises:
         DataError: It failed, or answers something else.
     """
-    try:
+    with running_user_code(
+        teacher.name,
+        rule="a teacher answers the rows of its table",
+        cure="try it on the same table by itself",
+    ):
         raw = np.asarray(teacher.answer(table))
         raw.astype(np.float64)
-    except DataError:
-        raise
-    except Exception as error:  # whatever the user's own code raises
-        raise DataError(
-            "a teacher answers the rows of its table",
-            found=f"{teacher.name} raised {type(error).__name__}: {error}",
-            cure="try it on the same table by itself",
-        ) from error
     return check_answers(raw, teacher.name, teacher.classes or classes, classes, table.n_rows)
 
 

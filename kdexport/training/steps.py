@@ -184,8 +184,10 @@ def _hash_answers(teacher: Mixture | OwnTeacher, prepared: Prepared) -> str:
     """Return the hash of what a teacher answers for the rows to learn from."""
     rows = (prepared.rows.train, prepared.rows.validation)
     answers = np.concatenate([teacher.compute_outputs(part.inputs) for part in rows])
-    own = b"" if not isinstance(teacher, OwnTeacher) or teacher.own_outputs is None else (
-        teacher.own_outputs.tobytes()
+    own = (
+        b""
+        if not isinstance(teacher, OwnTeacher) or teacher.own_outputs is None
+        else (teacher.own_outputs.tobytes())
     )
     return hashlib.sha256(answers.tobytes() + own).hexdigest()[:16]
 

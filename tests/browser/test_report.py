@@ -9,7 +9,7 @@ import pytest
 from kdexport.evidence.facts import Evidence
 from tests.browser.conftest import Open
 from tests.report import variants
-from tests.report.variants import ROOT, clicks
+from tests.report.variants import ROOT, clicks, shipped
 
 pytestmark = pytest.mark.browser
 
@@ -137,9 +137,9 @@ def test_every_picture_has_words(open_report: Open) -> None:
 def test_screenshots(open_report: Open) -> None:
     """docs/images shows the first screen in both themes, and the pictures."""
     for scheme in ("light", "dark"):
-        opened = open_report(clicks(), scheme=scheme, width=1100)
+        opened = open_report(shipped(), scheme=scheme, width=1100)
         opened.page.screenshot(path=IMAGES / f"report-{scheme}.png")
-    opened = open_report(clicks(), width=1100)
+    opened = open_report(shipped(), width=1100)
     opened.page.locator(".pictures").screenshot(path=IMAGES / "pictures.png")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdexport.pipeline import prepare
+from kdexport.prepare import prepare
 from kdexport.recipe import Recipe, TeacherRecipe, read_recipe
 from kdexport.records import ignore_progress
 from kdexport.training import ensemble as ensemble_room

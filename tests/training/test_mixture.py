@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdexport.pipeline import prepare
+from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
 from kdexport.records import Float32, ignore_progress
 from kdexport.training.mixture import Mixture, _select_share, stand_alone

@@ -1,0 +1,112 @@
+"""From a table to a prepared task: read, split, and encoded as the recipe says.
+
+Takes a recipe and rows (a file, data in memory, a built-in task), gives a `Prepared`, or says what
+every column would be taken as. Trains nothing.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kdexport.extras import import_training_room
+from kdexport.kinds import Description, decide_columns, find_classes, find_goal
+from kdexport.recipe import Recipe
+from kdexport.records import Parts, Table
+from kdexport.restore import Restorer
+from kdexport.schema import Schema, column_of
+from kdexport.signature import Classes
+from kdexport.splits import drop_unlabelled, drop_weightless, split_table
+from kdexport.tables import CsvFormat, as_table, read_table
+from kdexport.workspace import Prepared
+
+Source = Any
+"""A path to a CSV or Parquet file, or data in memory (see `kdexport.as_table`)."""
+
+
+def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prepared:
+    """Read, split and encode: read_table -> split -> Schema.fit -> rows.
+
+    Columns and scaling are learned from the training rows; the classes are those of training and
+    validation rows. Test rows are only encoded.
+    """
+    parts, target, classes = _split(recipe, data, test)
+    schema = Schema.fit(parts.train, target, recipe.columns, classes=classes)
+    weight = recipe.columns.weight
+    rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
+    data_sha256 = parts.train.joined_with(parts.validation).hash()
+    is_task = data is None and recipe.data.file is None
+    recipe = recipe.settle(is_own_table=not is_task)
+    features = parts.train.without(target, *filter(None, [weight]))
+    restorer = Restorer.fit(features, schema.signature)
+    return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer)
+
+
+def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:
+    """Say what a run would take every column as, and why, from the same training rows."""
+    parts, target, classes = _split(recipe, data, test)
+    goal, why = find_goal(parts.train.columns[target], recipe.columns.goal)
+    decisions = decide_columns(parts.train, target, recipe.columns)
+    return Description(
+        parts.train.source, parts.train.n_rows, target, goal, why, classes, decisions
+    )
+
+
+def read_source(source: Source, recipe: Recipe, text: Sequence[str] = ()) -> Table:
+    """Read a file as the recipe says, or take data in memory as it is.
+
+    Args:
+        source: Either of them.
+        recipe: How a CSV is written, and which of its columns are categories.
+        text: Further columns of a CSV whose cells are text whatever they look like.
+    """
+    if not isinstance(source, str | Path):
+        return as_table(source)
+    data, columns = recipe.data, recipe.columns
+    csv_format = CsvFormat(data.separator, data.decimal, data.thousands, data.missing)
+    return read_table(Path(source), csv_format=csv_format, text=[*columns.categorical, *text])
+
+
+def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], str, Classes]:
+    """Return the three parts, the target's name and its classes (none for a regression)."""
+    learn, test_table, target = _read(recipe, data, test)
+    labels = column_of(learn, target)
+    goal, _ = find_goal(labels, recipe.columns.goal)
+    classes = find_classes(labels, target) if goal == "classification" else ()
+    settings = recipe.data
+    parts = split_table(
+        learn,
+        target,
+        test=test_table,
+        is_regression=goal == "regression",
+        split_column=settings.split_column,
+        test_share=settings.test_share,
+        validation_share=settings.validation_share,
+        seed=recipe.seed,
+    )
+    return parts, target, classes
+
+
+def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | None, str]:
+    """Read the rows to learn from, the user's test rows if there are any, and the target's name.
+
+    Rows without a label and rows that weigh 0 are dropped from both.
+    """
+    settings = recipe.data
+    if data is None and settings.file is None:
+        tasks = import_training_room("tasks")
+        task = tasks.load_task(settings.task)
+        return task.learn, task.test, task.target
+    learn = read_source(settings.file if data is None else data, recipe)
+    if test is None and settings.test_file is not None:
+        test = settings.test_file
+    target = settings.target
+    if target is None:
+        target = list(learn.columns)[-1]
+        warnings.warn(f"no --target given: taking the last column, {target!r}", stacklevel=3)
+    # What is text among the rows to learn from is text among the test rows, however it looks.
+    text = [name for name, values in learn.columns.items() if values.dtype.kind == "O"]
+    tables = [learn] if test is None else [learn, read_source(test, recipe, text)]
+    weight = recipe.columns.weight
+    kept = [drop_weightless(drop_unlabelled(table, target), weight) for table in tables]
+    return kept[0], kept[1] if test is not None else None, target

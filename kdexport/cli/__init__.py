@@ -63,7 +63,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as stop:
         _ignore_stops()
         written = ", ".join(map(str, written_outputs()))
-        click.echo(f"interrupted: {f'{written} is whole' if written else NOTHING}", err=True)
+        click.echo(f"interrupted: {f'{written} was written' if written else NOTHING}", err=True)
         is_term = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)
         code = TERMINATED if is_term else INTERRUPTED
     sys.exit(code)

@@ -32,10 +32,11 @@ def predict(
     Example:
       kdexport predict models/clicks/student.onnx new.csv -o answers.csv
     """
+    from kdexport.cells import CsvFormat
     from kdexport.errors import DataError, OutputError
     from kdexport.runtime import open_session
     from kdexport.runtime import predict as predict_table
-    from kdexport.tables import CsvFormat, read_table, write_columns
+    from kdexport.streams import TableFile, answer_file
 
     if output.exists() and not force:
         raise OutputError(
@@ -46,19 +47,24 @@ def predict(
     session = open_session(model)
     given = {name: value for name, value in options.items() if value}
     signature = session.signature
-    table = read_table(data, csv_format=CsvFormat(**given), text=signature.categorical)
+    file = TableFile(data, CsvFormat(**given), signature.categorical)
     kept = [name for name in (keep or "").split(",") if name]
-    absent = [name for name in kept if name not in table.columns]
+    absent = [name for name in kept if name not in file.names]
     if absent:
         raise DataError(
             "--keep names columns of the data", found=f"no column {absent[0]!r}", cure="check it"
         )
-    extra = set(table.columns) - {*signature.columns, signature.target}
+    extra = set(file.names) - {*signature.columns, signature.target}
     if extra:
         click.echo(f"note: columns the model does not take: {', '.join(sorted(extra))}", err=True)
-    answers = predict_table(session, table)
-    write_columns({**{name: table.columns[name] for name in kept}, **answers}, output)
-    click.echo(f"{table.n_rows:,} rows in {output}", err=True)
+    n_rows = answer_file(
+        file,
+        lambda table: predict_table(session, table),
+        output,
+        columns=signature.columns,
+        keep=kept,
+    )
+    click.echo(f"{n_rows:,} rows in {output}", err=True)
 
 
 @click.command()

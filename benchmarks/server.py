@@ -1,9 +1,10 @@
 """A process that has imported the slow packages, and forks a child per command line it is sent.
 
 A trial of a fault starts at once in it, instead of after seconds of imports. Packages that start
-threads (onnxruntime, polars, vl_convert) are left to the child: threads do not survive a fork. Reads one JSON
-per line from standard input: {"arguments", "folder", "environment"}; answers with the child's
-process id, and its exit status once it has ended. What a child says goes to files in FOLDER.
+threads (onnxruntime, polars, vl_convert) are left to the child: threads do not survive a fork.
+Reads one JSON per line from standard input: {"arguments", "folder", "environment"}; answers with
+the child's process id, and its exit status once it has ended. What a child says goes to files in
+FOLDER.
 """
 
 import json

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,10 +218,8 @@ def stop(
     if is_aimed:
         _wait_for_writing(stand, pid)
     time.sleep(moment_s)
-    try:
+    with suppress(ProcessLookupError):  # it may have ended: what it wrote is whole all the same
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # it ended before its moment came: what it wrote has to be whole all the same
     code = server.wait() if process is None else process.wait(LONGEST_S)
     left = "old" if stand.evidence_hash() == before else "new"
     faults = tuple(_find_faults(command, number, code, left, stand, is_cold=process is not None))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdexport.disk import Claim, claim
+from kdexport.disk import MAX_MODEL_BYTES, MAX_TEXT_BYTES, Claim, claim, read_file
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.facts import Evidence, parse_evidence
 
@@ -112,6 +112,7 @@ def load_bundle(path: Path) -> Bundle:
     """
     bundle = read_bundle(path)
     for name, fact in bundle.evidence.files.items():
+        _refuse_links(bundle.path, name)
         content = bundle.files[name] if name in bundle.files else _read(bundle.path / name)
         found = hash_bytes(content)
         if found != fact.sha256:
@@ -133,6 +134,9 @@ def read_bundle(path: Path) -> Bundle:
     """
     path = Path(path)
     evidence = parse_evidence(_read(path / EVIDENCE), str(path / EVIDENCE))
+    for name in evidence.files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise _escapes(name)
     present = [name for name in evidence.files if (path / name).is_file()]
     return Bundle(path, evidence, {name: _read(path / name) for name in present})
 
@@ -142,9 +146,22 @@ def hash_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _refuse_links(folder: Path, name: str) -> None:
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise _escapes(name)
+
+
+def _escapes(name: str) -> DataError:
+    return DataError(
+        "the files of a bundle lie in its folder",
+        found=f"its evidence names {name[:200]!r}, which lies outside",
+        cure="do not use this bundle",
+    )
+
+
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, MAX_TEXT_BYTES if path.suffix != ".onnx" else MAX_MODEL_BYTES)
     except OSError as error:
         raise DataError(
             "a bundle is a folder with evidence.json and the files it names",

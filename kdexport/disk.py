@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ from kdexport.errors import OutputError
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 AT_CWD, EXCHANGE = -100, 2  # Linux's names: AT_FDCWD, RENAME_EXCHANGE
+MAX_TEXT_BYTES = 2**26  # of a file of JSON or TOML
+MAX_MODEL_BYTES = 2**31  # of an ONNX file: protobuf's own limit
 NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 _held: "set[Claim]" = set()
@@ -203,6 +206,23 @@ def claim(output: Path, *, is_kept: bool = False, makes_parents: bool = True) ->
     finally:
         with unstoppable():
             claimed.release()
+
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a file that is one, and no larger than what it should hold can be.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if found.st_size > max_bytes:
+        said = f"{found.st_size:,} bytes, more than the {max_bytes:,} that such a file may have"
+        raise OSError(errno.EFBIG, said, str(path))
+    return path.read_bytes()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kdexport.disk import MAX_TEXT_BYTES, read_file
 from kdexport.errors import RecipeError
 from kdexport.nested import find_differences, set_dotted, write_toml
 
@@ -25,7 +26,7 @@ GoldenKind = Literal["real", "synthetic", "none"]
 class Section(BaseModel):
     """A strict, frozen part of the recipe."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataRecipe(Section):
@@ -305,8 +306,8 @@ def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            values = tomllib.loads(read_file(path, MAX_TEXT_BYTES).decode())
+        except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits, too
             raise RecipeError(
                 "a recipe is a TOML file",
                 found=f"{path.name}: {getattr(error, 'strerror', None) or error}",

@@ -103,8 +103,8 @@ class TableFile:
     def _scan_chunks(self, taken: Sequence[str]) -> Iterator[pl.DataFrame]:
         n_rows = max(MIN_ROWS, min(MAX_ROWS, CELLS_AT_ONCE // max(1, len(self.names))))
         with reading(self.path):
-            frames = self._scan().select(taken).collect_batches(
-                chunk_size=n_rows, maintain_order=True
+            frames = (
+                self._scan().select(taken).collect_batches(chunk_size=n_rows, maintain_order=True)
             )
             for frame in frames:
                 yield from frame.iter_slices(n_rows)

@@ -1,8 +1,9 @@
 """Files and frames into `Table`, and columns into files.
 
-With `cells` and `streams` one of the rooms that know polars. Takes CSV and Parquet files, numpy arrays, mappings, and pandas,
-polars and pyarrow frames; gives `Table`s. A CSV says nothing of types, so every cell is read as
-text and a column is whole numbers, numbers, flags or dates only where all its cells are.
+With `cells` and `streams` one of the rooms that know polars. Takes CSV and Parquet files, numpy
+arrays, mappings, and pandas, polars and pyarrow frames; gives `Table`s. A CSV says nothing of
+types, so every cell is read as text and a column is whole numbers, numbers, flags or dates only
+where all its cells are.
 """
 
 import csv
@@ -22,6 +23,7 @@ from kdexport.errors import DataError
 from kdexport.records import Column, Table
 
 MAX_SAID = 300  # characters of polars' own message
+
 
 def read_table(
     path: Path, *, csv_format: CsvFormat = COMMA_CSV, text: Collection[str] = ()

@@ -10,9 +10,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from kdexport.cells import CsvFormat
 from kdexport.errors import DataError, KdexportWarning, OutputError
 from kdexport.records import Column, Table
-from kdexport.tables import CsvFormat, as_table, iter_chunks, read_table, write_columns
+from kdexport.tables import as_table, iter_chunks, read_table, write_columns
 
 GERMAN = CsvFormat(separator=";", decimal=",", thousands=".")
 

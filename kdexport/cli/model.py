@@ -80,12 +80,17 @@ def info(model: Path, json_path: str | None) -> None:
     from kdexport.contract import count_parameters, onnx_opset, parse_model
     from kdexport.runtime import read_model
     from kdexport.signature import Signature
+    from kdexport.sound import check_confined, check_sound
 
     content = read_model(model)
     parsed = parse_model(content, model.name)
+    check_sound(parsed, model.name)
+    check_confined(parsed, model.name, model.resolve().parent)
     metadata = {entry.key: entry.value for entry in parsed.metadata_props}
     signature = Signature.from_metadata(metadata)
-    changes = json.loads(metadata.get("kdexport.recipe", "{}"))
+    changes, headline = (_read_entry(metadata, name) for name in ("recipe", "evidence"))
+    export = changes.get("export")
+    golden = export.get("golden", "real") if isinstance(export, dict) else "real"
     facts: dict[str, Any] = {
         "file": model.name,
         "bytes": len(content),
@@ -103,13 +108,30 @@ def info(model: Path, json_path: str | None) -> None:
         "kdexport_version": metadata.get("kdexport.version"),
         "data_sha256": metadata.get("kdexport.data_sha256"),
         "recipe_changes": changes,
-        "golden": GOLDEN[changes.get("export", {}).get("golden", "real")],
-        "evidence": json.loads(metadata.get("kdexport.evidence", "{}")),
+        "golden": GOLDEN.get(str(golden), str(golden)),
+        "evidence": headline,
     }
     if json_path != "-":
         for key, value in facts.items():
             click.echo(f"{key:17} {json.dumps(value, ensure_ascii=False).strip(chr(34))}")
     write_json(facts, json_path)
+
+
+def _read_entry(metadata: dict[str, str], name: str) -> dict[str, Any]:
+    """Read a JSON object of a file's metadata; one that is not there is empty."""
+    from kdexport.errors import DataError
+
+    try:
+        value = json.loads(metadata.get(f"kdexport.{name}", "{}"))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise DataError(
+            "a kdexport file carries JSON in its metadata",
+            found=f"kdexport.{name} is damaged",
+            cure="pass a file that kdexport wrote",
+        )
+    return value
 
 
 def _describe(value: Any) -> str:

@@ -29,7 +29,7 @@ from kdexport.pipeline import run
 from kdexport.recipe import read_recipe
 
 SECRET = b"kdexport-secret-0123456789abcdef"
-MAX_MB = 1024  # of a command on a hostile file, whatever the file says
+MAX_MB = 1536  # of a command on a hostile file, whatever the file says
 MAX_S = 120.0
 MB, GB = 2**20, 2**30
 
@@ -366,7 +366,7 @@ TABLES: dict[str, tuple[str, Callable[[], bytes], tuple[int, ...]]] = {
     "damaged Parquet footer": (
         "t.parquet",
         lambda: write_parquet()[:-60] + bytes(40) + write_parquet()[-20:],
-        (3,),
+        (0, 3),
     ),
     "Parquet's first bytes alone": ("t.parquet", lambda: b"PAR1", (3,)),
     "CSV that ends in a quoted cell": ("t.csv", lambda: b'a,b,c\n1,2,p\n1,"2', (0, 3)),
@@ -536,7 +536,7 @@ def _try(attack: Attack, ground: Ground) -> Verdict:
     if code in (2, 3) and (left := {path for path in made if path.startswith("inside/")}):
         faults.append(f"left {sorted(left)}")
     return Verdict(
-        attack.kind, attack.name, code, round(peak_mb), " | ".join(lines)[:400], tuple(faults)
+        attack.kind, attack.name, code, round(peak_mb, 1), " | ".join(lines)[:400], tuple(faults)
     )
 
 

@@ -23,6 +23,9 @@ Names = tuple[str, ...]
 GoldenKind = Literal["real", "synthetic", "none"]
 
 
+MAX_SHOWN = 200
+
+
 class Section(BaseModel):
     """A strict, frozen part of the recipe."""
 
@@ -318,11 +321,17 @@ def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     try:
         # JSON is pydantic's strict mode for text formats: arrays become tuples, nothing else bends.
         return Recipe.model_validate_json(json.dumps(values, default=str))
+    except RecursionError as error:
+        raise RecipeError(
+            "a recipe has sections and keys",
+            found="tables nested in each other",
+            cure="docs/recipes.md lists every key",
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the recipe"
         raise RecipeError(
             f"the recipe's {key} must be valid",
-            found=f"{first['msg']} (it is {first['input']!r})",
+            found=f"{first['msg']} (it is {repr(first['input'])[:MAX_SHOWN]})",
             cure="docs/recipes.md lists every key",
         ) from error

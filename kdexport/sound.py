@@ -15,6 +15,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from kdexport.errors import DataError
 
 MAX_GROWN = 2**26  # elements that a node may make out of nothing: 256 MB of float32
+MAX_DEPTH = 8  # graphs within graphs: each level can double the work
 GROWING = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Reshape": 1}
 """Node type to the input that says how large its output is."""
 FIELDS = ("float_data", "int32_data", "int64_data", "uint64_data", "double_data", "string_data")
@@ -27,6 +28,8 @@ def check_sound(model: ModelProto, name: str) -> None:
         DataError: See its message.
     """
     graphs = _all_graphs(model)
+    if any(_is_deep(graph, MAX_DEPTH) for graph in graphs):
+        raise _unsound(name, f"its graphs lie in each other, more than {MAX_DEPTH} deep")
     for tensor in (tensor for graph in graphs for tensor in walk_tensors(graph)):
         check_tensor(tensor, name)
     if cyclic := _find_cycle(model):
@@ -102,6 +105,11 @@ def _location_of(tensor: TensorProto) -> str | None:
     if tensor.data_location != TensorProto.EXTERNAL and not tensor.external_data:
         return None
     return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+
+
+def _is_deep(graph: GraphProto, n_left: int) -> bool:
+    inner = [g for node in graph.node for a in node.attribute for g in _graphs_of(a)]
+    return bool(inner) and (n_left == 0 or any(_is_deep(each, n_left - 1) for each in inner))
 
 
 def _graphs_of(attribute: AttributeProto) -> Iterator[GraphProto]:

@@ -24,6 +24,7 @@ from kdexport.cells import (
 from kdexport.disk import write_file
 from kdexport.records import Column, Table
 from kdexport.tables import (
+    differing_headers,
     from_polars,
     has_no_rows,
     is_parquet,
@@ -112,13 +113,16 @@ class TableFile:
     def _scan(self) -> pl.LazyFrame:
         if is_parquet(self.path):
             return pl.scan_parquet(self.path)
-        return pl.scan_csv(
+        frame = pl.scan_csv(
             self.path,
             infer_schema=False,
             separator=self.csv_format.separator,
             raise_if_empty=False,
-            with_column_names=lambda _: list(self.names),
         )
+        found = frame.collect_schema().names()
+        if len(found) != len(self.names):
+            raise differing_headers(self.path, len(self.names), len(found))
+        return frame.rename(dict(zip(found, self.names, strict=True)))
 
 
 def answer_file(

@@ -72,6 +72,15 @@ def has_no_rows(path: Path, names: Collection[str]) -> DataError:
     )
 
 
+def differing_headers(path: Path, n_read: int, n_found: int) -> DataError:
+    """Return the refusal of a header that can be read in two ways."""
+    return DataError(
+        "a header is one line of names between separators",
+        found=f"{path.name} has {n_read} or {n_found} columns, as its quotes are read",
+        cure="mend the quotes of its first line",
+    )
+
+
 def _unreadable(path: Path, error: BaseException) -> DataError:
     said = next(iter(str(error).splitlines()), type(error).__name__)
     return DataError(
@@ -158,6 +167,8 @@ def _read_csv(path: Path, csv_format: CsvFormat, text: Collection[str]) -> pl.Da
     )
     if not header:
         return frame
+    if len(header) != frame.width:
+        raise differing_headers(path, len(header), frame.width)
     # polars leaves doubled quotes in a header as they are; the csv module reads what was meant.
     cells = frame.rename(dict(zip(frame.columns, header, strict=True)))
     return cells.with_columns(

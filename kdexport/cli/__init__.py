@@ -21,6 +21,7 @@ from kdexport.errors import KdexportError, one_line
 
 INTERRUPTED, TERMINATED = 130, 143
 NOTHING = "nothing was written"
+SYSTEM = "a command needs memory, and a disk with room, however: {}; free some, or set TMPDIR"
 
 
 class Terminated(KeyboardInterrupt):
@@ -86,8 +87,22 @@ def _run() -> int:
     except click.ClickException as error:
         click.echo(f"error: {one_line(error.format_message())}", err=True)
         code = error.exit_code
+    except Exception as error:
+        refused = _find_refusal(error)
+        if refused is None or debug:
+            raise
+        said = getattr(refused, "strerror", None) or str(refused) or type(refused).__name__
+        click.echo(f"error: {one_line(SYSTEM.format(said.splitlines()[0]))}", err=True)
+        code = KdexportError.exit_code
     _ignore_stops()  # what is done is done: its exit code says so
     return code if isinstance(code, int) else 0
+
+
+def _find_refusal(error: BaseException | None) -> OSError | MemoryError | None:
+    """Return what the system refused, where that is what an error comes from."""
+    while error is not None and not isinstance(error, OSError | MemoryError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _stop(number: int, _: object) -> None:

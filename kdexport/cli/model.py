@@ -36,6 +36,7 @@ def predict(
     from kdexport.errors import DataError, OutputError
     from kdexport.runtime import open_session
     from kdexport.runtime import predict as predict_table
+    from kdexport.signature import listed
     from kdexport.streams import TableFile, answer_file
 
     if output.exists() and not force:
@@ -56,7 +57,7 @@ def predict(
         )
     extra = set(file.names) - {*signature.columns, signature.target}
     if extra:
-        click.echo(f"note: columns the model does not take: {', '.join(sorted(extra))}", err=True)
+        click.echo(f"note: columns the model does not take: {listed(sorted(extra))}", err=True)
     n_rows = answer_file(
         file,
         lambda table: predict_table(session, table),

@@ -104,11 +104,11 @@ class TableFile:
     def _scan_chunks(self, taken: Sequence[str]) -> Iterator[pl.DataFrame]:
         n_rows = max(MIN_ROWS, min(MAX_ROWS, CELLS_AT_ONCE // max(1, len(self.names))))
         with reading(self.path):
-            frames = (
-                self._scan().select(taken).collect_batches(chunk_size=n_rows, maintain_order=True)
-            )
-            for frame in frames:
-                yield from frame.iter_slices(n_rows)
+            scan = self._scan()
+            if is_parquet(self.path):  # of a CSV, polars lets cells too many pass in such a scan
+                scan = scan.select(taken)
+            for frame in scan.collect_batches(chunk_size=n_rows, maintain_order=True):
+                yield from frame.select(taken).iter_slices(n_rows)
 
     def _scan(self) -> pl.LazyFrame:
         if is_parquet(self.path):

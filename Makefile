@@ -7,7 +7,7 @@ LIBRARIES := build/libraries/.installed
 BROWSER := build/browser/.installed
 NODE := build/node/.installed
 
-.PHONY: demo test test-thorough test-torch-free test-teachers test-browser test-node screenshots check bench readme
+.PHONY: demo test test-thorough test-faults test-torch-free test-teachers test-browser test-node screenshots check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
@@ -18,6 +18,9 @@ test: $(INSTALLED)  ## the tests
 test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test sets by the thousand
 	KDEXPORT_EXAMPLES=200 KDEXPORT_RUNS=1000 $(BIN)/python -m pytest tests/test_property.py \
 		tests/evidence/test_coverage.py
+
+test-faults: $(INSTALLED)  ## stopped, out of disk, fed hostile files: nothing lost
+	$(BIN)/python -m pytest -m faults -rs tests/faults
 
 test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
 	$(BIN)/python benchmarks/torch_free.py
@@ -46,6 +49,7 @@ bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
 	$(BIN)/python benchmarks/mutants.py
 	$(BIN)/python benchmarks/torch_free.py --save
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python -m benchmarks.faults
 
 readme: $(INSTALLED)  ## what is generated in README.md and docs/
 	$(BIN)/python benchmarks/document.py

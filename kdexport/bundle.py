@@ -6,12 +6,12 @@ were checked. Knows no model and no runtime.
 
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdexport.disk import MAX_MODEL_BYTES, MAX_TEXT_BYTES, Claim, claim, read_file
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.facts import Evidence, parse_evidence
 
@@ -30,116 +30,78 @@ class Bundle:
     files: Mapping[str, bytes]
 
 
-def check_output(output: Path, *, force: bool) -> None:
-    """Refuse an output folder before any work is done for it.
+@contextmanager
+def claim_output(output: Path, *, force: bool, is_kept: bool = False) -> Iterator[Claim]:
+    """Hold an output folder while it is made; refuse it before any work is done for it.
+
+    Args:
+        output: The folder, which is there only where it may be replaced.
+        force: Replace a folder that kdexport wrote.
+        is_kept: See `kdexport.disk.claim`.
 
     Raises:
-        OutputError: It exists (and `force` is off), is no folder, or cannot be written.
+        OutputError: It exists (and `force` is off), is no folder, cannot be written, or another
+            process is writing it.
     """
-    if output.exists() and not output.is_dir():
+    check_output(output, force=force)
+    with claim(output, is_kept=is_kept) as claimed:
+        yield claimed
+
+
+def check_output(output: Path, *, force: bool) -> None:
+    """Refuse an output folder that may not be replaced.
+
+    Raises:
+        OutputError: It exists (and `force` is off), or is no folder that can be replaced.
+    """
+    try:
+        names = {entry.name for entry in output.iterdir()} if output.is_dir() else set()
+        is_other = output.exists() and not output.is_dir()
+    except OSError as error:
+        raise OutputError(
+            "the output can be looked at",
+            found=f"{str(output)!r}: {error.strerror}",
+            cure="pass an -o in a folder of yours",
+        ) from error
+    if is_other:
         raise OutputError(
             "the output is a folder", found=f"{str(output)!r} is a file", cure="pass another -o"
         )
-    if output.is_dir() and any(output.iterdir()):
-        if not force:
-            raise OutputError(
-                "an output that exists is kept",
-                found=f"{str(output)!r} exists",
-                cure="pass --force to replace it, or another -o",
-            )
-        known = {STUDENT, EVIDENCE, RECIPE}
-        if not known & {entry.name for entry in output.iterdir()}:
-            raise OutputError(
-                "--force replaces only a folder that kdexport wrote",
-                found=f"{str(output)!r} holds none of {', '.join(sorted(known))}",
-                cure="pass another -o",
-            )
-    parent = output.absolute().parent
-    there = next(folder for folder in (parent, *parent.parents) if os.path.lexists(folder))
-    try:
-        # The folders that are not there are tried in a temporary one: nothing stays of them.
-        with tempfile.TemporaryDirectory(dir=there, prefix=f".{output.name}.") as trial:
-            (Path(trial) / output.absolute().relative_to(there)).mkdir(parents=True)
-    except OSError as error:
+    if os.path.ismount(output):
         raise OutputError(
-            "the output's parent folder can be written",
-            found=f"{str(output.parent)!r}: {error.strerror}",
-            cure="pass an -o in a folder of yours",
-        ) from error
-
-
-def write_folder(output: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder that replaces `output`: afterwards all are there, or none.
-
-    They are written into a temporary sibling and synced first; the swap is two renames, and the
-    old folder comes back if the second one fails. Parents that are not there are made, and go
-    again where the output does not come to be.
-
-    Raises:
-        OutputError: The disk refused.
-    """
-    staging = None
-    absent = [folder for folder in output.absolute().parents if not folder.exists()]
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
-        fresh, old = staging / "new", staging / "old"
-        for name, content in files.items():
-            path = fresh / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        try:
-            if output.exists():
-                output.rename(old)
-            fresh.rename(output)
-        except BaseException:
-            if old.exists() and not output.exists():
-                old.rename(output)
-            raise
-    except OSError as error:
+            "an output is swapped in whole",
+            found=f"{str(output)!r} is a mount point, which cannot be renamed",
+            cure=f"pass a folder in it, such as -o {output / 'model'}",
+        )
+    if names and not force:
         raise OutputError(
-            "the output can be written",
-            found=f"{str(output)!r}: {error.strerror}",
-            cure="free space, or pass another -o",
-        ) from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-        if not output.exists():
-            _remove_empty(absent)
+            "an output that exists is kept",
+            found=f"{str(output)!r} exists",
+            cure="pass --force to replace it, or another -o",
+        )
+    known = {STUDENT, EVIDENCE, RECIPE}
+    if names and not known & names:
+        raise OutputError(
+            "--force replaces only a folder that kdexport wrote",
+            found=f"{str(output)!r} holds none of {', '.join(sorted(known))}",
+            cure="pass another -o",
+        )
 
 
 def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files into a folder that exists; each is the old one or the whole new one.
 
-    They are written and synced beside the folder first, so that a stop on the way leaves nothing
-    in it that does not belong there.
-
     Raises:
         OutputError: There is no such folder, or the disk refused.
     """
-    folder = Path(folder)
-    try:
-        with tempfile.TemporaryDirectory(
-            dir=folder.resolve().parent, prefix=f".{folder.name}."
-        ) as staging:
-            for name, content in files.items():
-                path = Path(staging) / name
-                with path.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            for name in files:
-                (Path(staging) / name).replace(folder / name)
-    except OSError as error:
+    if not Path(folder).is_dir():
         raise OutputError(
-            "reports are written into a folder that exists and can be written",
-            found=f"{str(folder)!r}: {error.strerror}",
-            cure="pass another -o",
-        ) from error
+            "reports are written into a folder that exists",
+            found=f"no folder {str(folder)!r}",
+            cure="make it, or pass another -o",
+        )
+    with claim(folder, is_kept=True) as claimed:  # finished steps of a stopped run stay
+        claimed.write_into(files)
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -150,6 +112,7 @@ def load_bundle(path: Path) -> Bundle:
     """
     bundle = read_bundle(path)
     for name, fact in bundle.evidence.files.items():
+        _refuse_links(bundle.path, name)
         content = bundle.files[name] if name in bundle.files else _read(bundle.path / name)
         found = hash_bytes(content)
         if found != fact.sha256:
@@ -171,6 +134,9 @@ def read_bundle(path: Path) -> Bundle:
     """
     path = Path(path)
     evidence = parse_evidence(_read(path / EVIDENCE), str(path / EVIDENCE))
+    for name in evidence.files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise _escapes(name)
     present = [name for name in evidence.files if (path / name).is_file()]
     return Bundle(path, evidence, {name: _read(path / name) for name in present})
 
@@ -180,20 +146,22 @@ def hash_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders, the innermost first, up to one that holds something by now."""
-    for folder in folders:
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return
+def _refuse_links(folder: Path, name: str) -> None:
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise _escapes(name)
+
+
+def _escapes(name: str) -> DataError:
+    return DataError(
+        "the files of a bundle lie in its folder",
+        found=f"its evidence names {name[:200]!r}, which lies outside",
+        cure="do not use this bundle",
+    )
 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, MAX_TEXT_BYTES if path.suffix != ".onnx" else MAX_MODEL_BYTES)
     except OSError as error:
         raise DataError(
             "a bundle is a folder with evidence.json and the files it names",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdexport import workspace
-from kdexport.bundle import EVIDENCE, check_output, hash_bytes, write_folder
+from kdexport.bundle import EVIDENCE, check_output, claim_output, hash_bytes
+from kdexport.disk import Claim, claim
 from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence
 from kdexport.extras import import_training_room
@@ -20,6 +21,7 @@ from kdexport.recipe import ExportRecipe, GoldenKind, Recipe
 from kdexport.records import ProgressSink, Table, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.restore import Layout
+from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
 from kdexport.workspace import Prepared, Trained
 
 PASSED = "{} (passed in Python)"  # a teacher that no command can name
@@ -46,6 +48,7 @@ def run(
     unlabeled: Source = None,
     unlabeled_answers: Source = None,
     force: bool = False,
+    resume: bool = False,
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
     """Do the whole job: train, distill, export, measure, and write the bundle.
@@ -66,6 +69,8 @@ def run(
             None for the recipe's file, if it names one.
         unlabeled_answers: What the teacher of `teacher_answers` answered for them.
         force: Replace a bundle that exists.
+        resume: Go on from the last finished step of a run of the same job that was stopped, and
+            keep finished steps where this one is.
         on_progress: Told how the long steps go.
 
     Returns:
@@ -74,37 +79,42 @@ def run(
     Raises:
         KdexportError: See its message; nothing was written.
     """
-    check_output(output, force=force)
     if unlabeled_answers is not None and teacher_answers is None:
         raise DataError(
             "answers for unlabelled rows stand beside those for the data",
             found="unlabeled_answers without teacher_answers",
             cure="pass both, or a teacher that can be asked",
         )
-    if teacher is None and teacher_answers is None:
-        _refuse_absent_teachers(recipe)
-        teacher_answers = recipe.teacher.probabilities_file
-        unlabeled_answers = recipe.teacher.unlabeled_probabilities_file
-    answers = [
-        None if one is None else read_source(one, recipe)
-        for one in (teacher_answers, unlabeled_answers)
-    ]
-    if teacher_answers is not None:
-        data = recipe.data.file if data is None else data
-        recipe = _without_synthetic_rows(recipe, is_split_here=data is not None and test is None)
-    prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
-    learned = learn(
-        prepared,
-        teacher=teacher,
-        data=data,
-        weights=weights,
-        oof=oof,
-        answers=answers[0],
-        unlabeled_answers=answers[1],
-        on_progress=on_progress,
-    )
-    evidence, files = assemble(learned, on_progress=on_progress)
-    write_bundle(evidence, files, output, force=force)
+    with claim_output(output, force=force, is_kept=resume) as claimed:
+        if teacher is None and teacher_answers is None:
+            _refuse_absent_teachers(recipe)
+            teacher_answers = recipe.teacher.probabilities_file
+            unlabeled_answers = recipe.teacher.unlabeled_probabilities_file
+        answers = [
+            None if one is None else read_source(one, recipe)
+            for one in (teacher_answers, unlabeled_answers)
+        ]
+        if teacher_answers is not None:
+            data = recipe.data.file if data is None else data
+            is_split_here = data is not None and test is None
+            recipe = _without_synthetic_rows(recipe, is_split_here=is_split_here)
+        prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
+        kept = Steps(claimed.folder / "steps", describe_job(prepared))
+        learned = learn(
+            prepared,
+            teacher=teacher,
+            data=data,
+            weights=weights,
+            oof=oof,
+            answers=answers[0],
+            unlabeled_answers=answers[1],
+            kept=kept,
+            on_progress=on_progress,
+        )
+        rival = train_rival(prepared, kept)
+        evidence, files = assemble(learned, rival=rival, on_progress=on_progress)
+        _write(claimed, evidence, files, force=force)
+        claimed.is_kept = False
     return evidence
 
 
@@ -117,6 +127,7 @@ def learn(
     oof: bool = False,
     answers: Table | None = None,
     unlabeled_answers: Table | None = None,
+    kept: MakeNow = MAKE_NOW,
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
@@ -127,7 +138,7 @@ def learn(
         source = steps.take_answers(prepared, answers, unlabeled_answers)
     elif teacher is None:
         _refuse_absent_teachers(recipe)
-        source = steps.train_teacher(prepared, on_progress)
+        source = steps.train_teacher(prepared, on_progress, kept)
     else:
         oof = oof or recipe.teacher.fitting == "out_of_fold"
         if weights is None:
@@ -139,7 +150,8 @@ def learn(
         given = () if weights is None else weights
         recipe = recipe.with_own_teacher(names, given, out_of_fold=oof)
     prepared = replace(prepared, recipe=recipe)
-    return Learned(prepared, source, steps.train_students_of(prepared, source, on_progress))
+    students = steps.train_students_of(prepared, source, on_progress, kept)
+    return Learned(prepared, source, students)
 
 
 def train(
@@ -153,16 +165,16 @@ def train(
     on_progress: ProgressSink = ignore_progress,
 ) -> None:
     """Prepare the data and train the teacher into a work folder."""
-    check_output(work, force=force)
-    _refuse_absent_teachers(recipe)
-    prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
-    files = workspace.save_prepared(prepared)
-    trained = {
-        workspace.TEACHER: import_training_room("steps").train_teacher(prepared, on_progress),
-        workspace.RIVAL: train_rival(prepared),
-    }
-    files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
-    write_folder(work, files)
+    with claim_output(work, force=force) as claimed:
+        _refuse_absent_teachers(recipe)
+        prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
+        files = workspace.save_prepared(prepared)
+        trained = {
+            workspace.TEACHER: import_training_room("steps").train_teacher(prepared, on_progress),
+            workspace.RIVAL: train_rival(prepared),
+        }
+        files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
+        claimed.write_folder(files)
 
 
 def distill(
@@ -176,18 +188,19 @@ def distill(
     A recipe given here replaces the folder's sections from [student] on; data and teacher stay
     those that the folder was trained with.
     """
-    prepared = workspace.load_prepared(work, recipe_path, from_section="student")
-    teacher = workspace.load_trained(work, workspace.TEACHER)
-    trained = {
-        workspace.TEACHER: teacher,
-        workspace.RIVAL: workspace.load_rival(prepared, work),
-        workspace.STUDENTS: import_training_room("steps").train_students_of(
-            prepared, teacher, on_progress
-        ),
-    }
-    files = workspace.save_prepared(prepared)
-    files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
-    write_folder(work, files)
+    with claim(work) as claimed:
+        prepared = workspace.load_prepared(work, recipe_path, from_section="student")
+        teacher = workspace.load_trained(work, workspace.TEACHER)
+        trained = {
+            workspace.TEACHER: teacher,
+            workspace.RIVAL: workspace.load_rival(prepared, work),
+            workspace.STUDENTS: import_training_room("steps").train_students_of(
+                prepared, teacher, on_progress
+            ),
+        }
+        files = workspace.save_prepared(prepared)
+        files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
+        claimed.write_folder(files)
 
 
 def export(
@@ -200,28 +213,27 @@ def export(
     on_progress: ProgressSink = ignore_progress,
 ) -> Evidence:
     """Export and measure what `train` and `distill` left in the work folder."""
-    check_output(output, force=force)
-    prepared = workspace.load_prepared(work, recipe_path, from_section="evidence")
-    if golden is not None:
-        recipe = prepared.recipe.model_copy(update={"export": ExportRecipe(golden=golden)})
-        prepared = replace(prepared, recipe=recipe)
-    teacher = workspace.load_trained(work, workspace.TEACHER)
-    students = workspace.load_trained(work, workspace.STUDENTS)
-    rival = workspace.load_rival(prepared, work)
-    evidence, files = assemble(
-        Learned(prepared, teacher, students), rival=rival, on_progress=on_progress
-    )
-    write_bundle(evidence, files, output, force=force)
+    with claim_output(output, force=force) as claimed:
+        prepared = workspace.load_prepared(work, recipe_path, from_section="evidence")
+        if golden is not None:
+            recipe = prepared.recipe.model_copy(update={"export": ExportRecipe(golden=golden)})
+            prepared = replace(prepared, recipe=recipe)
+        teacher = workspace.load_trained(work, workspace.TEACHER)
+        students = workspace.load_trained(work, workspace.STUDENTS)
+        rival = workspace.load_rival(prepared, work)
+        evidence, files = assemble(
+            Learned(prepared, teacher, students), rival=rival, on_progress=on_progress
+        )
+        _write(claimed, evidence, files, force=force)
     return evidence
 
 
-def train_rival(prepared: Prepared) -> Trained | None:
+def train_rival(prepared: Prepared, kept: MakeNow = MAKE_NOW) -> Trained | None:
     """Train the rival that the recipe asks for, if any."""
     if prepared.recipe.rival.model == "none":
         return None
     steps: Any = import_training_room("steps")
-    trained: Trained = steps.train_rival_of(prepared)
-    return trained
+    return kept.take("rival", lambda: steps.train_rival_of(prepared))
 
 
 def _name_teachers(teacher: Any) -> list[str]:
@@ -287,8 +299,14 @@ def write_bundle(
     evidence: Evidence, files: Mapping[str, bytes], output: Path, *, force: bool = False
 ) -> None:
     """Write a bundle's files and its reports."""
-    check_output(output, force=force)
-    write_folder(output, {**files, **_make_reports(evidence, hash_bytes(files[EVIDENCE]))})
+    with claim_output(output, force=force) as claimed:
+        _write(claimed, evidence, files, force=force)
+
+
+def _write(claimed: Claim, evidence: Evidence, files: Mapping[str, bytes], *, force: bool) -> None:
+    check_output(claimed.output, force=force)  # it may have come while this one was made
+    reports = _make_reports(evidence, hash_bytes(files[EVIDENCE]))
+    claimed.write_folder({**files, **reports})
 
 
 def _make_reports(evidence: Evidence, evidence_sha256: str) -> dict[str, bytes]:

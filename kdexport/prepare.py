@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kdexport.cells import CsvFormat
 from kdexport.errors import DataError
 from kdexport.extras import import_training_room
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal
@@ -19,7 +20,7 @@ from kdexport.restore import Restorer
 from kdexport.schema import Schema, column_of
 from kdexport.signature import Classes
 from kdexport.splits import drop_unlabelled, drop_weightless, split_table
-from kdexport.tables import CsvFormat, as_table, read_table
+from kdexport.tables import as_table, read_table
 from kdexport.unlabeled import read_unlabeled
 from kdexport.workspace import Prepared
 

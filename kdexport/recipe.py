@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kdexport.disk import MAX_TEXT_BYTES, read_file
 from kdexport.errors import RecipeError
 from kdexport.nested import find_differences, set_dotted, write_toml
 
@@ -22,10 +23,13 @@ Names = tuple[str, ...]
 GoldenKind = Literal["real", "synthetic", "none"]
 
 
+MAX_SHOWN = 200
+
+
 class Section(BaseModel):
     """A strict, frozen part of the recipe."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataRecipe(Section):
@@ -362,8 +366,8 @@ def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            values = tomllib.loads(read_file(path, MAX_TEXT_BYTES).decode())
+        except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits, too
             raise RecipeError(
                 "a recipe is a TOML file",
                 found=f"{path.name}: {getattr(error, 'strerror', None) or error}",
@@ -374,11 +378,17 @@ def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     try:
         # JSON is pydantic's strict mode for text formats: arrays become tuples, nothing else bends.
         return Recipe.model_validate_json(json.dumps(values, default=str))
+    except RecursionError as error:
+        raise RecipeError(
+            "a recipe has sections and keys",
+            found="tables nested in each other",
+            cure="docs/recipes.md lists every key",
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the recipe"
         raise RecipeError(
             f"the recipe's {key} must be valid",
-            found=f"{first['msg']} (it is {first['input']!r})",
+            found=f"{first['msg']} (it is {repr(first['input'])[:MAX_SHOWN]})",
             cure="docs/recipes.md lists every key",
         ) from error

@@ -4,6 +4,7 @@ Takes ONNX bytes or a path, gives a `Session` that answers. One thread, no spinn
 model needs, and what leaves the other cores to the service around it.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,14 +12,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+# From 1.29 on, onnxruntime reports to its makers unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime as ort
 
-from kdexport.contract import LABEL, LOGITS, PREDICTION, PROBABILITIES
+from kdexport.contract import LABEL, LOGITS, PREDICTION, PROBABILITIES, parse_model
+from kdexport.disk import MAX_MODEL_BYTES, read_file
 from kdexport.errors import DataError
 from kdexport.records import Answers, Column, Inputs, Table
 from kdexport.signature import Signature
+from kdexport.sound import check_confined, check_sound
 
 ROWS_AT_ONCE = 16_384  # few enough that a wide teacher's layers take some 100 MB, not all memory
+MAX_SAID = 500  # characters of onnxruntime's own message
 SILENT = 4  # what goes wrong is raised, and said once
 
 Optimisation = Literal["disabled", "basic", "extended", "all"]
@@ -138,7 +146,7 @@ class Session:
 
     def reopen(self, *, n_threads: int) -> "Session":
         """Load the same file again."""
-        return open_session(self._source, n_threads=n_threads)
+        return _open(self._source, self.name, n_threads, "all")
 
     def answer(self, inputs: Inputs) -> Answers:
         """Answer for many rows, in chunks.
@@ -171,13 +179,23 @@ def open_session(
         DataError: There is no such file, or it is no model that onnxruntime can load.
     """
     name = "the model" if isinstance(model, bytes) else model.name
-    loaded = model if isinstance(model, bytes) else str(_existing(model))
+    content = model if isinstance(model, bytes) else read_model(model)
+    folder = None if isinstance(model, bytes) else Path(model).resolve().parent
+    parsed = parse_model(content, name)
+    check_sound(parsed, name)
+    check_confined(parsed, name, folder)
+    return _open(model, name, n_threads, optimisation)
+
+
+def _open(model: Path | bytes, name: str, n_threads: int, optimisation: Optimisation) -> Session:
+    """Load a model that is known to be sound."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = SILENT
     options.graph_optimization_level = LEVELS[optimisation]
+    loaded = model if isinstance(model, bytes) else str(model)
     try:
         session = ort.InferenceSession(loaded, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own kinds share no base but Exception
@@ -196,16 +214,7 @@ def read_model(path: Path) -> bytes:
         DataError: It cannot be read.
     """
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _existing(path: Path) -> Path:
-    """Return the path of a file that can be read."""
-    try:
-        with path.open("rb"):
-            return path
+        return read_file(Path(path), MAX_MODEL_BYTES)
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -219,7 +228,7 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 
 
 def _one_sentence(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    return next(iter(str(error).splitlines()), type(error).__name__)[:MAX_SAID]
 
 
 def predict(session: Session, table: Table) -> dict[str, Column]:

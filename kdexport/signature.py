@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from kdexport.columns import days_of, numbers_of, texts_of
 from kdexport.errors import DataError
@@ -83,10 +83,10 @@ class Signature(BaseModel):
             schema = json.loads(metadata["kdexport.schema"])
             schema["classes"] = json.loads(metadata["kdexport.classes"])
             return cls.model_validate_json(json.dumps(schema))
-        except (KeyError, TypeError, ValueError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise DataError(
                 "a kdexport file carries kdexport.schema and kdexport.classes in its metadata",
-                found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+                found=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
                 cure="pass a file that kdexport wrote",
             ) from error
 

@@ -1,51 +1,28 @@
 """Files and frames into `Table`, and columns into files.
 
-The only room that knows polars. Takes CSV and Parquet files, numpy arrays, mappings, and pandas,
-polars and pyarrow frames; gives `Table`s. A CSV says nothing of types, so every cell is read as
-text and a column is whole numbers, numbers, flags or dates only where all its cells are.
+With `cells` and `streams` one of the rooms that know polars. Takes CSV and Parquet files, numpy
+arrays, mappings, and pandas, polars and pyarrow frames; gives `Table`s. A CSV says nothing of
+types, so every cell is read as text and a column is whole numbers, numbers, flags or dates only
+where all its cells are.
 """
 
 import csv
-import os
-import re
-import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from kdexport.columns import parse_dates, tidy_column
-from kdexport.errors import DataError, KdexportWarning, OutputError
+from kdexport.cells import COMMA_CSV, CsvFormat, type_column
+from kdexport.columns import tidy_column
+from kdexport.disk import write_file
+from kdexport.errors import DataError
 from kdexport.records import Column, Table
 
-CODE_WITH_ZEROS = r"^[+-]?0\d"  # 00501 is a name, not a number
-OTHER_LOCALE = r"^[+-]?(\d{1,3}([. ']\d{3})+|\d+),\d+$|^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
-NEARLY_ALL = 0.9
-MAX_MARKERS = 3
-
-
-@dataclass(frozen=True)
-class CsvFormat:
-    """How a CSV is written.
-
-    Attributes:
-        separator: What stands between cells.
-        decimal: The decimal mark.
-        thousands: The mark between thousands, or nothing.
-        missing: Cells that count as missing, beside empty ones.
-    """
-
-    separator: str = ","
-    decimal: str = "."
-    thousands: str = ""
-    missing: Collection[str] = ()
-
-
-COMMA_CSV = CsvFormat()
+MAX_SAID = 300  # characters of polars' own message
 
 
 def read_table(
@@ -62,6 +39,16 @@ def read_table(
         DataError: There is no such file, it is empty or has no rows, it is neither format, or
             its header names a column twice.
     """
+    with reading(path):
+        frame = pl.read_parquet(path) if is_parquet(path) else _read_csv(path, csv_format, text)
+    if frame.height == 0:
+        raise has_no_rows(path, frame.columns)
+    return from_polars(frame, path.name)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file while it is read into a DataError that names it."""
     if not path.is_file():
         raise DataError(
             "the data is a CSV or Parquet file",
@@ -69,20 +56,38 @@ def read_table(
             cure="check the path",
         )
     try:
-        frame = pl.read_parquet(path) if _is_parquet(path) else _read_csv(path, csv_format, text)
+        yield
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            "the data is a CSV or Parquet file that can be read whole",
-            found=f"{path.name}: {str(error).splitlines()[0]}",
-            cure="check that the file is complete and in UTF-8",
-        ) from error
-    if frame.height == 0:
-        raise DataError(
-            "a table has rows",
-            found=f"{path.name} has {'a header only' if frame.width else 'nothing'}",
-            cure="pass a file with data",
-        )
-    return _from_polars(frame, path.name)
+        raise _unreadable(path, error) from error
+    except pl.exceptions.PanicException as error:  # polars' own slip on a damaged file
+        raise _unreadable(path, error) from error
+
+
+def has_no_rows(path: Path, names: Collection[str]) -> DataError:
+    """Return the refusal of a file without rows."""
+    return DataError(
+        "a table has rows",
+        found=f"{path.name} has {'a header only' if names else 'nothing'}",
+        cure="pass a file with data",
+    )
+
+
+def differing_headers(path: Path, n_read: int, n_found: int) -> DataError:
+    """Return the refusal of a header that can be read in two ways."""
+    return DataError(
+        "a header is one line of names between separators",
+        found=f"{path.name} has {n_read} or {n_found} columns, as its quotes are read",
+        cure="mend the quotes of its first line",
+    )
+
+
+def _unreadable(path: Path, error: BaseException) -> DataError:
+    said = next(iter(str(error).splitlines()), type(error).__name__)
+    return DataError(
+        "the data is a CSV or Parquet file that can be read whole",
+        found=f"{path.name}: {said[:MAX_SAID]}",
+        cure="check that the file is complete and in UTF-8",
+    )
 
 
 def as_table(data: Any, *, source: str = "the table") -> Table:
@@ -99,7 +104,7 @@ def as_table(data: Any, *, source: str = "the table") -> Table:
     if isinstance(data, Table):
         return data
     if isinstance(data, pl.DataFrame):
-        return _from_polars(data, source)
+        return from_polars(data, source)
     if isinstance(data, np.ndarray) and data.ndim == 2:
         data = {f"x{i}": data[:, i] for i in range(data.shape[1])}
     if isinstance(data, Mapping):
@@ -111,7 +116,7 @@ def as_table(data: Any, *, source: str = "the table") -> Table:
         _refuse_repeats(list(data.column_names), source)
         frame = pl.from_arrow(data)
         if isinstance(frame, pl.DataFrame):
-            return _from_polars(frame, source)
+            return from_polars(frame, source)
     raise DataError(
         "data in memory is a frame, a mapping of columns or a 2-d array",
         found=f"an object of type {type(data).__name__}",
@@ -125,22 +130,22 @@ def write_columns(columns: Mapping[str, Column], path: Path) -> None:
     Raises:
         OutputError: The folder is absent or cannot be written.
     """
-    frame = pl.DataFrame({name: _plain(values) for name, values in columns.items()})
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.suffix.lower() in {".parquet", ".pq"}:
-            frame.write_parquet(staging)
+    frame = to_polars(columns)
+    with write_file(path) as staged:
+        if names_parquet(path):
+            frame.write_parquet(staged)
         else:
-            frame.write_csv(staging)
-        staging.replace(path)
-    except OSError as error:
-        raise OutputError(
-            "the output file can be written",
-            found=f"{str(path)!r}: {error.strerror or error}",
-            cure="pass an -o in a folder of yours that exists",
-        ) from error
-    finally:
-        staging.unlink(missing_ok=True)
+            frame.write_csv(staged)
+
+
+def to_polars(columns: Mapping[str, Column]) -> pl.DataFrame:
+    """Turn named columns into a polars frame."""
+    return pl.DataFrame({name: _plain(values) for name, values in columns.items()})
+
+
+def names_parquet(path: Path) -> bool:
+    """Say whether a file to write is to be Parquet: by its ending."""
+    return path.suffix.lower() in {".parquet", ".pq"}
 
 
 def iter_chunks(table: Table, n_rows: int) -> Iterator[Table]:
@@ -149,86 +154,45 @@ def iter_chunks(table: Table, n_rows: int) -> Iterator[Table]:
         yield table.take(np.arange(start, min(start + n_rows, table.n_rows)))
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Say whether a file begins as a Parquet file does."""
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"
 
 
 def _read_csv(path: Path, csv_format: CsvFormat, text: Collection[str]) -> pl.DataFrame:
-    separator = csv_format.separator
+    header = read_header(path, csv_format)
+    frame = pl.read_csv(
+        path, infer_schema=False, separator=csv_format.separator, raise_if_empty=False
+    )
+    if not header:
+        return frame
+    if len(header) != frame.width:
+        raise differing_headers(path, len(header), frame.width)
+    # polars leaves doubled quotes in a header as they are; the csv module reads what was meant.
+    cells = frame.rename(dict(zip(frame.columns, header, strict=True)))
+    return cells.with_columns(
+        type_column(column, csv_format, as_text=column.name in text)
+        for column in cells.iter_columns()
+    )
+
+
+def read_header(path: Path, csv_format: CsvFormat) -> list[str]:
+    """Return the names of a CSV's columns.
+
+    Raises:
+        DataError: One is there twice, or another separator stands between them.
+    """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(filter(None, csv.reader(file, delimiter=separator)), [])
+        header = next(filter(None, csv.reader(file, delimiter=csv_format.separator)), [])
     _refuse_repeats(header, path.name)
-    if len(header) == 1 and separator == "," and ";" in header[0]:
+    if len(header) == 1 and csv_format.separator == "," and ";" in header[0]:
         raise DataError(
             "a header's names stand between separators",
             found=f"{path.name} has one column, {header[0][:40]!r}",
             cure="pass --separator ';' if that is what stands between its cells",
         )
-    frame = pl.read_csv(path, infer_schema=False, separator=separator, raise_if_empty=False)
-    if not header:
-        return frame
-    # polars leaves doubled quotes in a header as they are; the csv module reads what was meant.
-    cells = frame.rename(dict(zip(frame.columns, header, strict=True)))
-    return cells.with_columns(
-        _with_type(column, csv_format, as_text=column.name in text)
-        for column in cells.iter_columns()
-    )
-
-
-def _with_type(cells: pl.Series, csv_format: CsvFormat, *, as_text: bool) -> pl.Series:
-    """Turn a column of text cells into the narrowest type that all of them spell."""
-    trimmed = cells.str.strip_chars()
-    known = _where(cells, (cells != "") & ~trimmed.is_in(list(csv_format.missing)))
-    trimmed = _where(trimmed, known.is_not_null() & (trimmed != ""))  # a blank number is missing
-    n_known = len(trimmed) - trimmed.null_count()
-    if as_text or n_known == 0:
-        return known
-    if not trimmed.str.contains(CODE_WITH_ZEROS).any():
-        spelled = _spell_plainly(trimmed, csv_format)
-        for dtype in (pl.Int64, pl.Float64):
-            numbers = spelled.cast(dtype, strict=False)
-            if len(numbers) - numbers.null_count() == n_known:
-                return numbers
-        _warn_about_numbers(trimmed, numbers.is_null(), n_known)
-    words = trimmed.str.to_lowercase()
-    if (words.is_in(["true", "false"]) | words.is_null()).all():
-        return words == "true"
-    if (dates := parse_dates(trimmed.to_list())) is not None:
-        return pl.Series(cells.name, dates, nan_to_null=True)
-    return known
-
-
-def _where(cells: pl.Series, kept: pl.Series) -> pl.Series:
-    """Return the column with all but the kept cells missing."""
-    return pl.select(pl.when(kept).then(cells).otherwise(None).alias(cells.name)).to_series()
-
-
-def _spell_plainly(cells: pl.Series, csv_format: CsvFormat) -> pl.Series:
-    """Rewrite numbers with a decimal point and no thousands; what is no number goes missing."""
-    decimal, thousands = csv_format.decimal, csv_format.thousands
-    if (decimal, thousands) == (".", ""):
-        return cells
-    groups = rf"|\d{{1,3}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
-    number = rf"^[+-]?(\d+{groups})({re.escape(decimal)}\d*)?([eE][+-]?\d+)?$"
-    bare = cells.str.replace_all(thousands, "", literal=True) if thousands else cells
-    return _where(bare.str.replace_all(decimal, ".", literal=True), cells.str.contains(number))
-
-
-def _warn_about_numbers(cells: pl.Series, not_numbers: pl.Series, n_known: int) -> None:
-    """Warn of a column that is text for its cells' spelling only."""
-    others = cells.filter(not_numbers & cells.is_not_null())
-    markers = others.unique()
-    if others.str.contains(OTHER_LOCALE).all():
-        found = f"looks like numbers written otherwise, such as {others[0]!r}, and is taken as text"
-        cure = "pass --decimal and --thousands to read it as numbers"
-    elif len(others) <= (1 - NEARLY_ALL) * n_known and len(markers) <= MAX_MARKERS:
-        shown = ", ".join(map(repr, sorted(markers.to_list())))
-        found = f"is text for {len(others)} of {n_known} cells: {shown}"
-        cure = "pass them with --missing to read it as numbers"
-    else:
-        return
-    warnings.warn(f"column {cells.name!r} {found}; {cure}", KdexportWarning, stacklevel=2)
+    return header
 
 
 def _refuse_repeats(names: list[str], source: str) -> None:
@@ -241,7 +205,8 @@ def _refuse_repeats(names: list[str], source: str) -> None:
         )
 
 
-def _from_polars(frame: pl.DataFrame, source: str) -> Table:
+def from_polars(frame: pl.DataFrame, source: str) -> Table:
+    """Turn a polars frame into a `Table`."""
     return _from_columns({s.name: _to_numpy(s) for s in frame.iter_columns()}, source)
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
+from kdexport.disk import read_file
 from kdexport.errors import DataError
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Inputs, Int64, Parts, Rows, Unlabeled
@@ -38,6 +39,8 @@ LATER_SECTIONS = ("student", "transfer", "evidence", "bench", "export", "budgets
 OWN_OUTPUTS = "own_outputs"
 UNLABELED = "unlabeled"
 UNLABELED_FIELDS = ("source", "sha256", "n_in_test")
+
+MAX_PREPARED_BYTES = 2**30  # all texts of a table's categories
 
 Arrays = dict[str, Column]
 
@@ -168,7 +171,7 @@ def load_prepared(
             about["data_sha256"],
             unlabeled=unlabeled,
         )
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, RecursionError) as error:
         raise _damaged(work, PREPARED, error) from error
 
 
@@ -239,28 +242,40 @@ def _load_inputs(arrays: Arrays, name: str, texts: Column) -> Inputs:
 
 
 def _load_arrays(work: Path, name: str) -> Arrays:
-    content = _read(work, name)
     try:
-        arrays: Arrays = load(content)
-    except (SafetensorError, ValueError, TypeError) as error:
+        with safe_open(_existing(work, name), framework="numpy") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, TypeError, OSError) as error:
         raise _damaged(work, name, error) from error
-    return arrays
 
 
 def _read(work: Path, name: str) -> bytes:
     try:
-        return (work / name).read_bytes()
+        return read_file(work / name, MAX_PREPARED_BYTES)
     except OSError as error:
-        raise DataError(
-            "a step goes on from what the one before it wrote",
-            found=f"{str(work / name)!r}: {error.strerror}",
-            cure=f"run {MADE_BY[name]} first",
-        ) from error
+        raise _absent(work, name, error) from error
+
+
+def _existing(work: Path, name: str) -> Path:
+    """Return the path of a file that is there; its size is checked by its own header."""
+    try:
+        with (work / name).open("rb"):
+            return work / name
+    except OSError as error:
+        raise _absent(work, name, error) from error
+
+
+def _absent(work: Path, name: str, error: OSError) -> DataError:
+    return DataError(
+        "a step goes on from what the one before it wrote",
+        found=f"{str(work / name)!r}: {error.strerror}",
+        cure=f"run {MADE_BY.get(name, 'kdexport train')} first",
+    )
 
 
 def _damaged(work: Path, name: str, error: Any) -> DataError:
     return DataError(
         "a work folder holds what kdexport wrote",
         found=f"{str(work / name)!r}: {type(error).__name__}: {error}",
-        cure=f"run {MADE_BY[name]} again",
+        cure=f"run {MADE_BY.get(name, 'kdexport train')} again",
     )

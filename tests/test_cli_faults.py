@@ -15,10 +15,8 @@ import polars as pl
 import pytest
 
 from kdexport import load_bundle, open_session
-from kdexport.bundle import write_folder
 from kdexport.cli import cli
 from kdexport.contract import parse_model, serialize_model
-from kdexport.errors import OutputError
 from kdexport.records import Inputs
 from tests.commands import CODE, kdexport
 
@@ -73,52 +71,6 @@ def test_interrupted_training(
     assert process.returncode == code
     assert error == "interrupted: nothing was written\n"
     assert not output.parent.exists()
-
-
-@pytest.mark.parametrize("n_renamed", [0, 1])
-def test_interrupted_swap(n_renamed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bundle that is being replaced comes back when the swap is interrupted."""
-    output = tmp_path / "x"
-    write_folder(output, {"evidence.json": b"old"})
-    rename, renamed = Path.rename, []
-
-    def interrupt(path: Path, target: Path) -> None:
-        if path == output or path.name == "new":
-            if len(renamed) == n_renamed:
-                # The first rename has happened when its interrupt is seen, the second has not.
-                if path == output:
-                    rename(path, target)
-                renamed.append(path)
-                raise KeyboardInterrupt
-            renamed.append(path)
-        rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_folder(output, {"evidence.json": b"new"})
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    assert (output / "evidence.json").read_bytes() == b"old"
-
-
-def test_failed_write_leaves_no_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders made on the way to the output go again where it fails; others and their files stay.
-
-    The second try finds them there, and they stay then.
-    """
-    old = tmp_path / "old"
-    old.mkdir()
-
-    def fail(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as broken:
-        broken.setattr("kdexport.bundle.os.fsync", fail)
-        with pytest.raises(OutputError, match="No space left"):
-            write_folder(old / "a" / "b" / "x", {"evidence.json": b"new"})
-    assert [path.name for path in tmp_path.iterdir()] == ["old"]
-    assert list(old.iterdir()) == []
-    write_folder(old / "a" / "b" / "x", {"evidence.json": b"new"})
-    assert [path.name for path in (old / "a" / "b").iterdir()] == ["x"]
 
 
 def test_refused_run_leaves_no_parents(

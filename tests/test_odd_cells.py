@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from kdexport.cells import CsvFormat
 from kdexport.columns import days_of, texts_of
 from kdexport.errors import DataError, KdexportError
 from kdexport.kinds import decide_columns, find_classes
@@ -17,7 +18,7 @@ from kdexport.prepare import prepare
 from kdexport.recipe import ColumnsRecipe, read_recipe
 from kdexport.schema import Schema
 from kdexport.splits import drop_weightless, split_table
-from kdexport.tables import CsvFormat, as_table, read_table
+from kdexport.tables import as_table, read_table
 
 
 def csv_of(folder: Path, content: str, name: str = "rows.csv") -> Path:

@@ -10,9 +10,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from kdexport.cells import CsvFormat
 from kdexport.errors import DataError, KdexportWarning, OutputError
 from kdexport.records import Column, Table
-from kdexport.tables import CsvFormat, as_table, iter_chunks, read_table, write_columns
+from kdexport.tables import as_table, iter_chunks, read_table, write_columns
 
 GERMAN = CsvFormat(separator=";", decimal=",", thousands=".")
 
@@ -275,7 +276,7 @@ def test_parquet_by_content(tmp_path: Path) -> None:
 
 def test_write_into_no_folder(tmp_path: Path) -> None:
     """A file cannot be written where there is no folder."""
-    with pytest.raises(OutputError, match="output file can be written"):
+    with pytest.raises(OutputError, match="the output can be written"):
         write_columns({"a": np.arange(2)}, tmp_path / "absent" / "out.csv")
 
 

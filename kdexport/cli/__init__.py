@@ -16,9 +16,12 @@ from kdexport.cli.check import check
 from kdexport.cli.measure import report
 from kdexport.cli.model import info, predict
 from kdexport.cli.steps import distill, export, run, schema, train
+from kdexport.disk import STOPS, written_outputs
 from kdexport.errors import KdexportError, one_line
 
 INTERRUPTED, TERMINATED = 130, 143
+NOTHING = "nothing was written"
+SYSTEM = "a command needs memory, and a disk with room, however: {}; free some, or set TMPDIR"
 
 
 class Terminated(KeyboardInterrupt):
@@ -53,9 +56,22 @@ for command in (run, schema, train, distill, export, predict, info, check, bench
 
 def main() -> None:
     """Run the command line; every error of the user's is one line and an exit code."""
-    debug = "--debug" in sys.argv[1:]
     warnings.showwarning = _show_warning
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in STOPS:
+        signal.signal(number, _stop)
+    try:
+        code = _run()
+    except (click.Abort, KeyboardInterrupt) as stop:
+        _ignore_stops()
+        written = ", ".join(map(str, written_outputs()))
+        click.echo(f"interrupted: {f'{written} was written' if written else NOTHING}", err=True)
+        is_term = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)
+        code = TERMINATED if is_term else INTERRUPTED
+    sys.exit(code)
+
+
+def _run() -> int:
+    debug = "--debug" in sys.argv[1:]
     try:
         code = cli.main(standalone_mode=False)
     except KdexportError as error:
@@ -65,20 +81,40 @@ def main() -> None:
         code = error.exit_code
     except click.exceptions.Exit as stop:
         code = stop.exit_code
-    except (click.Abort, KeyboardInterrupt) as stop:
-        click.echo("interrupted: nothing was written", err=True)
-        code = TERMINATED if isinstance(stop.__cause__, Terminated) else INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
     except click.ClickException as error:
         click.echo(f"error: {one_line(error.format_message())}", err=True)
         code = error.exit_code
-    sys.exit(code if isinstance(code, int) else 0)
+    except Exception as error:
+        refused = _find_refusal(error)
+        if refused is None or debug:
+            raise
+        said = getattr(refused, "strerror", None) or str(refused) or type(refused).__name__
+        click.echo(f"error: {one_line(SYSTEM.format(said.splitlines()[0]))}", err=True)
+        code = KdexportError.exit_code
+    _ignore_stops()  # what is done is done: its exit code says so
+    return code if isinstance(code, int) else 0
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
+def _find_refusal(error: BaseException | None) -> OSError | MemoryError | None:
+    """Return what the system refused, where that is what an error comes from."""
+    while error is not None and not isinstance(error, OSError | MemoryError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _stop(number: int, _: object) -> None:
+    """End the command, cleaning up; a second signal ends it at once."""
+    for each in STOPS:
+        signal.signal(each, signal.SIG_DFL)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _ignore_stops() -> None:
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

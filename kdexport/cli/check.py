@@ -126,8 +126,9 @@ def _read_file(path: Path) -> tuple[str, bytes]:
 
 
 def _read_rows(data: Path, signature: "Signature", csv: dict[str, Any]) -> "UserRows":
+    from kdexport.cells import CsvFormat
     from kdexport.evidence.user_rows import take_user_rows
-    from kdexport.tables import CsvFormat, read_table
+    from kdexport.tables import read_table
 
     given = {name: value for name, value in csv.items() if value}
     text = list(signature.categorical)

@@ -32,10 +32,12 @@ def predict(
     Example:
       kdexport predict models/clicks/student.onnx new.csv -o answers.csv
     """
+    from kdexport.cells import CsvFormat
     from kdexport.errors import DataError, OutputError
     from kdexport.runtime import open_session
     from kdexport.runtime import predict as predict_table
-    from kdexport.tables import CsvFormat, read_table, write_columns
+    from kdexport.signature import listed
+    from kdexport.streams import TableFile, answer_file
 
     if output.exists() and not force:
         raise OutputError(
@@ -46,19 +48,24 @@ def predict(
     session = open_session(model)
     given = {name: value for name, value in options.items() if value}
     signature = session.signature
-    table = read_table(data, csv_format=CsvFormat(**given), text=signature.categorical)
+    file = TableFile(data, CsvFormat(**given), signature.categorical)
     kept = [name for name in (keep or "").split(",") if name]
-    absent = [name for name in kept if name not in table.columns]
+    absent = [name for name in kept if name not in file.names]
     if absent:
         raise DataError(
             "--keep names columns of the data", found=f"no column {absent[0]!r}", cure="check it"
         )
-    extra = set(table.columns) - {*signature.columns, signature.target}
+    extra = set(file.names) - {*signature.columns, signature.target}
     if extra:
-        click.echo(f"note: columns the model does not take: {', '.join(sorted(extra))}", err=True)
-    answers = predict_table(session, table)
-    write_columns({**{name: table.columns[name] for name in kept}, **answers}, output)
-    click.echo(f"{table.n_rows:,} rows in {output}", err=True)
+        click.echo(f"note: columns the model does not take: {listed(sorted(extra))}", err=True)
+    n_rows = answer_file(
+        file,
+        lambda table: predict_table(session, table),
+        output,
+        columns=signature.columns,
+        keep=kept,
+    )
+    click.echo(f"{n_rows:,} rows in {output}", err=True)
 
 
 @click.command()
@@ -74,12 +81,17 @@ def info(model: Path, json_path: str | None) -> None:
     from kdexport.contract import count_parameters, onnx_opset, parse_model
     from kdexport.runtime import read_model
     from kdexport.signature import Signature
+    from kdexport.sound import check_confined, check_sound
 
     content = read_model(model)
     parsed = parse_model(content, model.name)
+    check_sound(parsed, model.name)
+    check_confined(parsed, model.name, model.resolve().parent)
     metadata = {entry.key: entry.value for entry in parsed.metadata_props}
     signature = Signature.from_metadata(metadata)
-    changes = json.loads(metadata.get("kdexport.recipe", "{}"))
+    changes, headline = (_read_entry(metadata, name) for name in ("recipe", "evidence"))
+    export = changes.get("export")
+    golden = export.get("golden", "real") if isinstance(export, dict) else "real"
     facts: dict[str, Any] = {
         "file": model.name,
         "bytes": len(content),
@@ -97,13 +109,30 @@ def info(model: Path, json_path: str | None) -> None:
         "kdexport_version": metadata.get("kdexport.version"),
         "data_sha256": metadata.get("kdexport.data_sha256"),
         "recipe_changes": changes,
-        "golden": GOLDEN[changes.get("export", {}).get("golden", "real")],
-        "evidence": json.loads(metadata.get("kdexport.evidence", "{}")),
+        "golden": GOLDEN.get(str(golden), str(golden)),
+        "evidence": headline,
     }
     if json_path != "-":
         for key, value in facts.items():
             click.echo(f"{key:17} {json.dumps(value, ensure_ascii=False).strip(chr(34))}")
     write_json(facts, json_path)
+
+
+def _read_entry(metadata: dict[str, str], name: str) -> dict[str, Any]:
+    """Read a JSON object of a file's metadata; one that is not there is empty."""
+    from kdexport.errors import DataError
+
+    try:
+        value = json.loads(metadata.get(f"kdexport.{name}", "{}"))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise DataError(
+            "a kdexport file carries JSON in its metadata",
+            found=f"kdexport.{name} is damaged",
+            cure="pass a file that kdexport wrote",
+        )
+    return value
 
 
 def _describe(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 import click
 from pydantic import BaseModel
 
+from kdexport.disk import write_file
 from kdexport.errors import OutputError, RecipeError
 from kdexport.recipe import GoldenKind, Recipe, read_recipe
 from kdexport.records import Progress, ProgressSink, ignore_progress
@@ -164,6 +165,10 @@ def write_text(path: str | None, text: str, flag: str, mode: Literal["w", "a"] =
     if path is None:
         return
     try:
+        if mode == "w" and path != "-" and (Path(path).is_file() or not Path(path).exists()):
+            with write_file(Path(path)) as staged:
+                staged.write_text(text, encoding="utf-8")
+            return
         with click.open_file(path, mode, encoding="utf-8") as file:
             file.write(text)
     except OSError as error:

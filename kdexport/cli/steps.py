@@ -30,12 +30,14 @@ force_option = click.option("--force", is_flag=True, help="Replace an output tha
 @output_option
 @teacher_options
 @force_option
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped; keep its steps.")
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and stop.")
 @json_option
 def run(
     data: Path | None,
     output: Path | None,
     force: bool,
+    resume: bool,
     list_tasks: bool,
     json_path: str | None,
     **options: Any,
@@ -71,6 +73,7 @@ def run(
             unlabeled=options["unlabeled"],
             unlabeled_answers=options["unlabeled_answers"],
             force=force,
+            resume=resume,
             on_progress=on_progress,
         )
     _print_evidence(evidence, output)

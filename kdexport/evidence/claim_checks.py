@@ -187,7 +187,7 @@ def _find_broken_seals(bundle: Bundle) -> tuple[list[str], str]:
         text = _metadata(bundle, name).get("kdexport.evidence", "")
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = {}
         found = found if isinstance(found, dict) else {}
         differing = [key for key in wanted if found.get(key) != wanted[key]]
@@ -269,7 +269,7 @@ def _find_failed_parity(bundle: Bundle) -> tuple[list[str], str]:
 def _find_other_recipe(bundle: Bundle) -> tuple[list[str], str]:
     try:
         written = tomllib.loads(bundle.files.get(RECIPE, b"").decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return [f"{RECIPE} cannot be read: {error}"], ""
     stated = bundle.evidence.recipe
     differing = sorted(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kdexport.disk import MAX_TEXT_BYTES, read_file
 from kdexport.errors import DataError, SlowdownError
 from kdexport.evidence.latency_facts import (
     FLOOR,
@@ -127,7 +128,7 @@ def read_record(path: Path) -> LatencyRecord:
         DataError: It cannot be read, or is no latency record.
     """
     try:
-        return LatencyRecord.model_validate_json(path.read_bytes())
+        return LatencyRecord.model_validate_json(read_file(path, MAX_TEXT_BYTES))
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise DataError(

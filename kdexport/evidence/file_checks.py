@@ -28,6 +28,7 @@ from kdexport.errors import DataError, one_line
 from kdexport.evidence.facts import FileFact
 from kdexport.records import CheckResult
 from kdexport.signature import Signature, listed
+from kdexport.sound import check_sound, walk_tensors
 
 RANDOM = {
     "Bernoulli",
@@ -71,6 +72,7 @@ def check_file(name: str, content: bytes, fact: FileFact | None = None) -> list[
     """Check one model file by every rule; one that cannot be parsed fails that rule alone."""
     try:
         file = ModelFile(name, content, parse_model(content, name), fact)
+        check_sound(file.model, name)
     except DataError as error:
         return [CheckResult(f"{name}/parse", False, str(error))]
     results = [CheckResult(f"{name}/parse", True, f"{len(file.model.graph.node)} nodes")]
@@ -244,18 +246,6 @@ def walk_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
         for attribute in node.attribute:
             for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
                 yield from walk_nodes(inner)
-
-
-def walk_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every constant, those in attributes too."""
-    yield from graph.initializer
-    for node in walk_nodes(graph):
-        for attribute in node.attribute:
-            yield from attribute.tensors
-            if attribute.HasField("t"):
-                yield attribute.t
-            if attribute.HasField("g"):
-                yield from attribute.g.initializer
 
 
 def _describe(value: onnx.ValueInfoProto) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from kdexport.contract import CATEGORICAL, LABEL, LOGITS, NUMERIC, PREDICTION, PROBABILITIES
 from kdexport.errors import DataError
 from kdexport.records import Answers, Column, Float64, Inputs, Int64
+from kdexport.sound import check_tensor
 
 GOLDEN = "golden/"
 REPLAYED = f"{GOLDEN}test_data_set_0/"  # inputs and outputs of the student, as onnx tools name them
@@ -146,6 +147,9 @@ def _unpack(files: Mapping[str, bytes], folder: str) -> dict[str, Column]:
     for path in sorted(path for path in files if path.startswith(folder)):
         tensor = onnx.TensorProto()
         tensor.ParseFromString(files[path])
+        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ValueError(f"{path} lies in another file")
+        check_tensor(tensor, path)
         array = onnx.numpy_helper.to_array(tensor)
         if array.dtype.kind in "OSU":
             array = np.array([_as_text(v) for v in array.ravel().tolist()], dtype=object)

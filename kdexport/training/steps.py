@@ -3,6 +3,7 @@
 Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's threads on purpose.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdexport.recipe import Recipe
-from kdexport.records import Column, Float64, Inputs, ProgressSink, Table
+from kdexport.recipe import Recipe, StudentRecipe, TeacherRecipe, TransferRecipe
+from kdexport.records import Float64, Inputs, ProgressSink, Table
 from kdexport.restore import Layout, Restorer
+from kdexport.resume import MAKE_NOW, MakeNow
 from kdexport.training.calibrate import calibrate
 from kdexport.training.choose import choose_form, choose_transfer
 from kdexport.training.distill import (
@@ -33,7 +35,7 @@ from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
 from kdexport.training.transfer import LabelRows
-from kdexport.workspace import Looks, Prepared, Trained
+from kdexport.workspace import Arrays, Looks, Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 PIECEWISE = "student_piecewise"  # setting: 1 where students read numbers piece by piece
@@ -47,27 +49,51 @@ def set_threads(asked: int) -> int:
     return n_threads
 
 
-def train_teacher(prepared: Prepared, on_progress: ProgressSink) -> Trained:
-    """Train the native teacher of a prepared task: the ensemble, or its mixture with boosting."""
+def train_teacher(
+    prepared: Prepared, on_progress: ProgressSink, steps: MakeNow = MAKE_NOW
+) -> Trained:
+    """Train the native teacher of a prepared task: the ensemble, or its mixture with boosting.
+
+    Args:
+        prepared: The task.
+        on_progress: Told how it goes.
+        steps: Where finished steps are kept.
+    """
     recipe = prepared.recipe
     n_threads = set_threads(recipe.threads)
+    learn = (prepared.rows, prepared.schema)
     if recipe.teacher.regularisation == "chosen":
-        chosen = choose_regularisation(
-            prepared.rows, prepared.schema, recipe, on_progress=on_progress
+        chosen = steps.choose(
+            "regularisation",
+            TeacherRecipe,
+            lambda: choose_regularisation(*learn, recipe, on_progress=on_progress),
         )
         recipe = recipe.model_copy(update={"teacher": chosen})
-    ensemble, record = train_ensemble(
-        prepared.rows, prepared.schema, recipe, on_progress=on_progress
-    )
     settings = {"dropout": recipe.teacher.dropout, "weight_decay": recipe.teacher.weight_decay}
-    if recipe.teacher.family == "mlp":
-        return _freeze(ensemble, record, settings)
-    mixture, own_outputs, share = mix_with_boosting(
-        ensemble, prepared.rows, recipe, n_threads=n_threads, on_progress=on_progress
+    ensemble = steps.take(
+        "ensemble",
+        lambda: _freeze(*train_ensemble(*learn, recipe, on_progress=on_progress), settings),
     )
-    settings["boosting_share"] = share
-    frozen = _freeze(mixture.stack, record, settings)
-    return replace(frozen, trees=mixture.trees, own_outputs=own_outputs)
+    if recipe.teacher.family == "mlp":
+        return ensemble
+    return steps.take("teacher", lambda: _mix(prepared, ensemble, n_threads, on_progress))
+
+
+def _mix(
+    prepared: Prepared, ensemble: Trained, n_threads: int, on_progress: ProgressSink
+) -> Trained:
+    """Add boosted trees to a trained ensemble."""
+    stack = _thaw(build_ensemble(prepared.schema, prepared.recipe), ensemble)
+    mixture, own_outputs, share = mix_with_boosting(
+        stack, prepared.rows, prepared.recipe, n_threads=n_threads, on_progress=on_progress
+    )
+    return replace(
+        ensemble,
+        weights=_weights_of(mixture.stack),
+        settings={**ensemble.settings, "boosting_share": share},
+        trees=mixture.trees,
+        own_outputs=own_outputs,
+    )
 
 
 def train_rival_of(prepared: Prepared) -> Trained:
@@ -144,12 +170,23 @@ def _restorer_of(prepared: Prepared) -> Restorer:
 
 
 def train_students_of(
-    prepared: Prepared, teacher: Trained | OwnTeacher, on_progress: ProgressSink
+    prepared: Prepared,
+    teacher: Trained | OwnTeacher,
+    on_progress: ProgressSink,
+    steps: MakeNow = MAKE_NOW,
 ) -> Trained:
-    """Train students on a teacher's answers, and controls beside them."""
+    """Train students on a teacher's answers, and controls beside them.
+
+    Args:
+        prepared: The task.
+        teacher: Whose answers.
+        on_progress: Told how it goes.
+        steps: Where finished steps are kept; those on a user's own teacher under its answers.
+    """
     set_threads(prepared.recipe.threads)
+    is_own = isinstance(teacher, OwnTeacher)
     source = teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
-    recipe, settings = prepared.recipe, dict(NOTHING)
+    recipe = prepared.recipe
     label: LabelRows = source.compute_outputs
     if isinstance(source, OwnTeacher):
         label = partial(source.compute_outputs, on_progress=on_progress)
@@ -157,20 +194,46 @@ def train_students_of(
     given: dict[str, Any] = {"own_outputs": teacher.own_outputs, "on_progress": on_progress}
     if prepared.unlabeled is not None:
         given["unlabeled"] = prepared.unlabeled.inputs
+    suffix = f"-{_hash_answers(source, prepared)}" if is_own and steps is not MAKE_NOW else ""
+    settings = {}
     if recipe.student.form == "chosen":
-        recipe = recipe.with_student_form(choose_form(*learn, recipe, **given))
+        student = steps.choose(
+            f"form{suffix}",
+            StudentRecipe,
+            lambda: recipe.with_student_form(choose_form(*learn, recipe, **given)).student,
+        )
+        recipe = recipe.model_copy(update={"student": student})
     if recipe.transfer.selection == "chosen":
-        chosen = choose_transfer(*learn, recipe, **given)
+        chosen = steps.choose(
+            f"transfer{suffix}",
+            TransferRecipe,
+            lambda: choose_transfer(*learn, recipe, **given),
+        )
         recipe = recipe.model_copy(update={"transfer": chosen})
         strength = "noise" if chosen.method == "jitter" else "swap_probability"
         settings[f"transfer_{chosen.method}_{strength}"] = getattr(chosen, strength)
-    students: Students = train_students(*learn, recipe, **given)
     settings[PIECEWISE] = float(recipe.student.form == "piecewise")
-    trained = _freeze(students.stack, students.record, settings)
-    if students.plain_controls is None:
-        return trained
-    plain = {f"{PLAIN}{k}": v for k, v in _list_weights(students.plain_controls).items()}
-    return replace(trained, weights=trained.weights | plain)
+
+    def train() -> Trained:
+        students: Students = train_students(*learn, recipe, **given)
+        trained = _freeze(students.stack, students.record, settings)
+        plain = _weights_of(students.plain_controls)
+        apart = {f"{PLAIN}{name}": values for name, values in plain.items()}
+        return replace(trained, weights={**trained.weights, **apart})
+
+    return steps.take(f"students{suffix}", train)
+
+
+def _hash_answers(teacher: Mixture | OwnTeacher, prepared: Prepared) -> str:
+    """Return the hash of what a teacher answers for the rows to learn from."""
+    rows = (prepared.rows.train, prepared.rows.validation)
+    answers = np.concatenate([teacher.compute_outputs(part.inputs) for part in rows])
+    own = (
+        b""
+        if not isinstance(teacher, OwnTeacher) or teacher.own_outputs is None
+        else (teacher.own_outputs.tobytes())
+    )
+    return hashlib.sha256(answers.tobytes() + own).hexdigest()[:16]
 
 
 def load_mixture(prepared: Prepared, trained: Trained) -> Mixture:
@@ -241,14 +304,14 @@ def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
 
 
 def _freeze(
-    stack: StackedMLP | None, record: FitRecord, settings: Mapping[str, float] = NOTHING
+    stack: StackedMLP, record: FitRecord, settings: Mapping[str, float] = NOTHING
 ) -> Trained:
     looks = Looks(record.look_steps, record.validation_losses)
-    weights = _list_weights(stack)
+    weights = _weights_of(stack)
     return Trained(weights, record.n_steps, record.best_losses, dict(settings), looks=looks)
 
 
-def _list_weights(stack: StackedMLP | None) -> dict[str, Column]:
+def _weights_of(stack: StackedMLP | None) -> Arrays:
     named = [] if stack is None else stack.named_parameters()
     return {name: p.detach().cpu().numpy() for name, p in named}
 

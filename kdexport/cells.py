@@ -1,0 +1,144 @@
+"""Cells of a CSV, which are all text, as the types that they spell.
+
+Takes columns of text, gives columns of whole numbers, numbers, flags, dates or text. What a column
+is can be asked of its pieces, so that a file need not be in memory to be read. With `tables` and
+`streams` one of the rooms that know polars.
+"""
+
+import re
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from kdexport.columns import parse_dates
+from kdexport.errors import KdexportWarning
+
+CODE_WITH_ZEROS = r"^[+-]?0\d"  # 00501 is a name, not a number
+OTHER_LOCALE = r"^[+-]?(\d{1,3}([. ']\d{3})+|\d+),\d+$|^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
+NEARLY_ALL = 0.9
+MAX_MARKERS = 3
+
+Spelling = Literal["whole", "number", "flag", "date"]
+SPELLINGS: tuple[Spelling, ...] = ("whole", "number", "flag", "date")
+"""From the narrowest on: a column is the first of those that all of its cells spell, or text."""
+DTYPES: dict[Spelling, type[pl.DataType]] = {"whole": pl.Int64, "number": pl.Float64}
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV is written.
+
+    Attributes:
+        separator: What stands between cells.
+        decimal: The decimal mark.
+        thousands: The mark between thousands, or nothing.
+        missing: Cells that count as missing, beside empty ones.
+    """
+
+    separator: str = ","
+    decimal: str = "."
+    thousands: str = ""
+    missing: Collection[str] = ()
+
+
+COMMA_CSV = CsvFormat()
+
+
+def type_column(cells: pl.Series, csv_format: CsvFormat, *, as_text: bool) -> pl.Series:
+    """Turn a column of text cells into the narrowest type that all of them spell."""
+    return cast_column(cells, csv_format, None if as_text else find_spelling(cells, csv_format))
+
+
+def find_spelling(cells: pl.Series, csv_format: CsvFormat) -> Spelling | None:
+    """Say what all cells of a column spell; None is text. Warns where that may be a surprise."""
+    spelled = find_spellings(cells, csv_format)
+    return None if spelled is None else first_of(spelled)
+
+
+def first_of(spelled: Collection[Spelling]) -> Spelling | None:
+    """Return the narrowest type of a column that spells these; None is text."""
+    return next((spelling for spelling in SPELLINGS if spelling in spelled), None)
+
+
+def find_spellings(cells: pl.Series, csv_format: CsvFormat) -> set[Spelling] | None:
+    """Return all that the cells of a column, or of a piece of it, spell; None where none is known.
+
+    A column spells what each of its pieces spells.
+    """
+    trimmed = _trim(_find_known(cells, csv_format))
+    n_known = len(trimmed) - trimmed.null_count()
+    if n_known == 0:
+        return None
+    spelled: set[Spelling] = set()
+    if not trimmed.str.contains(CODE_WITH_ZEROS).any():
+        plain = _spell_plainly(trimmed, csv_format)
+        numbers = {name: plain.cast(dtype, strict=False) for name, dtype in DTYPES.items()}
+        spelled |= {name for name, v in numbers.items() if len(v) - v.null_count() == n_known}
+        if not spelled:
+            _warn_about_numbers(trimmed, numbers["number"].is_null(), n_known)
+    words = trimmed.str.to_lowercase()
+    if (words.is_in(["true", "false"]) | words.is_null()).all():
+        spelled.add("flag")
+    if not spelled and parse_dates(trimmed.to_list()) is not None:  # no date looks like the others
+        spelled.add("date")
+    return spelled
+
+
+def cast_column(cells: pl.Series, csv_format: CsvFormat, spelling: Spelling | None) -> pl.Series:
+    """Turn text cells into what they were found to spell; None leaves them text."""
+    known = _find_known(cells, csv_format)
+    if spelling is None:
+        return known
+    trimmed = _trim(known)
+    if spelling == "flag":
+        return trimmed.str.to_lowercase() == "true"
+    if spelling == "date":
+        return pl.Series(cells.name, parse_dates(trimmed.to_list()), nan_to_null=True)
+    return _spell_plainly(trimmed, csv_format).cast(DTYPES[spelling], strict=False)
+
+
+def _find_known(cells: pl.Series, csv_format: CsvFormat) -> pl.Series:
+    """Return the column with empty cells, and those that stand for missing ones, missing."""
+    trimmed = cells.str.strip_chars()
+    return _where(cells, (cells != "") & ~trimmed.is_in(list(csv_format.missing)))
+
+
+def _trim(known: pl.Series) -> pl.Series:
+    """Return the cells without blanks around them; one of blanks alone is missing."""
+    trimmed = known.str.strip_chars()
+    return _where(trimmed, trimmed != "")
+
+
+def _where(cells: pl.Series, kept: pl.Series) -> pl.Series:
+    """Return the column with all but the kept cells missing."""
+    return pl.select(pl.when(kept).then(cells).otherwise(None).alias(cells.name)).to_series()
+
+
+def _spell_plainly(cells: pl.Series, csv_format: CsvFormat) -> pl.Series:
+    """Rewrite numbers with a decimal point and no thousands; what is no number goes missing."""
+    decimal, thousands = csv_format.decimal, csv_format.thousands
+    if (decimal, thousands) == (".", ""):
+        return cells
+    groups = rf"|\d{{1,3}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
+    number = rf"^[+-]?(\d+{groups})({re.escape(decimal)}\d*)?([eE][+-]?\d+)?$"
+    bare = cells.str.replace_all(thousands, "", literal=True) if thousands else cells
+    return _where(bare.str.replace_all(decimal, ".", literal=True), cells.str.contains(number))
+
+
+def _warn_about_numbers(cells: pl.Series, not_numbers: pl.Series, n_known: int) -> None:
+    """Warn of a column that is text for its cells' spelling only."""
+    others = cells.filter(not_numbers & cells.is_not_null())
+    markers = others.unique()
+    if others.str.contains(OTHER_LOCALE).all():
+        found = f"looks like numbers written otherwise, such as {others[0]!r}, and is taken as text"
+        cure = "pass --decimal and --thousands to read it as numbers"
+    elif len(others) <= (1 - NEARLY_ALL) * n_known and len(markers) <= MAX_MARKERS:
+        shown = ", ".join(map(repr, sorted(markers.to_list())))
+        found = f"is text for {len(others)} of {n_known} cells: {shown}"
+        cure = "pass them with --missing to read it as numbers"
+    else:
+        return
+    warnings.warn(f"column {cells.name!r} {found}; {cure}", KdexportWarning, stacklevel=2)

@@ -1,0 +1,119 @@
+"""Finished steps of a run, kept beside its output, so that a stopped run goes on from the last one.
+
+Takes what a step trained, gives it back when the same job is started again. Imports no torch.
+"""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from kdexport.bundle import hash_bytes
+from kdexport.errors import KdexportWarning
+from kdexport.recipe import Section
+from kdexport.records import Column
+from kdexport.workspace import Prepared, Trained, load_trained, save_trained
+
+PACKAGES = ("kdexport", "torch", "scikit-learn", "numpy")
+JOB = "job"
+
+Chosen = TypeVar("Chosen", bound=Section)
+
+
+class MakeNow:
+    """Steps that are kept nowhere."""
+
+    def take(self, name: str, make: Callable[[], Trained]) -> Trained:
+        """Return what a step trained: as it was kept, or made now and kept."""
+        return make()
+
+    def choose(self, name: str, kind: type[Chosen], make: Callable[[], Chosen]) -> Chosen:
+        """Return what a step chose, a section of the recipe."""
+        return make()
+
+
+class Steps(MakeNow):
+    """Steps that are made once: in this run, or in the one that was stopped.
+
+    Args:
+        folder: Where finished steps are kept.
+        job: What is made, from `describe_job`; steps of another one are thrown away.
+    """
+
+    def __init__(self, folder: Path, job: str) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+        if (folder / JOB).exists() and (folder / JOB).read_text() != job:
+            message = "the finished steps are of another table, recipe or version: starting anew"
+            warnings.warn(message, KdexportWarning, stacklevel=3)
+            for path in folder.iterdir():
+                path.unlink()
+        _write(folder / JOB, job.encode())
+
+    def take(self, name: str, make: Callable[[], Trained]) -> Trained:
+        if (path := self._find(name)) is None:
+            made = make()
+            self._keep(name, save_trained(made))
+            return made
+        return load_trained(self._folder, path.name)
+
+    def choose(self, name: str, kind: type[Chosen], make: Callable[[], Chosen]) -> Chosen:
+        if (path := self._find(name)) is None:
+            chosen = make()
+            self._keep(name, chosen.model_dump_json().encode())
+            return chosen
+        return kind.model_validate_json(path.read_bytes())
+
+    def _find(self, name: str) -> Path | None:
+        """Return the file of a step, if it still is what was written."""
+        for path in self._folder.glob(f"{name}.*"):
+            if path.name == f"{name}.{hash_bytes(path.read_bytes())}":
+                return path
+        return None
+
+    def _keep(self, name: str, content: bytes) -> None:
+        _write(self._folder / f"{name}.{hash_bytes(content)}", content)
+
+
+MAKE_NOW = MakeNow()
+
+
+def describe_job(prepared: Prepared) -> str:
+    """Return the hash of all that decides what the steps of a run make: rows, recipe, versions."""
+    versions = [f"{package} {_version_of(package)}" for package in PACKAGES]
+    digest = hashlib.sha256("\n".join([prepared.recipe.to_toml(), *versions]).encode())
+    digest.update(prepared.data_sha256.encode())
+    for _, rows in prepared.rows.items():
+        for values in (rows.inputs.numeric, rows.targets, rows.weights, rows.row_ids):
+            digest.update(np.ascontiguousarray(values).data)
+        for column in rows.inputs.categorical.T:
+            digest.update(_join(column))
+    if prepared.unlabeled is not None:
+        digest.update(prepared.unlabeled.sha256.encode())
+    return digest.hexdigest()
+
+
+def _join(texts: Column) -> bytes:
+    return "\0".join(texts.tolist()).encode(errors="surrogatepass")
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a part of one has a name that nobody looks for."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

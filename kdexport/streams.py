@@ -1,0 +1,185 @@
+"""Tables larger than memory: rows in, answers out, a chunk at a time.
+
+Takes a CSV or Parquet file and a function of a `Table`; gives a file with its answers. A chunk
+holds the fewer rows the more columns the file has, so that memory does not grow with the file.
+With `tables` and `cells` one of the rooms that know polars.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from kdexport.cells import (
+    COMMA_CSV,
+    SPELLINGS,
+    CsvFormat,
+    Spelling,
+    cast_column,
+    find_spellings,
+    first_of,
+)
+from kdexport.disk import write_file
+from kdexport.records import Column, Table
+from kdexport.tables import (
+    differing_headers,
+    from_polars,
+    has_no_rows,
+    is_parquet,
+    names_parquet,
+    read_header,
+    reading,
+    to_polars,
+)
+
+CELLS_AT_ONCE = 2**20
+MAX_ROWS, MIN_ROWS = 65_536, 64
+
+Answer = Callable[[Table], Mapping[str, Column]]
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A CSV or Parquet file that is read in chunks, its columns typed as `read_table` does.
+
+    Attributes:
+        path: The file; its content says which of the two it is.
+        csv_format: How a CSV is written.
+        text: Columns of a CSV whose cells are text whatever they look like.
+    """
+
+    path: Path
+    csv_format: CsvFormat = COMMA_CSV
+    text: Collection[str] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Its columns, in order.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        with reading(self.path):
+            if is_parquet(self.path):
+                return tuple(pl.read_parquet_schema(self.path))
+            return tuple(read_header(self.path, self.csv_format))
+
+    def read_chunks(self, columns: Collection[str]) -> Iterator[pl.DataFrame]:
+        """Yield the rows in order, less the columns that nobody asks for.
+
+        A CSV is read twice: what a column is depends on its last cell too.
+
+        Raises:
+            DataError: It cannot be read whole, or has no rows.
+        """
+        taken = [name for name in self.names if name in columns]
+        if is_parquet(self.path):
+            chunks = self._scan_chunks(taken)
+        else:
+            spellings = self._find_spellings(taken)
+            chunks = (
+                frame.with_columns(
+                    cast_column(frame[name], self.csv_format, spellings[name]) for name in taken
+                )
+                for frame in self._scan_chunks(taken)
+            )
+        n_rows = 0
+        for frame in chunks:
+            n_rows += frame.height
+            yield frame
+        if n_rows == 0:
+            raise has_no_rows(self.path, self.names)
+
+    def _find_spellings(self, taken: Sequence[str]) -> dict[str, Spelling | None]:
+        spelled: dict[str, set[Spelling]] = {}
+        for frame in self._scan_chunks([name for name in taken if name not in self.text]):
+            for name in frame.columns:
+                found = find_spellings(frame[name], self.csv_format)
+                if found is not None:
+                    spelled[name] = spelled.get(name, set(SPELLINGS)) & found
+        return {name: first_of(spelled.get(name, ())) for name in taken}
+
+    def _scan_chunks(self, taken: Sequence[str]) -> Iterator[pl.DataFrame]:
+        n_rows = max(MIN_ROWS, min(MAX_ROWS, CELLS_AT_ONCE // max(1, len(self.names))))
+        with reading(self.path):
+            scan = self._scan()
+            if is_parquet(self.path):  # of a CSV, polars lets cells too many pass in such a scan
+                scan = scan.select(taken)
+            for frame in scan.collect_batches(chunk_size=n_rows, maintain_order=True):
+                yield from frame.select(taken).iter_slices(n_rows)
+
+    def _scan(self) -> pl.LazyFrame:
+        if is_parquet(self.path):
+            return pl.scan_parquet(self.path)
+        frame = pl.scan_csv(
+            self.path,
+            infer_schema=False,
+            separator=self.csv_format.separator,
+            raise_if_empty=False,
+        )
+        found = frame.collect_schema().names()
+        if len(found) != len(self.names):
+            raise differing_headers(self.path, len(self.names), len(found))
+        return frame.rename(dict(zip(found, self.names, strict=True)))
+
+
+def answer_file(
+    file: TableFile, answer: Answer, output: Path, *, columns: Collection[str], keep: Sequence[str]
+) -> int:
+    """Write the answers to a file's rows, in order, whole or not at all.
+
+    Args:
+        file: The rows.
+        answer: What is asked, a chunk at a time.
+        output: CSV or Parquet file to write, by its ending.
+        columns: Those that `answer` looks at.
+        keep: Columns to copy, before the answers.
+
+    Returns:
+        How many rows there were.
+
+    Raises:
+        KdexportError: The file cannot be read, answered, or written.
+    """
+    n_rows = 0
+    with write_file(output) as staged:
+        writer = _PartsWriter(staged) if names_parquet(output) else _CsvWriter(staged)
+        for frame in file.read_chunks({*columns, *keep}):
+            answers = to_polars(answer(from_polars(frame, file.path.name)))
+            kept = [frame[name] for name in keep if name not in answers.columns]
+            writer.write(pl.DataFrame([*kept, *answers.iter_columns()]))
+            n_rows += frame.height
+        writer.finish()
+    return n_rows
+
+
+class _CsvWriter:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, frame: pl.DataFrame) -> None:
+        is_first = not self._path.exists()
+        with self._path.open("ab") as file:
+            frame.write_csv(file, include_header=is_first)
+
+    def finish(self) -> None:
+        """Nothing is left to do: rows were written as they came."""
+
+
+class _PartsWriter:
+    """Parquet is written at once: parts lie beside the file until all are there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parts = path.with_name("parts")
+        self._parts.mkdir()
+        self._n_parts = 0
+
+    def write(self, frame: pl.DataFrame) -> None:
+        frame.write_parquet(self._parts / f"{self._n_parts:09}.parquet")
+        self._n_parts += 1
+
+    def finish(self) -> None:
+        pl.scan_parquet(self._parts / "*.parquet", glob=True).sink_parquet(self._path)

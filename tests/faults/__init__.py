@@ -1,0 +1,1 @@
+"""Nothing lost: faults, hostile files, bad input (`make test-faults`)."""

@@ -1,0 +1,127 @@
+"""A run that was stopped goes on from the last finished step, and makes the same bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from kdexport.errors import KdexportWarning
+from kdexport.pipeline import run
+from kdexport.recipe import read_recipe
+from kdexport.resume import Steps
+from kdexport.workspace import Trained
+from tests.conftest import QUICK, RIVAL
+
+RECIPE = {
+    **QUICK,
+    **RIVAL,
+    "data.target": "y",
+    "threads": 1,
+    "teacher.regularisation": "chosen",
+    "teacher.max_epochs": 1,
+    "transfer.selection": "chosen",
+    "transfer.n_synthetic": 200,
+}
+STEPS = ("regularisation", "ensemble", "teacher", "transfer", "students", "rival")
+
+
+def read_models(bundle: Path) -> dict[str, bytes]:
+    """Every model file and golden row, by name."""
+    paths = [*bundle.glob("*.onnx"), *bundle.glob("golden/**/*.pb")]
+    return {str(path.relative_to(bundle)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(csv_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a run makes that nobody stops."""
+    output = tmp_path_factory.mktemp("whole") / "x"
+    run(read_recipe(None, RECIPE), output, data=csv_path)
+    return read_models(output)
+
+
+def test_stopped_after_every_step(
+    uninterrupted: dict[str, bytes],
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run stopped after each of its steps makes none of them twice, and the same bytes."""
+    keep, kept = Steps._keep, []
+
+    def keep_and_stop(steps: Steps, name: str, content: bytes) -> None:
+        keep(steps, name, content)
+        kept.append(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Steps, "_keep", keep_and_stop)
+    recipe, output = read_recipe(None, RECIPE), tmp_path / "x"
+    for n_finished in range(len(STEPS)):
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, output, data=csv_path, resume=True)
+        assert tuple(kept) == STEPS[: n_finished + 1]
+        assert [path.name for path in tmp_path.iterdir()] == [".x.kdexport"]
+    run(recipe, output, data=csv_path, resume=True)
+    assert tuple(kept) == STEPS
+    assert read_models(output) == uninterrupted
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.fixture
+def stopped(csv_path: Path, tmp_path: Path) -> Callable[..., None]:
+    """A function that stops a run before its n-th step."""
+
+    def stop(monkeypatch: pytest.MonkeyPatch, before: str, *, resume: bool) -> None:
+        take = Steps.take
+
+        def refuse(steps: Steps, name: str, make: Callable[[], Trained]) -> Trained:
+            if name == before:
+                raise KeyboardInterrupt
+            return take(steps, name, make)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Steps, "take", refuse)
+            with pytest.raises(KeyboardInterrupt):
+                run(read_recipe(None, RECIPE), tmp_path / "x", data=csv_path, resume=resume)
+
+    return stop
+
+
+def test_nothing_is_left_unless_asked(
+    stopped: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --resume a stopped run leaves nothing."""
+    stopped(monkeypatch, "teacher", resume=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_table_starts_anew(
+    stopped: Callable[..., None],
+    uninterrupted: dict[str, bytes],
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Finished steps of another table or recipe are said to be, and thrown away."""
+    stopped(monkeypatch, "teacher", resume=True)
+    other = pl.read_csv(csv_path).with_columns(pl.col("a") * 2)
+    with pytest.warns(KdexportWarning, match="another table, recipe or version"):
+        run(read_recipe(None, RECIPE), tmp_path / "x", data=other, resume=True)
+    assert read_models(tmp_path / "x") != uninterrupted
+
+
+def test_damaged_step_is_made_again(
+    stopped: Callable[..., None],
+    uninterrupted: dict[str, bytes],
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A finished step that the disk damaged is made again."""
+    stopped(monkeypatch, "teacher", resume=True)
+    (path,) = (tmp_path / ".x.kdexport" / "steps").glob("ensemble.*")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    run(read_recipe(None, RECIPE), tmp_path / "x", data=csv_path, resume=True)
+    assert read_models(tmp_path / "x") == uninterrupted

@@ -15,6 +15,7 @@ from kdexport.cli.bench import bench
 from kdexport.cli.check import check
 from kdexport.cli.measure import report
 from kdexport.cli.model import info, predict
+from kdexport.cli.pack import pack
 from kdexport.cli.steps import distill, export, run, schema, train
 from kdexport.errors import KdexportError, one_line
 
@@ -47,7 +48,10 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (run, schema, train, distill, export, predict, info, check, bench, report):
+for command in (
+    *(run, schema, train, distill, export),
+    *(predict, info, check, bench, report, pack),
+):
     cli.add_command(command)
 
 

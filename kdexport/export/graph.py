@@ -21,6 +21,7 @@ from kdexport.contract import (
     IR_VERSION,
     LABEL,
     LOGITS,
+    ML_DOMAIN,
     ML_OPSET,
     NUMERIC,
     OPSET,
@@ -36,7 +37,6 @@ from kdexport.signature import Signature
 from kdexport.trees import Meaning, Trees
 
 BATCH = "batch"
-ML_DOMAIN = "ai.onnx.ml"
 UNKNOWN = 0  # position of every text that no column knows, in the vocabulary
 
 

@@ -100,8 +100,7 @@ def pack(
 
 
 def _sign_bundle(bundle: Path, key: Path) -> None:
-    from kdexport.bundle import replace_files
-    from kdexport.deploy.common import SIGNATURE
+    from kdexport.bundle import SIGNATURE, replace_files
     from kdexport.deploy.signing import sign_folder
 
     replace_files(bundle, {SIGNATURE: sign_folder(bundle, key)})

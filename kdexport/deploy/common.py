@@ -18,7 +18,7 @@ from kdexport.deploy.tensors import name_datatype
 from kdexport.errors import one_line
 from kdexport.evidence.parity import PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE
 
-PACK, SUMS, README, SIGNATURE = "pack.json", "SHA256SUMS", "README.md", "model.sig"
+PACK, SUMS, README = "pack.json", "SHA256SUMS", "README.md"
 COLUMNS, MODEL = "columns.json", "model.onnx"
 FORMAT_VERSION = 1
 MAX_NAMED = 12
@@ -157,7 +157,7 @@ def _write_readme(packable: Packable, target: str, command: str, text: str) -> s
   All names, in order, are in `{COLUMNS}`. A missing cell is {_say_missing(packable)}.
 - The golden rows are {packable.inputs.n_rows} ({WHOSE[packable.golden]}), with what the
   trained model answered: probabilities within {PROBABILITY_TOLERANCE:g}, numbers within
-  {RELATIVE_TOLERANCE:g} of their size.
+  {RELATIVE_TOLERANCE:g} of their size, or of the terms behind them where a cell is absurdly large.
 - {THREADS} intra-op thread and no spinning: a file as small is done before a second thread wakes.
 - Before it is started, `sha256sum --check {SUMS}` finds an altered file, `kdexport check .` one too
   many as well, and `kdexport check . --verify PUBKEY` says who signed the pack, where it is signed.

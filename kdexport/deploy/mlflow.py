@@ -30,10 +30,11 @@ COMMAND = (
     "pip install -r requirements.txt && mlflow models serve -m . --env-manager local --port 5000"
 )
 TEXT = """
-Or `mlflow.pyfunc.load_model(folder).predict(frame)`: a frame with the columns above in any order,
-whole numbers, categories and missing cells as pandas has them; a frame of answers back. Numbers are
-declared as `any`: MLflow refuses whole numbers where a signature says `double`. Texts are strings.
-`golden/request.json` goes to `/invocations` as it is.
+Or `mlflow.pyfunc.load_model(folder).predict(frame)`: a frame with the columns below in any order,
+whole numbers, categories, dates and missing cells as pandas has them; a frame of answers back.
+Columns are declared as `any`, since MLflow refuses whole numbers where a signature says `double`,
+and categories where it says `string`; a cell that its column cannot hold is an error that names the
+column. `golden/request.json` goes to `/invocations` as it is; CSV does not.
 """
 
 
@@ -98,9 +99,7 @@ def _describe_model(packable: Packable, loader: str) -> dict[str, Any]:
 
 
 def _declare_inputs(packable: Packable) -> list[dict[str, Any]]:
-    signature = packable.signature
-    types = dict.fromkeys(signature.numeric, "any") | dict.fromkeys(signature.categorical, "string")
-    return [_declare(name, types[name]) for name in signature.columns]
+    return [_declare(name, "any") for name in packable.signature.columns]
 
 
 def _declare_outputs(packable: Packable) -> list[dict[str, Any]]:

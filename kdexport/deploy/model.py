@@ -20,6 +20,7 @@ from kdexport.contract import (
     serialize_model,
 )
 from kdexport.errors import DataError, ParityError
+from kdexport.evidence.file_checks import find_external
 from kdexport.evidence.golden import unpack_golden
 from kdexport.evidence.parity import compare_answers, describe_parity
 from kdexport.export.portable import (
@@ -128,6 +129,13 @@ def prepare_model(
         )
     content = bundle.files[file]
     model = parse_model(content, file)
+    outside = next(find_external(model), None)
+    if outside is not None:
+        raise DataError(
+            "what is packed has its weights inside",
+            found=f"{file}: {outside}",
+            cure="save it whole",
+        )
     signature = Signature.from_metadata({e.key: e.value for e in model.metadata_props})
     model, texts = _change_form(model, form, file)
     packed = content if form == Form() else serialize_model(model)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kdexport.bundle import Bundle, hash_bytes, read_bundle, write_folder
-from kdexport.contract import parse_model
-from kdexport.deploy.common import FORMAT_VERSION, PACK, SIGNATURE, SUMS
+from kdexport.bundle import SIGNATURE, Bundle, hash_bytes, read_bundle, write_folder
+from kdexport.deploy.common import FORMAT_VERSION, MODEL, PACK, SUMS
 from kdexport.deploy.javascript import build_node, build_web
 from kdexport.deploy.mlflow import build_mlflow
 from kdexport.deploy.model import Form, Packable, prepare_model
@@ -23,7 +22,7 @@ from kdexport.deploy.signing import sign_files
 from kdexport.deploy.triton import build_triton
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.checks import check_bundle
-from kdexport.evidence.file_checks import listed_plainly
+from kdexport.evidence.file_checks import check_file, listed_plainly
 from kdexport.records import CheckResult
 
 Target = Literal["triton", "oip", "mlflow", "python", "web", "node", "onnx"]
@@ -38,6 +37,7 @@ TARGETS: dict[Target, Build] = {
     "node": build_node,
     "onnx": build_onnx,
 }
+RULES_OF_EVERY_FORM = ("parse", "onnx", "self_contained", "versions")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder, a part of an address, a tag of docker
 
 
@@ -139,22 +139,17 @@ def check_pack(folder: Path) -> list[CheckResult]:
     rule = "a pack's files are those of its SHA256SUMS"
     found_text = f"{rule}, however: {listed_plainly(problems)}"
     hashes = CheckResult("pack/hashes", not problems, found_text if problems else rule)
-    return [hashes, *_check_weights(folder)]
+    return [hashes, *_check_models(folder)]
 
 
-def _check_weights(folder: Path) -> list[CheckResult]:
-    from kdexport.evidence.file_checks import check_file
-
-    results = []
-    for path in sorted(folder.rglob("*.onnx")):
-        name = path.relative_to(folder).as_posix()
-        parse_model(path.read_bytes(), name)
-        results += [
-            result
-            for result in check_file(name, path.read_bytes())
-            if result.name.rsplit("/", 1)[1] in ("parse", "onnx", "self_contained", "versions")
-        ]
-    return results
+def _check_models(folder: Path) -> list[CheckResult]:
+    """Check the model by the rules that hold for every form of it."""
+    return [
+        result
+        for path in sorted(folder.rglob(MODEL))
+        for result in check_file(path.relative_to(folder).as_posix(), path.read_bytes())
+        if result.name.rsplit("/", 1)[1] in RULES_OF_EVERY_FORM
+    ]
 
 
 def _find_altered(folder: Path) -> list[str]:

@@ -5,16 +5,21 @@ model_signing, which is imported where it is needed.
 """
 
 import importlib
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdexport.deploy.common import SIGNATURE
-from kdexport.errors import DataError, DependencyError
+from kdexport.bundle import SIGNATURE
+from kdexport.errors import DataError, DependencyError, one_line
+from kdexport.evidence.file_checks import listed_plainly
 from kdexport.records import CheckResult
 
 CHECK = "signature"
+# How model_signing words a difference; its digests are left out.
+ALTERED = re.compile(r"Hash mismatch for '(.+?)': Expected")
+OTHERS = re.compile(r"(Extra|Missing) files (?:found )?in model '.*?': (.*?)[\"']")
 
 
 def sign_files(files: Mapping[str, bytes], key: Path) -> bytes:
@@ -63,9 +68,9 @@ def check_signature(folder: Path, public_key: Path) -> CheckResult:
     try:
         config.verify(folder, signature)
     except Exception as error:  # a damaged signature may raise anything
-        found = " ".join(str(error).split()) or type(error).__name__
         rule = "every byte is what the key's owner signed"
-        return CheckResult(f"{folder.name}/{CHECK}", False, f"{rule}, however: {found}"[:500])
+        message = one_line(f"{rule}, however: {_describe(error)}")
+        return CheckResult(f"{folder.name}/{CHECK}", False, message)
     return CheckResult(f"{folder.name}/{CHECK}", True, f"signed by the owner of {public_key.name}")
 
 
@@ -74,6 +79,19 @@ def _sign(folder: Path, signature: Path, key: Path) -> None:
     config = _use_key(signing.Config().use_elliptic_key_signer, private_key=key)
     config.set_hashing_config(_hash_everything())
     config.sign(folder, signature)
+
+
+def _describe(error: Exception) -> str:
+    """Return in a few words what differs."""
+    text = " ".join(str(error).split())
+    problems = [f"{name} was altered" for name in ALTERED.findall(text)]
+    problems += [
+        f"{names} {'was not signed' if kind == 'Extra' else 'is absent'}"
+        for kind, names in OTHERS.findall(text)
+    ]
+    if problems:
+        return listed_plainly(problems)
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 def _hash_everything() -> Any:

@@ -55,7 +55,11 @@ def to_numbers(cells, kind):
 def to_texts(cells):
     """Return a column as texts; a missing cell is the empty one."""
     cells = cells.astype("object")
-    return np.array([str(text) for text in cells.where(cells.notna(), "")], object)
+    texts = cells.where(cells.notna(), "").tolist()
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"column {cells.name!r} takes texts: {text!r} is none")
+    return np.array(texts, object)
 
 
 def _load_pyfunc(path):

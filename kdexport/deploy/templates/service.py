@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import onnxruntime
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, Field, create_model
 
 HERE = Path(__file__).parent
@@ -63,12 +64,12 @@ app = FastAPI(title=COLUMNS["model"])
 
 @app.post("/row")
 async def answer_row(row: Row):
-    return answer([row])[0]
+    return JSONResponse(answer([row])[0])
 
 
 @app.post("/rows")
 async def answer_rows(rows: list[Row]):
-    return answer(rows)
+    return JSONResponse(answer(rows))
 
 
 @app.get("/health")

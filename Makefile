@@ -5,8 +5,10 @@ INSTALLED := $(VENV)/.installed
 
 BROWSER := build/browser/.installed
 NODE := build/node/.installed
+DEPLOY := build/deploy
+SERVERS := servers mlflow runtimes oldest
 
-.PHONY: demo test test-thorough test-torch-free test-browser test-node screenshots check bench readme
+.PHONY: demo test test-thorough test-torch-free test-browser test-node test-deploy screenshots check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
@@ -26,6 +28,9 @@ test-node: $(NODE)  ## docs/serving.md in Node; skipped, with a reason, where th
 
 test-browser: $(BROWSER) $(NODE)  ## the report in a real Chromium; skipped, with a reason, where there is none
 	$(BIN)/python -m pytest -m browser -rs tests/browser
+
+test-deploy: $(SERVERS:%=$(DEPLOY)/%.installed) $(DEPLOY)/signing.installed $(BROWSER) $(NODE)  ## packs in their servers and runtimes; what is absent fails
+	$(BIN)/python -m pytest -m deploy tests/deploy
 
 screenshots: $(BROWSER)  ## docs/images
 	KDEXPORT_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser tests/browser -k screenshots
@@ -49,6 +54,18 @@ readme: $(INSTALLED)  ## what is generated in README.md and docs/
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+# An environment for each server and runtime, whose packages do not go together.
+$(DEPLOY)/%.installed: tests/deploy/environments/%.txt
+	mkdir -p $(@D)
+	test -x $(@D)/$*/bin/python || $(PYTHON) -m venv $(@D)/$* || python3 -m venv $(@D)/$*
+	$(@D)/$*/bin/python -m pip install --quiet -r $<
+	touch $@
+
+$(DEPLOY)/signing.installed: $(INSTALLED)
+	mkdir -p $(@D)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[sign]'
 	touch $@
 
 # What cannot be installed is left out: the tests that need it are skipped and say so.

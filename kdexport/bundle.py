@@ -79,6 +79,7 @@ def write_folder(output: Path, files: Mapping[str, bytes]) -> None:
     """
     staging = None
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
         fresh, old = staging / "new", staging / "old"
         for name, content in files.items():

@@ -71,9 +71,12 @@ def pack(
     if not outputs and key is None:
         raise click.UsageError(f"pass at least one of {', '.join(f'--{t}' for t in TARGETS)}")
 
-    from kdexport.deploy.model import Form
-    from kdexport.deploy.packs import check_before_packing, write_packs
+    from kdexport.deploy.model import Form, prepare_model
+    from kdexport.deploy.packs import check_before_packing, plan_folders, write_packs
 
+    form, name = Form(target_ort, core_operators, split_text), name or bundle.resolve().name
+    _ = form.release  # what is refused without a look at the bundle is refused first
+    folders = plan_folders(cast("dict[Target, Path]", outputs), name=name, force=force)
     loaded, failed = check_before_packing(bundle)
     for result in failed:
         click.echo(f"failed: {result.name}: {result.message}", err=True)
@@ -83,16 +86,8 @@ def pack(
     if not outputs and key is not None:
         _sign_bundle(bundle, key)
         return
-    packs = write_packs(
-        loaded,
-        cast("dict[Target, Path]", outputs),
-        file=f"{model}.onnx",
-        name=name or bundle.resolve().name,
-        form=Form(target_ort, core_operators, split_text),
-        passed_check=not failed,
-        key=key,
-        force=force,
-    )
+    packable = prepare_model(loaded, f"{model}.onnx", form, name=name, passed_check=not failed)
+    packs = write_packs(packable, folders, key=key)
     for written in packs:
         size = f"{written.n_files} files, {written.n_bytes:,} bytes"
         click.echo(f"{written.target:7} {written.path}: {size}", err=json_path == "-")

@@ -16,6 +16,7 @@ from kdexport.contract import (
     LABEL,
     PREDICTION,
     PROBABILITIES,
+    Release,
     parse_model,
     serialize_model,
 )
@@ -50,6 +51,15 @@ class Form:
     target_ort: str | None = None
     has_core_operators: bool = False
     has_codes: bool = False
+
+    @property
+    def release(self) -> Release | None:
+        """What that release reads.
+
+        Raises:
+            RecipeError: There is no such release.
+        """
+        return None if self.target_ort is None else find_release(self.target_ort)
 
 
 @dataclass(frozen=True)
@@ -108,9 +118,15 @@ def prepare_model(
 ) -> Packable:
     """Bring one file of a bundle into the form that a runtime asks for.
 
+    Args:
+        bundle: Of which nothing is assumed.
+        file: The bundle's file to pack.
+        form: What the runtime asks of it.
+        name: What servers call it.
+        passed_check: Whether the bundle passed its check, which the pack says.
+
     Raises:
         DataError: The bundle lacks the file or golden rows, or the file cannot have that form.
-        RecipeError: There is no such release of onnxruntime.
         ParityError: In that form it answers otherwise.
     """
     if file not in bundle.files:
@@ -179,14 +195,13 @@ def read_outputs(outputs: Mapping[str, Column], texts: TextCodes) -> Answers:
 def _change_form(
     model: onnx.ModelProto, form: Form, file: str
 ) -> tuple[onnx.ModelProto, TextCodes]:
-    release = None if form.target_ort is None else find_release(form.target_ort)
     texts = TextCodes(None, None)
     if form.has_codes:
         model, texts = split_text(model)
     if form.has_core_operators or form.has_codes:
         model = use_core_operators(model, file)
-    if release is not None:  # last: nothing raises versions again
-        model = lower_versions(model, release, file)
+    if form.release is not None:  # last: nothing raises versions again
+        model = lower_versions(model, form.release, file)
     return model, texts
 
 

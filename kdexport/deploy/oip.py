@@ -1,4 +1,4 @@
-"""A server of the Open Inference Protocol: KServe's own, with a predictor of some 50 lines.
+"""A server of the Open Inference Protocol: KServe's own, with a predictor of some 70 lines.
 
 Takes a `Packable`, gives named bytes: model, predictor, the metadata that a client is told, golden
 requests and responses.

@@ -4,6 +4,7 @@ Takes a bundle, gives folders that are written whole or not at all.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from kdexport.bundle import SIGNATURE, Bundle, hash_bytes, read_bundle, write_fo
 from kdexport.deploy.common import FORMAT_VERSION, MODEL, PACK, SUMS
 from kdexport.deploy.javascript import build_node, build_web
 from kdexport.deploy.mlflow import build_mlflow
-from kdexport.deploy.model import Form, Packable, prepare_model
+from kdexport.deploy.model import Packable
 from kdexport.deploy.oip import build_oip
 from kdexport.deploy.plain import build_onnx
 from kdexport.deploy.service import build_service
@@ -51,43 +52,17 @@ class Pack:
     n_bytes: int
 
 
-def check_before_packing(path: Path) -> tuple[Bundle, list[CheckResult]]:
-    """Read a bundle and return it with the checks that it fails.
-
-    Raises:
-        DataError: It is no bundle.
-    """
-    bundle = read_bundle(path)
-    return bundle, [result for result in check_bundle(bundle) if not result.passed]
-
-
-def write_packs(
-    bundle: Bundle,
-    outputs: Mapping[Target, Path],
-    *,
-    file: str,
-    name: str,
-    form: Form,
-    passed_check: bool,
-    key: Path | None = None,
-    force: bool = False,
-) -> list[Pack]:
-    """Write a pack for each target; where one cannot be made, none is written.
+def plan_folders(outputs: Mapping[Target, Path], *, name: str, force: bool) -> dict[Target, Path]:
+    """Return the folder of each pack, before any work is done for it.
 
     Args:
-        bundle: From `check_before_packing`.
         outputs: Target to its folder; of Triton, to the repository.
-        file: The bundle's file to pack.
-        name: What servers call it.
-        form: What the runtime asks of the file.
-        passed_check: Whether the bundle passed its check, which the pack says.
-        key: Private key to sign with.
+        name: What servers call the model.
         force: Replace packs that exist.
 
     Raises:
-        OutputError: An output exists, or cannot be written.
-        DataError: The file cannot be packed.
-        ParityError: In that form, it answers otherwise.
+        DataError: The name cannot be a folder's, or a part of an address.
+        OutputError: An output exists, or two packs would share a folder.
     """
     if not NAME.fullmatch(name):
         raise DataError(
@@ -101,7 +76,33 @@ def write_packs(
     _refuse_shared(folders)
     for folder in folders.values():
         _refuse_output(folder, force=force)
-    packable = prepare_model(bundle, file, form, name=name, passed_check=passed_check)
+    return folders
+
+
+def check_before_packing(path: Path) -> tuple[Bundle, list[CheckResult]]:
+    """Read a bundle and return it with the checks that it fails.
+
+    Raises:
+        DataError: It is no bundle.
+    """
+    bundle = read_bundle(path)
+    return bundle, [result for result in check_bundle(bundle) if not result.passed]
+
+
+def write_packs(
+    packable: Packable, folders: Mapping[Target, Path], *, key: Path | None = None
+) -> list[Pack]:
+    """Write a pack for each target; where one cannot be made, none is written.
+
+    Args:
+        packable: From `prepare_model`.
+        folders: From `plan_folders`.
+        key: Private key to sign with.
+
+    Raises:
+        OutputError: A folder cannot be written.
+        DataError: The key cannot be used.
+    """
     built = {}
     for target, folder in folders.items():
         files = TARGETS[target](packable)
@@ -109,7 +110,6 @@ def write_packs(
             files[SIGNATURE] = sign_files(files, key)
         built[target] = folder, files
     for folder, files in built.values():
-        _make_parent(folder)
         write_folder(folder, files)
     return [
         Pack(target, folder, len(files), sum(map(len, files.values())))
@@ -190,6 +190,13 @@ def _refuse_shared(folders: Mapping[Target, Path]) -> None:
 
 
 def _refuse_output(folder: Path, *, force: bool) -> None:
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise OutputError(
+            "a pack's parent folder can be written",
+            found=f"{str(above)!r} cannot",
+            cure="pass a folder of yours",
+        )
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
@@ -208,14 +215,3 @@ def _refuse_output(folder: Path, *, force: bool) -> None:
             found=f"{str(folder)!r} exists",
             cure="pass --force to replace it, or another folder",
         )
-
-
-def _make_parent(folder: Path) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            "a pack's parent folder can be written",
-            found=f"{str(folder.parent)!r}: {error.strerror}",
-            cure="pass a folder of yours",
-        ) from error

@@ -4,9 +4,12 @@ Takes a folder and a key, writes or checks `model.sig` beside its files. The onl
 model_signing, which is imported where it is needed.
 """
 
+import ast
 import importlib
+import json
 import re
 import tempfile
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,9 @@ from kdexport.evidence.file_checks import listed_plainly
 from kdexport.records import CheckResult
 
 CHECK = "signature"
-# How model_signing words a difference; its digests are left out.
-ALTERED = re.compile(r"Hash mismatch for '(.+?)': Expected")
-OTHERS = re.compile(r"(Extra|Missing) files (?:found )?in model '.*?': (.*?)[\"']")
+MISMATCH = "Signature mismatch: "  # how model_signing starts what differs, a list of texts
+ALTERED = re.compile(r"Hash mismatch for '(.*)': Expected", re.DOTALL)
+BASE64_FIELDS = ("payload", "sig")
 
 
 def sign_files(files: Mapping[str, bytes], key: Path) -> bytes:
@@ -66,6 +69,7 @@ def check_signature(folder: Path, public_key: Path) -> CheckResult:
     config = _use_key(signing.Config().use_elliptic_key_verifier, public_key=public_key)
     config.set_hashing_config(_hash_everything())
     try:
+        _refuse_loose_base64(json.loads(signature.read_bytes()))
         config.verify(folder, signature)
     except Exception as error:  # a damaged signature may raise anything
         rule = "every byte is what the key's owner signed"
@@ -83,15 +87,29 @@ def _sign(folder: Path, signature: Path, key: Path) -> None:
 
 def _describe(error: Exception) -> str:
     """Return in a few words what differs."""
-    text = " ".join(str(error).split())
-    problems = [f"{name} was altered" for name in ALTERED.findall(text)]
-    problems += [
-        f"{names} {'was not signed' if kind == 'Extra' else 'is absent'}"
-        for kind, names in OTHERS.findall(text)
-    ]
-    if problems:
-        return listed_plainly(problems)
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+    text = str(error)
+    if not text.startswith(MISMATCH):
+        return one_line(f"{type(error).__name__}: {text}"[:200]) if text else type(error).__name__
+    problems = []
+    for said in ast.literal_eval(text.removeprefix(MISMATCH)):
+        if altered := ALTERED.match(said):
+            problems.append(f"{altered[1]} was altered")
+        else:
+            what = "was not signed" if said.startswith("Extra") else "is absent"
+            problems.append(f"{said.split(': ', 1)[1]} {what}")
+    return listed_plainly(problems)
+
+
+def _refuse_loose_base64(value: object) -> None:
+    """Refuse text whose last bits mean nothing: one of its characters could be another."""
+    if isinstance(value, list):
+        for item in value:
+            _refuse_loose_base64(item)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_loose_base64(item)
+            if key in BASE64_FIELDS and b64encode(b64decode(item)).decode() != item:
+                raise ValueError(f"{key} is no canonical base64")
 
 
 def _hash_everything() -> Any:

@@ -24,6 +24,9 @@ from kdexport.errors import DataError, RecipeError
 from kdexport.records import Column, Int64
 
 CODES = "kdexport.codes"  # metadata of a file that takes codes
+# Operators that were only given more types of numbers since: what the older version computes of
+# ours is the same.
+ONLY_MORE_TYPES = {("Where", 16): 9}
 VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?")
 
 
@@ -206,7 +209,9 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def _since(node: onnx.NodeProto, version: int) -> int:
-    return int(onnx.defs.get_schema(node.op_type, version, node.domain).since_version)
+    """The version from which on the operator is what it is in this one."""
+    since = int(onnx.defs.get_schema(node.op_type, version, node.domain).since_version)
+    return ONLY_MORE_TYPES.get((node.op_type, since), since)
 
 
 def _limit(release: Release, domain: str) -> int:

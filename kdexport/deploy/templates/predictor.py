@@ -32,8 +32,14 @@ class Predictor(kserve.Model):
         return METADATA["outputs"]
 
     def predict(self, payload, headers=None, response_headers=None):
+        given = {tensor.name: tensor for tensor in payload.inputs}
+        for declared in METADATA["inputs"]:
+            name, datatype = declared["name"], declared["datatype"]
+            if name not in given or given[name].datatype != datatype:
+                found = given[name].datatype if name in given else "absent"
+                raise InvalidInput(f"input {name!r} is {datatype}, however: it is {found}")
         try:
-            feeds = {tensor.name: read_tensor(tensor) for tensor in payload.inputs}
+            feeds = {name: read_tensor(tensor) for name, tensor in given.items()}
             answers = self.session.run(None, feeds)
         except Exception as error:  # onnxruntime's own kinds share no base but Exception
             raise InvalidInput(str(error).splitlines()[0]) from error

@@ -39,8 +39,9 @@ def test_golden_rows(packs: Packs, address: str) -> None:
     status, answers = post(f"{address}/rows", rows)
     assert status == 200
     assert_golden(packs.packable, answers_of_rows(packs.packable, answers))
-    for row, answer in list(zip(rows, answers, strict=True))[:: len(rows) // 10]:
-        assert post(f"{address}/row", row) == (200, answer)
+    alone = [post(f"{address}/row", row) for row in rows]
+    assert {status for status, _ in alone} == {200}
+    assert_golden(packs.packable, answers_of_rows(packs.packable, [row for _, row in alone]))
     assert post(f"{address}/rows", []) == (200, [])
 
 

@@ -47,6 +47,7 @@ bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
 	$(BIN)/python benchmarks/mutants.py
 	$(BIN)/python benchmarks/torch_free.py --save
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/runtimes.py
 
 readme: $(INSTALLED)  ## what is generated in README.md and docs/
 	$(BIN)/python benchmarks/document.py

@@ -81,7 +81,8 @@ names.forEach((name, i) => {
 document.title = columns.model;
 $('title').textContent = `${columns.model}: ${columns.target}`;
 $('row').addEventListener('submit', show);
-const replayed = compare(await answer(rows));
+export const answers = await answer(rows);
+const replayed = compare(answers);
 $('golden').textContent = `${replayed.rows} golden rows: largest difference ${replayed.difference.toExponential(1)}, ${replayed.flips} of another class`;
 Object.assign($('golden').dataset, replayed);
 await show();

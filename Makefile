@@ -6,8 +6,10 @@ LIBRARIES := build/libraries/.installed
 
 BROWSER := build/browser/.installed
 NODE := build/node/.installed
+DEPLOY := build/deploy
+SERVERS := servers mlflow runtimes oldest
 
-.PHONY: demo test test-thorough test-faults test-torch-free test-teachers test-browser test-node screenshots check bench readme
+.PHONY: demo test test-thorough test-faults test-torch-free test-teachers test-browser test-node test-deploy screenshots check bench readme
 
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
@@ -34,6 +36,9 @@ test-node: $(NODE)  ## docs/serving.md in Node; skipped, with a reason, where th
 test-browser: $(BROWSER) $(NODE)  ## the report in a real Chromium; skipped, with a reason, where there is none
 	$(BIN)/python -m pytest -m browser -rs tests/browser
 
+test-deploy: $(SERVERS:%=$(DEPLOY)/%.installed) $(DEPLOY)/signing.installed $(BROWSER) $(NODE)  ## packs in their servers and runtimes; what is absent fails
+	$(BIN)/python -m pytest -m deploy tests/deploy
+
 screenshots: $(BROWSER)  ## docs/images
 	KDEXPORT_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser tests/browser -k screenshots
 
@@ -50,6 +55,7 @@ bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
 	$(BIN)/python benchmarks/torch_free.py --save
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python benchmarks/runtimes.py
 
 readme: $(INSTALLED)  ## what is generated in README.md and docs/
 	$(BIN)/python benchmarks/document.py
@@ -62,6 +68,18 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(LIBRARIES): $(INSTALLED)
 	mkdir -p $(@D)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[libraries]'
+	touch $@
+
+# An environment for each server and runtime, whose packages do not go together.
+$(DEPLOY)/%.installed: tests/deploy/environments/%.txt
+	mkdir -p $(@D)
+	test -x $(@D)/$*/bin/python || $(PYTHON) -m venv $(@D)/$* || python3 -m venv $(@D)/$*
+	$(@D)/$*/bin/python -m pip install --quiet -r $<
+	touch $@
+
+$(DEPLOY)/signing.installed: $(INSTALLED)
+	mkdir -p $(@D)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[sign]'
 	touch $@
 
 # What cannot be installed is left out: the tests that need it are skipped and say so.

@@ -40,6 +40,7 @@ def main() -> int:
         },
         ROOT / "docs" / "cli.md": {"commands": commands()},
         ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
+        ROOT / "docs" / "deploy.md": {"runtimes": runtimes()},
         ROOT / "docs" / "latency.md": {"claims": claims("latency"), "rivals": rivals()},
     }.items():
         text = path.read_text(encoding="utf-8")
@@ -126,6 +127,29 @@ def claims(name: str) -> str:
         f"| {c['target']:,} | {'yes' if c['met'] else 'no'} |"
         for c in _result(name)["claims"]
     ]
+    return "\n".join(lines)
+
+
+def runtimes() -> str:
+    """The same rows in every runtime: largest difference, flips, p50 of a single row."""
+    rows = _result("runtimes")["rows"]
+    lines = ["| bundle | runtime | version | largest difference | flips | p50 us, batch 1 |"]
+    lines += ["|---|---|---|---|---|---|"]
+    lines += [
+        f"| {row['bundle']} | {row['runtime']} | {row['version']} "
+        f"| {row['max_probability_difference']:.1e} of {row['rows']} rows | {row['flips']} "
+        f"| {row['p50_us']:,.1f} |"
+        for row in rows
+    ]
+    bare, service = (
+        next(row for row in rows if (row["bundle"], row["runtime"]) == ("clicks", name))
+        for name in ("onnxruntime", "service")
+    )
+    lines.append(
+        f"\nThe service answers a row of clicks over HTTP in {service['p50_us']:,.0f} us, "
+        f"{service['requests_per_second']:,.0f} requests per second on one connection, where the "
+        f"bare session takes {bare['p50_us']:,.1f} us: HTTP and JSON are the rest."
+    )
     return "\n".join(lines)
 
 

@@ -26,6 +26,7 @@ COMMANDS = (
     ["predict", "bundle/student.onnx", "rows.csv", "-o", "answers.csv"],
     ["info", "bundle/student.onnx"],
     ["report", "bundle"],
+    ["pack", "bundle", "--split-text", "--onnx", "packed", "--python", "service"],
 )
 ABSENT = "import sys, importlib.util as u; sys.exit(any(map(u.find_spec, ('torch', 'sklearn'))))"
 ALLOWED_SECONDS = 3.0

@@ -19,6 +19,8 @@ STUDENT, TEACHER, RIVAL = "student.onnx", "teacher.onnx", "rival.onnx"
 EVIDENCE, RECIPE = "evidence.json", "recipe.toml"
 REPORTS = ("report.md", "report.html")
 """Made from the evidence and so not named in it: a bundle is whole with and without them."""
+SIGNATURE = "model.sig"
+"""Written last, over everything else, by whoever signs: a bundle is whole without one."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ checking and timing a file need neither.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -16,6 +17,30 @@ from kdexport.errors import DataError
 OPSET = 18
 ML_OPSET = 3
 IR_VERSION = 8
+
+ML_DOMAIN = "ai.onnx.ml"
+
+
+@dataclass(frozen=True)
+class Release:
+    """What one release of onnxruntime reads: at most these versions."""
+
+    opset: int
+    ml_opset: int
+    ir_version: int
+
+
+# Release of onnxruntime to what it reads, from its own compatibility table. Those before 1.8 lack
+# operators that every file has; what later ones read on top is of no use to a file of OPSET.
+RELEASES = {
+    (1, 8): Release(14, 2, 7),
+    (1, 9): Release(15, 2, 7),
+    (1, 10): Release(15, 2, 7),
+    (1, 11): Release(16, 2, 7),
+    (1, 12): Release(17, 3, 8),
+    (1, 13): Release(17, 3, 8),
+    (1, 14): Release(OPSET, ML_OPSET, IR_VERSION),
+}
 
 NUMERIC, CATEGORICAL = "numeric", "categorical"
 FEATURES, CODES, OUTPUTS = "features", "codes", "outputs"  # between the parts of a file

@@ -22,6 +22,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--data", type=PATH, help="CSV or Parquet: answer these rows too, and score them.")
 @click.option("--against", type=PATH, help="A model file or bundle that must answer alike.")
 @click.option("--from-source", type=PATH, help="Work folder: compare with its checkpoints (torch).")
+@click.option("--verify", "public_key", type=PATH, help="Public key (PEM) of whoever signed it.")
 @click.option("--budget", "budgets", multiple=True, help="A limit: KEY=NUMBER. Repeat for more.")
 @click.option("--junit", help="Write JUnit XML.")
 @click.option("--summary", help="Append Markdown, as for $GITHUB_STEP_SUMMARY.")
@@ -32,13 +33,14 @@ def check(
     data: Path | None,
     against: Path | None,
     from_source: Path | None,
+    public_key: Path | None,
     budgets: tuple[str, ...],
     junit: str | None,
     summary: str | None,
     json_path: str | None,
     **csv: Any,
 ) -> None:
-    """Check a BUNDLE (or a model file): files, answers, claims and budgets.
+    """Check a BUNDLE (or a model file, or a pack): files, answers, claims and budgets.
 
     Exit code 0: every check passed; 1: one failed, do not ship it; 3: there is nothing to check.
     Budgets are the keys of a recipe's [budgets]: docs/ci.md.
@@ -54,8 +56,15 @@ def check(
         render_verdict,
     )
 
-    if subject.is_dir():
+    if _is_pack(subject):
+        if data or against or from_source or budgets:
+            raise click.UsageError("a pack takes --verify alone; check the bundle it was made of")
+        results = _check_pack(subject, public_key)
+    elif subject.is_dir():
         results = _check_bundle(subject, data, against, from_source, budgets, csv)
+        results += _verify(subject, public_key)
+    elif public_key:
+        raise click.UsageError("--verify needs a bundle or a pack, not a file")
     elif from_source or budgets:
         raise click.UsageError("--from-source and --budget need a bundle, not a file")
     else:
@@ -99,6 +108,26 @@ def _check_bundle(
     if from_source is not None:
         results += _recheck(bundle, from_source)
     return results
+
+
+def _is_pack(subject: Path) -> bool:
+    from kdexport.deploy.common import PACK
+
+    return (subject / PACK).is_file()
+
+
+def _check_pack(path: Path, public_key: Path | None) -> "list[CheckResult]":
+    from kdexport.deploy.packs import check_pack
+
+    return check_pack(path) + _verify(path, public_key)
+
+
+def _verify(path: Path, public_key: Path | None) -> "list[CheckResult]":
+    if public_key is None:
+        return []
+    from kdexport.deploy.signing import check_signature
+
+    return [check_signature(path, public_key)]
 
 
 def _check_file(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from kdexport.bundle import EVIDENCE, RECIPE, REPORTS, STUDENT, Bundle, hash_bytes
+from kdexport.bundle import EVIDENCE, RECIPE, REPORTS, SIGNATURE, STUDENT, Bundle, hash_bytes
 from kdexport.contract import count_parameters, onnx_opset, parse_model
 from kdexport.errors import KdexportError, one_line
 from kdexport.evidence.calibration import find_wrong_bins
@@ -118,7 +118,7 @@ def _find_changed_files(bundle: Bundle) -> tuple[list[str], str]:
 
 
 def _find_strangers(bundle: Bundle) -> tuple[list[str], str]:
-    known = {*bundle.evidence.files, EVIDENCE, *REPORTS}
+    known = {*bundle.evidence.files, EVIDENCE, *REPORTS, SIGNATURE}
     paths = sorted(bundle.path.rglob("*"))
     problems = [f"{p.relative_to(bundle.path)} is a link" for p in paths if p.is_symlink()]
     problems += [

@@ -84,6 +84,14 @@ def check_file(name: str, content: bytes, fact: FileFact | None = None) -> list[
     return results
 
 
+def find_external(model: onnx.ModelProto) -> Iterator[str]:
+    """Say of each weight that is not inside the file where it lies."""
+    for tensor in walk_tensors(model.graph):
+        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            yield f"{tensor.name!r} lies in {entries.get('location')!r}"
+
+
 def listed_plainly(problems: list[str]) -> str:
     """Return the first problems and how many more there are."""
     rest = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -105,12 +113,7 @@ def _find_onnx_faults(file: ModelFile) -> tuple[list[str], str]:
 
 
 def _find_external(file: ModelFile) -> tuple[list[str], str]:
-    external = []
-    for tensor in walk_tensors(file.model.graph):
-        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            external.append(f"{tensor.name!r} lies in {entries.get('location')!r}")
-    return external, "every weight is inside"
+    return list(find_external(file.model)), "every weight is inside"
 
 
 def _find_late_versions(file: ModelFile) -> tuple[list[str], str]:

@@ -23,6 +23,7 @@ from kdexport.contract import (
     IR_VERSION,
     LABEL,
     LOGITS,
+    ML_DOMAIN,
     ML_OPSET,
     NUMERIC,
     OPSET,
@@ -38,7 +39,6 @@ from kdexport.signature import Signature
 from kdexport.trees import Meaning, Trees
 
 BATCH = "batch"
-ML_DOMAIN = "ai.onnx.ml"
 MIN_HALVED = 256  # values of a tensor that is worth a node to widen it
 UNKNOWN = 0  # position of every text that no column knows, in the vocabulary
 

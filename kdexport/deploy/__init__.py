@@ -1,0 +1,1 @@
+"""Bundle to packs that servers and runtimes load as they are. Needs no torch."""

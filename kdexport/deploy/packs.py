@@ -1,0 +1,219 @@
+"""Bundle to packs: which targets there are, how packs are written, and whether one is whole.
+
+Takes a bundle, gives folders that are written whole or not at all.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kdexport.bundle import SIGNATURE, Bundle, hash_bytes, read_bundle
+from kdexport.deploy.common import FORMAT_VERSION, MODEL, PACK, SUMS
+from kdexport.deploy.javascript import build_node, build_web
+from kdexport.deploy.mlflow import build_mlflow
+from kdexport.deploy.model import Packable
+from kdexport.deploy.oip import build_oip
+from kdexport.deploy.plain import build_onnx
+from kdexport.deploy.service import build_service
+from kdexport.deploy.signing import sign_files
+from kdexport.deploy.triton import build_triton
+from kdexport.disk import claim
+from kdexport.errors import DataError, OutputError
+from kdexport.evidence.checks import check_bundle
+from kdexport.evidence.file_checks import check_file, listed_plainly
+from kdexport.records import CheckResult
+
+Target = Literal["triton", "oip", "mlflow", "python", "web", "node", "onnx"]
+Build = Callable[[Packable], dict[str, bytes]]
+
+TARGETS: dict[Target, Build] = {
+    "triton": build_triton,
+    "oip": build_oip,
+    "mlflow": build_mlflow,
+    "python": build_service,
+    "web": build_web,
+    "node": build_node,
+    "onnx": build_onnx,
+}
+RULES_OF_EVERY_FORM = ("parse", "onnx", "self_contained", "versions")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder, a part of an address, a tag of docker
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A pack that was written."""
+
+    target: Target
+    path: Path
+    n_files: int
+    n_bytes: int
+
+
+def plan_folders(outputs: Mapping[Target, Path], *, name: str, force: bool) -> dict[Target, Path]:
+    """Return the folder of each pack, before any work is done for it.
+
+    Args:
+        outputs: Target to its folder; of Triton, to the repository.
+        name: What servers call the model.
+        force: Replace packs that exist.
+
+    Raises:
+        DataError: The name cannot be a folder's, or a part of an address.
+        OutputError: An output exists, or two packs would share a folder.
+    """
+    if not NAME.fullmatch(name):
+        raise DataError(
+            "a model's name is of letters, digits, '.', '_' and '-'",
+            found=repr(name),
+            cure="pass --name",
+        )
+    folders = {
+        target: path / name if target == "triton" else path for target, path in outputs.items()
+    }
+    _refuse_shared(folders)
+    for folder in folders.values():
+        _refuse_output(folder, force=force)
+    return folders
+
+
+def check_before_packing(path: Path) -> tuple[Bundle, list[CheckResult]]:
+    """Read a bundle and return it with the checks that it fails.
+
+    Raises:
+        DataError: It is no bundle.
+    """
+    bundle = read_bundle(path)
+    return bundle, [result for result in check_bundle(bundle) if not result.passed]
+
+
+def write_packs(
+    packable: Packable, folders: Mapping[Target, Path], *, key: Path | None = None
+) -> list[Pack]:
+    """Write a pack for each target; where one cannot be made, none is written.
+
+    Args:
+        packable: From `prepare_model`.
+        folders: From `plan_folders`.
+        key: Private key to sign with.
+
+    Raises:
+        OutputError: A folder cannot be written.
+        DataError: The key cannot be used.
+    """
+    built = {}
+    for target, folder in folders.items():
+        files = TARGETS[target](packable)
+        if key is not None:
+            files[SIGNATURE] = sign_files(files, key)
+        built[target] = folder, files
+    for folder, files in built.values():
+        with claim(folder) as claimed:
+            claimed.write_folder(files)
+    return [
+        Pack(target, folder, len(files), sum(map(len, files.values())))
+        for target, (folder, files) in built.items()
+    ]
+
+
+def is_pack(folder: Path) -> bool:
+    """Whether a folder is a pack: it says so itself."""
+    return (folder / PACK).is_file()
+
+
+def check_pack(folder: Path) -> list[CheckResult]:
+    """Check that a pack is whole: its format, every hash, no file besides, weights inside.
+
+    Raises:
+        DataError: It is of another format, or cannot be read.
+    """
+    found = _read_format(folder / PACK)
+    if found != FORMAT_VERSION:
+        raise DataError(
+            f"a pack is of format {FORMAT_VERSION}",
+            found=f"{str(folder / PACK)!r} says {found!r}",
+            cure="use the kdexport that wrote it, or a later one",
+        )
+    problems = _find_altered(folder)
+    rule = "a pack's files are those of its SHA256SUMS"
+    found_text = f"{rule}, however: {listed_plainly(problems)}"
+    hashes = CheckResult("pack/hashes", not problems, found_text if problems else rule)
+    return [hashes, *_check_models(folder)]
+
+
+def _check_models(folder: Path) -> list[CheckResult]:
+    """Check the model by the rules that hold for every form of it."""
+    return [
+        result
+        for path in sorted(folder.rglob(MODEL))
+        for result in check_file(path.relative_to(folder).as_posix(), path.read_bytes())
+        if result.name.rsplit("/", 1)[1] in RULES_OF_EVERY_FORM
+    ]
+
+
+def _find_altered(folder: Path) -> list[str]:
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{SUMS}: {error}"]
+    stated = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    present = {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    } - {SUMS, SIGNATURE}
+    problems = [f"{name} is not in {SUMS}" for name in sorted(present - set(stated))]
+    problems += [f"{name} is absent" for name in sorted(set(stated) - present)]
+    for name in sorted(present & set(stated)):
+        if hash_bytes((folder / name).read_bytes()) != stated[name]:
+            problems.append(f"{name} was altered")
+    return problems
+
+
+def _read_format(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes())["format_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{PACK} is what kdexport wrote", found=f"{str(path)!r}: {error}", cure="pack again"
+        ) from error
+
+
+def _refuse_shared(folders: Mapping[Target, Path]) -> None:
+    paths = [folder.resolve() for folder in folders.values()]
+    for i, path in enumerate(paths):
+        if any(path == other or path in other.parents for other in paths[:i] + paths[i + 1 :]):
+            raise OutputError(
+                "each pack has a folder of its own",
+                found=f"{str(path)!r} is asked for twice",
+                cure="pass another folder",
+            )
+
+
+def _refuse_output(folder: Path, *, force: bool) -> None:
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise OutputError(
+            "a pack's parent folder can be written",
+            found=f"{str(above)!r} cannot",
+            cure="pass a folder of yours",
+        )
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise OutputError(
+            "a pack is a folder", found=f"{str(folder)!r} is a file", cure="pass another folder"
+        )
+    if not is_pack(folder):
+        raise OutputError(
+            "a pack replaces only a pack",
+            found=f"{str(folder)!r} is a folder of something else",
+            cure="pass another folder",
+        )
+    if not force:
+        raise OutputError(
+            "an output that exists is kept",
+            found=f"{str(folder)!r} exists",
+            cure="pass --force to replace it, or another folder",
+        )

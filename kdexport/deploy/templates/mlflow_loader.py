@@ -1,0 +1,66 @@
+"""How MLflow asks model.onnx: a table in, a table of answers out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+
+
+class Model:
+    """Answers frames whose columns are those that the file was learned from."""
+
+    def __init__(self, folder):
+        self.columns = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.columns["threads"]
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = onnxruntime.InferenceSession(folder / "model.onnx", options)
+
+    def predict(self, table, params=None):
+        feeds, columns = {}, self.columns
+        if names := columns["numeric"]:
+            numbers = [to_numbers(table[name], columns["kinds"].get(name)) for name in names]
+            with np.errstate(over="ignore"):  # beyond float32 is infinite, which the graph bounds
+                feeds["numeric"] = np.stack(numbers, axis=1).astype(columns["precision"])
+        if names := columns["categorical"]:
+            texts = np.stack([to_texts(table[name]) for name in names], axis=1)
+            if (codes := columns["codes"]) is not None:
+                found = [codes.get(text, columns["unknown"]) for text in texts.ravel().tolist()]
+                texts = np.array(found, np.int64).reshape(texts.shape)
+            feeds["categorical"] = texts
+        values = self.session.run(None, feeds)
+        if len(values) == 1:
+            return pd.DataFrame({"prediction": values[0]})
+        labels = values[0]
+        if columns["labels"] is not None:
+            labels = np.array(columns["labels"], object)[labels]
+        names = [f"probability_{value}" for value in columns["classes"]]
+        shares = dict(zip(names, values[1].T, strict=True))
+        return pd.DataFrame({"label": labels, **shares})
+
+
+def to_numbers(cells, kind):
+    """Return a column as numbers; dates as days since 1970, UTC where they name no zone."""
+    if kind == "date" and not pd.api.types.is_numeric_dtype(cells):
+        days = (pd.to_datetime(cells, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+        return days.to_numpy("float64")
+    try:
+        return cells.astype("object").where(cells.notna(), None).to_numpy().astype("float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {cells.name!r} takes numbers: {error}") from error
+
+
+def to_texts(cells):
+    """Return a column as texts; a missing cell is the empty one."""
+    cells = cells.astype("object")
+    texts = cells.where(cells.notna(), "").tolist()
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"column {cells.name!r} takes texts: {text!r} is none")
+    return np.array(texts, object)
+
+
+def _load_pyfunc(path):
+    return Model(Path(path))

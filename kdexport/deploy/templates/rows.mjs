@@ -1,0 +1,55 @@
+// Rows as objects of column name to cell, into what model.onnx takes, and its answers back.
+// A missing cell is null. Works with onnxruntime-node and onnxruntime-web, given as `ort`.
+
+const MS_PER_DAY = 86400000;
+const ZONE = /(Z|[+-]\d\d:?\d\d)$/i;
+
+function read(row, name) {
+  if (!Object.hasOwn(row, name)) throw new Error(`no column ${JSON.stringify(name)}`);
+  return row[name];
+}
+
+function toNumber(cell, name, kind) {
+  if (cell === null) return NaN;
+  if (typeof cell === 'number' || typeof cell === 'boolean') return Number(cell);
+  if (kind === 'date') {
+    const zoned = cell.includes(':') && !ZONE.test(cell) ? `${cell}Z` : cell;
+    const days = Date.parse(zoned) / MS_PER_DAY;
+    if (!Number.isNaN(days)) return days;
+  }
+  throw new Error(`column ${JSON.stringify(name)} takes a ${kind ?? 'number'}`);
+}
+
+export function makeFeeds(ort, columns, rows) {
+  const { numeric, categorical, kinds, codes, unknown } = columns;
+  const feeds = {};
+  if (numeric.length) {
+    const cells = rows.flatMap((row) =>
+      numeric.map((name) => toNumber(read(row, name), name, kinds[name])));
+    const isDouble = columns.precision === 'float64';
+    const numbers = isDouble ? Float64Array.from(cells) : Float32Array.from(cells);
+    feeds.numeric = new ort.Tensor(columns.precision, numbers, [rows.length, numeric.length]);
+  }
+  if (categorical.length) {
+    const texts = rows.flatMap((row) => categorical.map((name) => read(row, name) ?? ''));
+    const shape = [rows.length, categorical.length];
+    const code = (text) => BigInt(Object.hasOwn(codes, text) ? codes[text] : unknown);
+    feeds.categorical = codes === null
+      ? new ort.Tensor('string', texts, shape)
+      : new ort.Tensor('int64', BigInt64Array.from(texts, code), shape);
+  }
+  return feeds;
+}
+
+export function readAnswers(columns, outputs) {
+  if (outputs.prediction) return Array.from(outputs.prediction.data, (prediction) => ({ prediction }));
+  const { classes, labels } = columns;
+  const { data } = outputs.probabilities;
+  return Array.from(outputs.label.data, (value, i) => {
+    let label = typeof value === 'bigint' ? Number(value) : value;
+    if (labels !== null) label = labels[label];
+    if (typeof classes[0] === 'boolean') label = Boolean(label);
+    const shares = classes.map((name, k) => [String(name), data[i * classes.length + k]]);
+    return { label, probabilities: Object.fromEntries(shares) };
+  });
+}

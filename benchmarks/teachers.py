@@ -241,6 +241,10 @@ def make_claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         shares = np.array([row["recovered"]["log_loss"]["value"] for row in pairs])
         name = f"recovered log loss edge, median of {len(pairs)} pairs"
         claims.append(claim(name, shares, "share", MIN_RECOVERED, at_least=True))
+        has_edge = [row["recovered"]["log_loss"]["verdict"] != "NO_EDGE" for row in pairs]
+        if any(has_edge):
+            name = f"the same, median of the {sum(has_edge)} pairs that have an edge"
+            claims.append(claim(name, shares[has_edge], "share", MIN_RECOVERED, at_least=True))
         ratios = [row["native_over_student"] for row in pairs]
         name = f"times faster than the native teacher, batch 1, median of {len(pairs)} pairs"
         values = np.array([ratio["value"] for ratio in ratios])

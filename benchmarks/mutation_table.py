@@ -45,6 +45,7 @@ from kdexport.bundle import STUDENT, TEACHER
 FILE = f"{STUDENT}/"
 GOLDEN_OUTPUT = "golden/test_data_set_0/output_1.pb"
 GOLDEN_LOGITS = "golden/source/student.logits.pb"
+BIN = {"rows": 1, "share": 1.0, "accuracy": {"value": 1.0, "low": 1.0, "high": 1.0}}
 Named = dict[str, dict[str, tuple[Damage, str]]]
 """Check to name to damage and word."""
 
@@ -186,6 +187,13 @@ BUNDLE_MUTATIONS: Named = {
             set_field("recovered", "brier", "verdict", value="RECOVERED"),
             "verdict",
         ),
+    },
+    "bundle/learning": {
+        "a calibration claimed": (
+            set_field("calibration", "student", value=[{**BIN, "confidence": 1.0}]),
+            "bins",
+        ),
+        "a shorter curve claimed": (set_field("curves", "control", "steps", value=[1]), "curve"),
     },
     "bundle/golden_quality": {
         "a score on golden rows claimed": (

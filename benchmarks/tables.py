@@ -1,8 +1,8 @@
 """Real tables through `kdexport run`, with no option but the target (and columns to drop).
 
-For every table of a folder: rows, columns and their kinds, quality of teacher, control and
-student, recovered edge, bytes, latency and parity. A table's own folder holds the table and a JSON
-that names its target.
+For every table of a folder: rows, columns and their kinds, quality of teacher, controls, student
+and rival, recovered edge, what validation rows chose, bytes, latency and parity. A table's own
+folder holds the table and a JSON that names its target.
 
 Usage: python benchmarks/tables.py --data DIR [--only adult,abalone]
 """
@@ -14,6 +14,8 @@ import time
 import warnings
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kdexport import open_session, read_recipe, run
 from kdexport.evidence.facts import Evidence
@@ -65,6 +67,9 @@ def measure_table(about: Path) -> dict[str, Any]:
         "quality": describe_quality(evidence),
         "recovered": {m: share.model_dump() for m, share in evidence.recovered.items()},
         "edge": {m: edge.model_dump() for m, edge in evidence.edge.items()},
+        "rival": evidence.rival.model_dump() if evidence.rival else None,
+        "chosen": dict(evidence.training),
+        "bytes": {name: f.bytes for name, f in evidence.files.items() if name.endswith(".onnx")},
         "student_bytes": student.bytes,
         "student_parameters": student.parameters,
         "p50_us": {name: fact.p50_us.value for name, fact in one.items() if fact.p50_us},
@@ -104,6 +109,7 @@ def make_claims(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
             target=0,
             at_least=False,
         ),
+        *make_edge_claims(list(rows.values())),
     ]
     if "adult" in rows:
         adult = rows["adult"]
@@ -125,6 +131,31 @@ def make_claims(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
             ),
         ]
     return claims
+
+
+def make_edge_claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the classifications show: recovered edge where there is one, and the rival."""
+    judged = [row for row in rows if "log_loss" in row["recovered"]]
+    with_edge = [row for row in judged if row["edge"]["log_loss"]["low"] > 0]
+    shares = [row["recovered"]["log_loss"]["value"] for row in with_edge]
+    quality = [row["quality"] for row in judged if row["rival"]]
+    n_best = sum(q["student"]["log_loss"] <= q["rival"]["log_loss"] for q in quality)
+    return [
+        make_claim(
+            f"median recovered edge in log loss, {len(shares)} classifications with an edge",
+            float(np.median(shares)) if shares else 0.0,
+            unit="share",
+            target=0.9,
+            at_least=True,
+        ),
+        make_claim(
+            f"classifications of {len(quality)} whose student has the rival's log loss or less",
+            n_best,
+            unit="tables",
+            target=len(quality) * 7 / 9,
+            at_least=True,
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -23,11 +23,15 @@ from kdexport.contract import (
     set_metadata,
 )
 from kdexport.errors import ParityError
+from kdexport.evidence.calibration import measure_bins
 from kdexport.evidence.claim_checks import describe_file, make_headline, score_golden
+from kdexport.evidence.curves import trace_curve
 from kdexport.evidence.edge import EdgeResult, measure_edge
 from kdexport.evidence.facts import (
+    CurveFact,
     Evidence,
     GoldenFact,
+    JudgedBy,
     ParityFact,
     PartFact,
     TaskFact,
@@ -92,10 +96,17 @@ def assemble_bundle(
         "rival": judge_rival(RIVAL_NAME, edge.lead) if "rival" in groups else None,
         "edge": edge.edge,
         "recovered": edge.recovered,
+        "gained": edge.gained,
         "fidelity": measure_fidelity(by_file[STUDENT], taught),
         "slices": compare_slices(
             rows, prepared.schema.signature, teacher=taught, student=by_file[STUDENT]
         ),
+        "calibration": {
+            role: bins
+            for role, answers in (("teacher", taught), ("student", by_file[STUDENT]))
+            if (bins := measure_bins(answers, rows.targets, rows.weights))
+        },
+        "curves": _trace_curves(prepared, teacher, students),
     }
     files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
     _tell(on_progress, 2)
@@ -133,12 +144,28 @@ def assemble_bundle(
         training={
             **_describe_teacher(teacher),
             "student_steps": students.n_steps,
-            **{f"transfer_{name}": value for name, value in students.settings.items()},
+            **students.settings,
         },
         **claims,
     )
     files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
     return evidence, files
+
+
+def _trace_curves(
+    prepared: Prepared, teacher: Trained | OwnTeacher, students: Trained
+) -> dict[str, CurveFact]:
+    """Return how teacher, students and controls trained, as far as that was kept."""
+    curves = {}
+    if isinstance(teacher, Trained) and teacher.looks is not None:
+        curves["teacher"] = trace_curve(*teacher.looks, "labels")
+    if students.looks is not None:
+        steps, losses = students.looks
+        alpha, n = prepared.recipe.student.alpha, prepared.recipe.student.n_replicates
+        mixed: JudgedBy = "both" if 0 < alpha < 1 else "labels"
+        curves["student"] = trace_curve(steps, losses[:, :n], "teacher" if alpha == 1 else mixed)
+        curves["control"] = trace_curve(steps, losses[:, n : 2 * n], "labels")
+    return curves
 
 
 def _describe_teacher(teacher: Trained | OwnTeacher) -> dict[str, Any]:
@@ -163,7 +190,7 @@ def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
         exported = None
         if network is not None:
             exported = export_network(
-                network, d_features=encoder.d_dense, n_categorical=len(schema.categories)
+                network, d_features=encoder.d_compact, n_categorical=len(schema.categories)
             )
         filling = Filling(encoder.center, encoder.limit)
         files[name] = serialize_model(build_model(exported, schema, filling, trees))

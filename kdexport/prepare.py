@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kdexport.cells import CsvFormat
+from kdexport.errors import DataError
 from kdexport.extras import import_training_room
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal
+from kdexport.knots import MAX_PIECES
 from kdexport.recipe import Recipe
 from kdexport.records import Parts, Table
 from kdexport.restore import Restorer
@@ -38,6 +40,12 @@ def prepare(recipe: Recipe, *, data: Source = None, test: Source = None) -> Prep
     data_sha256 = parts.train.joined_with(parts.validation).hash()
     is_task = data is None and recipe.data.file is None
     recipe = recipe.settle(is_own_table=not is_task)
+    if recipe.student.form == "piecewise" and schema.signature.numeric and not schema.has_knots:
+        raise DataError(
+            f"students have at most {MAX_PIECES} pieces, two or more a column",
+            found=f"{len(schema.signature.numeric)} numeric columns",
+            cure='set student.form = "plain"',
+        )
     features = parts.train.without(target, *filter(None, [weight]))
     restorer = Restorer.fit(features, schema.signature)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer)

@@ -153,6 +153,14 @@ class StudentRecipe(FitRecipe):
         Field(description="a second control: Adam at 1e-3 on batches of 64 rows for 30 epochs"),
     ] = "trained"
 
+    form: Annotated[
+        Literal["auto", "plain", "piecewise", "chosen"],
+        Field(
+            description="how numbers are read. plain: standardised; piecewise: as pieces between "
+            "the training rows' quantiles, a larger file; chosen: what validation rows prefer; "
+            "auto: chosen on a table of yours"
+        ),
+    ] = "auto"
     hidden: Annotated[Widths, Field(description="widths of the hidden layers")] = (64, 32)
     n_replicates: Annotated[
         int, Field(ge=2, description="students, and as many controls, trained side by side")
@@ -168,6 +176,12 @@ class StudentRecipe(FitRecipe):
     max_epochs: Count = 12
     max_steps: Count = 8000
     patience: Count = 30
+
+    def settle(self, *, is_own_table: bool) -> "StudentRecipe":
+        """Return the recipe with `auto` replaced by what it stands for."""
+        if self.form != "auto":
+            return self
+        return self.model_copy(update={"form": "chosen" if is_own_table else "plain"})
 
 
 class TransferRecipe(Section):
@@ -278,12 +292,17 @@ class Recipe(Section):
         return write_toml(self.model_dump(exclude_none=True))
 
     def settle(self, *, is_own_table: bool) -> "Recipe":
-        """Return the recipe with every `auto` of teacher and transfer set replaced."""
+        """Return the recipe with every `auto` replaced."""
         settled = {
             "teacher": self.teacher.settle(is_own_table=is_own_table),
+            "student": self.student.settle(is_own_table=is_own_table),
             "transfer": self.transfer.settle(is_own_table=is_own_table),
         }
         return self.model_copy(update=settled)
+
+    def with_student_form(self, form: Literal["plain", "piecewise"]) -> "Recipe":
+        """Return the recipe of students that read numbers this way."""
+        return self.model_copy(update={"student": self.student.model_copy(update={"form": form})})
 
     def changes(self) -> dict[str, Any]:
         """Return only what differs from the default recipe: short enough for a file's metadata.

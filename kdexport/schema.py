@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from kdexport.columns import numbers_of
 from kdexport.errors import DataError
 from kdexport.kinds import decide_columns, warn_about
+from kdexport.knots import Knots, find_knots
 from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Column, Float64, Int64, Rows, Table
 from kdexport.signature import Classes, Signature, listed
@@ -75,6 +76,8 @@ class Schema(BaseModel):
             nothing, so whatever it holds later moves no answer.
         indicators: Positions of the numeric columns that had missing cells in training.
         categories: One per categorical column.
+        knots: Where a network that reads numbers piece by piece may bend, see `kdexport.knots`; in
+            a float64 signature less the column's centre.
         target_center: Mean of a regression's target, 0 for classes.
         target_scale: Deviation of a regression's target, 1 for classes.
     """
@@ -86,6 +89,7 @@ class Schema(BaseModel):
     scale: tuple[float, ...]
     indicators: tuple[int, ...] = ()
     categories: tuple[Category, ...] = ()
+    knots: Knots = ()
     target_center: float = 0.0
     target_scale: float = 1.0
 
@@ -134,9 +138,15 @@ class Schema(BaseModel):
             scale=tuple(scale.tolist()),
             indicators=tuple(np.flatnonzero(np.isnan(values).any(axis=0)).tolist()),
             categories=tuple(Category.fit(texts, recipe) for texts in inputs.categorical.T),
+            knots=find_knots(values if precision == "float32" else values - center),
             target_center=target_center,
             target_scale=target_scale,
         )
+
+    @property
+    def has_knots(self) -> bool:
+        """Whether a network can read its numbers piece by piece."""
+        return any(self.knots)
 
     @property
     def n_codes(self) -> int:

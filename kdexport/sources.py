@@ -22,11 +22,16 @@ from kdexport.training.convert import convert_teacher
 from kdexport.training.mixture import Mixture
 from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.own_teacher import OwnTeacher
-from kdexport.training.steps import find_shipped, load_mixture, load_students
+from kdexport.training.steps import (
+    find_shipped,
+    load_mixture,
+    load_plain_controls,
+    load_students,
+)
 from kdexport.workspace import Prepared, Trained, load_rival, load_trained
 
 OWN_ROUNDING = 0.99  # quantile of the rows' own rounding
-ROLES = ("student", "control", "plain_control")  # in the order of the stack
+ROLES = ("student", "control")  # in the order of the stack
 
 
 class Sources:
@@ -37,7 +42,8 @@ class Sources:
         teacher_file: What teacher.onnx is made of, or None.
         why_absent: Why it is None.
         rival: One boosted model, or None.
-        stack: Students, then controls, then plain controls where there are any.
+        stack: Students, then controls.
+        plain_controls: A stack of their own, or None.
         n_replicates: How many there are of each.
         shipped: The student that ships: the one closest to its targets on the validation rows.
     """
@@ -57,6 +63,7 @@ class Sources:
         self.teacher_file, self.why_absent = _find_teacher_file(self.teacher, prepared)
         self.rival = load_mixture(prepared, rival) if rival else None
         self.stack = load_students(prepared, students)
+        self.plain_controls = load_plain_controls(prepared, students)
         self.encoder = self.stack.encoder
         self.n_replicates = prepared.recipe.student.n_replicates
         self.shipped = find_shipped(prepared, students)
@@ -74,12 +81,11 @@ class Sources:
 
     def ask_students(self, inputs: Inputs) -> dict[str, list[Answers]]:
         """Answer as every student, control and plain control, by role."""
-        outputs = compute_member_outputs(self.stack, self._prepare(inputs))
-        groups = torch.split(outputs, self.n_replicates)
-        return {
-            role: [self._answers(member) for member in group]
-            for role, group in zip(ROLES, groups, strict=False)
-        }
+        outputs = self._compute(self.stack, inputs)
+        groups = dict(zip(ROLES, torch.split(outputs, self.n_replicates), strict=True))
+        if self.plain_controls is not None:
+            groups["plain_control"] = self._compute(self.plain_controls, inputs)
+        return {role: [self._answers(one) for one in group] for role, group in groups.items()}
 
     def ask_files(self, inputs: Inputs) -> dict[str, Answers]:
         """Answer as the source of every file does, and say how large the summed terms were."""
@@ -137,7 +143,7 @@ class Sources:
 
     def _exact(self, stack: StackedMLP, inputs: Inputs) -> Tensor:
         """Every member's outputs in float64, **Shape** `[M, n, K]`."""
-        rows = self._prepare(inputs).cpu().double()
+        rows = stack.encoder.prepare(inputs).double()
         return compute_member_outputs(copy.deepcopy(stack).cpu().double(), rows)
 
     def _terms(self, stack: StackedMLP, inputs: Inputs) -> Tensor:
@@ -148,7 +154,7 @@ class Sources:
         unsigned = copy.deepcopy(stack)
         for parameter in (unsigned.weights[-1], unsigned.biases[-1]):
             parameter.data.abs_()
-        sizes = compute_member_outputs(unsigned, self._prepare(inputs)).abs().amax(dim=-1)
+        sizes = self._compute(unsigned, inputs).abs().amax(dim=-1)
         return sizes * self._schema.target_scale + abs(self._schema.target_center)
 
     def _in_units(self, values: Float64) -> Float64:
@@ -158,8 +164,9 @@ class Sources:
             values = values[:, :1] * schema.target_scale + schema.target_center
         return values
 
-    def _prepare(self, inputs: Inputs) -> Tensor:
-        return self.encoder.prepare(inputs, self._device)
+    def _compute(self, stack: StackedMLP, inputs: Inputs) -> Tensor:
+        """Every member's outputs, **Shape** `[M, n, K]` float32."""
+        return compute_member_outputs(stack, stack.encoder.prepare(inputs, self._device))
 
     def _answers(self, outputs: Tensor) -> Answers:
         """Turn outputs `[n, K]` into answers."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from kdexport.disk import read_file
 from kdexport.errors import DataError
 from kdexport.recipe import Recipe, read_recipe
-from kdexport.records import Column, Float64, Inputs, Parts, Rows
+from kdexport.records import Column, Float64, Inputs, Int64, Parts, Rows
 from kdexport.restore import Restorer
 from kdexport.schema import Schema
 from kdexport.trees import Trees
@@ -65,6 +65,18 @@ class Prepared:
     restorer: Restorer | None = None
 
 
+class Looks(NamedTuple):
+    """When the validation rows were looked at in training, and what was seen.
+
+    Attributes:
+        steps: Optimiser steps before each look, **Shape** `[L]` int64.
+        losses: Each network's loss, **Shape** `[L, M]` float64.
+    """
+
+    steps: Int64
+    losses: Float64
+
+
 @dataclass(frozen=True)
 class Trained:
     """A trained stack as arrays, and how its training went.
@@ -77,6 +89,7 @@ class Trained:
         trees: Boosted trees that are added to the stack, or stand alone where it has no weights.
         own_outputs: What a teacher of trees answers for the training rows, each by trees that
             never saw it, **Shape** `[n, K]` float64.
+        looks: How training went; None of trees, and of a checkpoint from before it was kept.
     """
 
     weights: Arrays
@@ -85,6 +98,7 @@ class Trained:
     settings: Mapping[str, float]
     trees: Trees | None = None
     own_outputs: Float64 | None = None
+    looks: Looks | None = None
 
 
 def save_prepared(prepared: Prepared) -> dict[str, bytes]:
@@ -154,6 +168,8 @@ def save_trained(trained: Trained) -> bytes:
     arrays = {**trained.weights, **fit, **settings, **_prefix("trees.", trees)}
     if trained.own_outputs is not None:
         arrays[OWN_OUTPUTS] = trained.own_outputs
+    if trained.looks is not None:
+        arrays |= _prefix("looks.", trained.looks._asdict())
     return save(arrays)
 
 
@@ -170,6 +186,7 @@ def load_trained(work: Path, name: str) -> Trained:
         settings = {name: float(v[0]) for name, v in _pop_all("settings.", arrays).items()}
         trees = _pop_all("trees.", arrays)
         own_outputs = arrays.pop(OWN_OUTPUTS, None)
+        looks = _pop_all("looks.", arrays)
         return Trained(
             arrays,
             n_steps,
@@ -177,8 +194,9 @@ def load_trained(work: Path, name: str) -> Trained:
             settings,
             Trees.from_arrays(trees) if trees else None,
             own_outputs,
+            Looks(**looks) if looks else None,
         )
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError) as error:
         raise _damaged(work, name, error) from error
 
 

@@ -1,5 +1,9 @@
 """What several tests share: a small table on disk, and a recipe that trains in a second."""
 
+import gc
+import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ from kdexport.pipeline import distill, export, run, train
 from kdexport.recipe import Recipe, read_recipe
 
 QUICK = {
+    "threads": 1,
     "teacher.n_members": 2,
     "teacher.hidden": [16],
     "teacher.max_epochs": 3,
@@ -25,6 +30,28 @@ QUICK = {
 }
 
 RIVAL = {"rival.model": "hist_gradient_boosting"}  # where a test needs rival.onnx too
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _export_and_collect_quickly() -> Iterator[None]:
+    """Spare the suite what it would pay for a hundred times and no user notices.
+
+    Torch builds its table of operators anew for each export, which is half of the export's time;
+    here it is built once. The million objects of its modules are looked through for garbage once.
+    """
+    if "torch" not in sys.modules:  # no test of this run exports in this process, or few do
+        yield
+        return
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib))
+        )
+        gc.collect()
+        gc.freeze()
+        yield
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

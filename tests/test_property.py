@@ -26,6 +26,7 @@ from kdexport.training.steps import train_rival_of, train_students_of, train_tea
 N_EXAMPLES = int(os.environ.get("KDEXPORT_EXAMPLES", "20"))
 RECIPE = {
     "data.target": "y",
+    "threads": 1,
     "teacher.n_members": 2,
     "teacher.hidden": [4],
     "teacher.max_epochs": 2,

@@ -46,6 +46,7 @@ def test_a_function_of_the_user_s_teaches(
     assert kdexport(monkeypatch, "run", csv_path, "--target", "y", *flags) == 0
     bundle = load_bundle(place / "x")
     assert bundle.evidence.training["teachers"] == ["the teacher answer"]
+    assert set(bundle.evidence.curves) == {"student", "control"}  # how it trained is not known
     assert all(result.passed for result in check_bundle(bundle))
 
 

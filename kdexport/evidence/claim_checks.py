@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from kdexport.bundle import EVIDENCE, RECIPE, REPORTS, STUDENT, Bundle, hash_bytes
 from kdexport.contract import count_parameters, onnx_opset, parse_model
 from kdexport.errors import KdexportError, one_line
+from kdexport.evidence.calibration import find_wrong_bins
+from kdexport.evidence.curves import find_wrong_curves
 from kdexport.evidence.edge import choose_control, decide_verdict
 from kdexport.evidence.facts import FileFact
 from kdexport.evidence.file_checks import listed_plainly
@@ -26,7 +28,7 @@ from kdexport.records import Answers, CheckResult
 from kdexport.signature import Signature
 
 SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
-SEALED_IF_THERE = ("controls", "rival", "slices")
+SEALED_IF_THERE = ("controls", "rival", "slices", "gained", "calibration", "curves")
 RELATIVE = 1e-5
 Rule = Callable[[Bundle], tuple[list[str], str]]
 
@@ -212,6 +214,9 @@ def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
         stated_edge = evidence.edge[metric]
         if not _same(edge, stated_edge.value):
             problems.append(f"the edge in {metric} is {edge:.6g}, not {stated_edge.value:.6g}")
+        stated_gain = evidence.gained.get(metric)
+        if stated_gain is not None and not _same(gained, stated_gain.value):
+            problems.append(f"the gain in {metric} is {gained:.6g}, not {stated_gain.value:.6g}")
         if edge and not _same(gained / edge, recovered.value):
             problems.append(f"recovered {metric} is {gained / edge:.6g}, not {recovered.value:.6g}")
         verdict = decide_verdict(stated_edge, recovered, recovered.asked_share)
@@ -236,6 +241,13 @@ def _find_wrong_leads(bundle: Bundle) -> list[str]:
     if verdict != evidence.rival.verdict:
         problems.append(f"the verdict on the rival is {verdict}, not {evidence.rival.verdict}")
     return problems
+
+
+def _find_wrong_training(bundle: Bundle) -> tuple[list[str], str]:
+    evidence = bundle.evidence
+    problems = [*find_wrong_bins(evidence), *find_wrong_curves(evidence)]
+    said = ", ".join([*evidence.calibration, *(f"{role}'s curve" for role in evidence.curves)])
+    return problems, f"they fit the other figures: {said}" if said else "the evidence has none"
 
 
 def _find_failed_parity(bundle: Bundle) -> tuple[list[str], str]:
@@ -283,7 +295,7 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    return value
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 RULES: dict[str, tuple[str, Rule]] = {
@@ -293,6 +305,7 @@ RULES: dict[str, tuple[str, Rule]] = {
     "schema": ("every model file has the columns and classes of the evidence", _find_other_columns),
     "seal": ("figures are those sealed into the model files", _find_broken_seals),
     "edge": ("edges follow from the qualities", _find_wrong_edges),
+    "learning": ("calibration and curves fit the other figures", _find_wrong_training),
     "parity": ("every model file was found to answer as its source", _find_failed_parity),
     "recipe": ("recipe.toml is the recipe of the evidence", _find_other_recipe),
 }

@@ -32,6 +32,7 @@ class EdgeResult:
             between them, so the choice favours the control: it can only make the edge smaller and
             the share of a student below its teacher too.
         lead: How much better the student is than the rival; empty where there is no rival.
+        gained: How much better the student is than the control that counts.
     """
 
     quality: dict[str, Quality]
@@ -39,6 +40,7 @@ class EdgeResult:
     recovered: dict[str, Recovered]
     controls: dict[str, ControlRole]
     lead: dict[str, Interval]
+    gained: dict[str, Interval]
 
 
 def measure_edge(
@@ -65,7 +67,7 @@ def measure_edge(
     rng = np.random.default_rng(seed)
     n_rows = scores[TEACHER][next(iter(metrics))].shape[1]
     estimates = estimate_means(scores, metrics, n_draws=n_draws, rng=rng)
-    result = EdgeResult({role: {} for role in scores}, {}, {}, {}, {})
+    result = EdgeResult({role: {} for role in scores}, {}, {}, {}, {}, {})
     for name, metric in metrics.items():
         parts = {role: by_metric[name] for role, by_metric in estimates.items()}
         for role, part in parts.items():
@@ -80,6 +82,9 @@ def measure_edge(
         )
         if RIVAL in parts:
             result.lead[name] = _compare(metric, parts, STUDENT, RIVAL, rng)
+    for name, metric in metrics.items():  # last: these draws are of no other figure
+        parts = {role: by_metric[name] for role, by_metric in estimates.items()}
+        result.gained[name] = _compare(metric, parts, STUDENT, result.controls[name], rng)
     return result
 
 

@@ -17,6 +17,7 @@ from kdexport.signature import Classes, Signature
 TaskKind = Literal["binary", "multiclass", "regression"]
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
 ControlRole = Literal["control", "plain_control"]
+JudgedBy = Literal["labels", "teacher", "both"]
 RivalVerdict = Literal["SHIP_THE_RIVAL", "SHIP_THE_STUDENT", "NO_DIFFERENCE", "MIXED"]
 
 
@@ -154,6 +155,42 @@ class SlicesFact(Fact):
     classes: list[ClassFact]
 
 
+class BinFact(Fact):
+    """Test rows of whose answers a model is about equally sure.
+
+    Attributes:
+        rows: How many.
+        share: Their share of the weight of all test rows.
+        confidence: Mean probability of the class that was found the most probable.
+        accuracy: How often that class is the label; a 95 % interval over the rows.
+    """
+
+    rows: int
+    share: float
+    confidence: float
+    accuracy: Interval
+
+
+class CurveFact(Fact):
+    """How training went: the loss on the validation rows, in nats of classes, in variances of the
+    training target of numbers.
+
+    Attributes:
+        judged_by: What the loss compares with: the labels, what the teacher answers for the same
+            rows, or the mixture that the loss is trained on.
+        steps: Optimiser steps at which the rows were looked at.
+        mean: Over the networks of the role, each at its best temperature of that look.
+        low: Of the best of them.
+        high: Of the worst of them.
+    """
+
+    judged_by: JudgedBy
+    steps: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+
 Quality = dict[str, Interval]
 
 
@@ -165,6 +202,11 @@ class Evidence(Fact):
             The rows that score them choose between them, which favours the control: the edge can
             only come out smaller, and so can the share of a student below its teacher.
         rival: None where no rival was trained.
+        gained: Metric to how much better the student is than the control that counts: of the
+            recovered share the numerator, as the edge is the denominator.
+        calibration: Teacher and student.onnx to the test rows in bins of equal width by
+            confidence, those that hold any; empty of a regression.
+        curves: Role to how its training went; a teacher of the user's has none.
         absent: Model file to why the bundle has none.
     """
 
@@ -188,6 +230,9 @@ class Evidence(Fact):
     controls: dict[str, ControlRole] = Field(default_factory=dict)
     rival: RivalFact | None = None
     slices: SlicesFact | None = None
+    gained: dict[str, Interval] = Field(default_factory=dict)
+    calibration: dict[str, list[BinFact]] = Field(default_factory=dict)
+    curves: dict[str, CurveFact] = Field(default_factory=dict)
     absent: dict[str, str] = Field(default_factory=dict)
 
 

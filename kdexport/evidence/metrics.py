@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.evidence.facts import Interval, Quality
-from kdexport.records import Answers, Column, Float32, Float64
+from kdexport.records import Answers, Column, Float32, Float64, Int64
 
 N_BINS = 15
+Z_95 = 1.96
 N_ECE_DRAWS = 200
 SMALLEST_PROBABILITY = 1e-15  # a float32 softmax can answer 0; its log loss is bounded here
 
@@ -146,7 +147,7 @@ def measure_quality(answers: Answers, targets: Column, weights: Float64) -> Qual
     quality = {}
     for name, by_row in score_rows(metrics, answers, targets, weights).items():
         mean = float(by_row.mean())
-        margin = 1.96 * float(by_row.std(ddof=1)) / len(by_row) ** 0.5 if len(by_row) > 1 else 0.0
+        margin = Z_95 * float(by_row.std(ddof=1)) / len(by_row) ** 0.5 if len(by_row) > 1 else 0.0
         finish = metrics[name].finish
         ends = sorted(
             float(finish(np.asarray(max(bound, 0.0)))) for bound in (mean - margin, mean + margin)
@@ -157,15 +158,33 @@ def measure_quality(answers: Answers, targets: Column, weights: Float64) -> Qual
     return quality
 
 
+def bin_by_confidence(answers: Answers, targets: Column) -> tuple[Float64, Float64, Int64]:
+    """Put rows into bins of equal width by the probability of the most probable class.
+
+    **Shape** returns `[n]` each: that probability, 1 where the class is the label (else 0), and
+    the bin's number.
+    """
+    confidence = answers.probabilities.max(axis=1).astype(np.float64)
+    correct = (answers.probabilities.argmax(axis=1) == targets).astype(np.float64)
+    return confidence, correct, np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
+
+
+def bound_share(share: float, n_rows: float) -> Interval:
+    """Return the 95 % interval of a share of independent rows (Wilson 1927)."""
+    square = Z_95 * Z_95 / n_rows
+    middle = (share + square / 2) / (1 + square)
+    margin = (share * (1 - share) * square + square * square / 4) ** 0.5 / (1 + square)
+    return Interval(value=share, low=middle - margin, high=middle + margin)
+
+
 def measure_ece(answers: Answers, targets: Column, weights: Float64, seed: int = 0) -> Interval:
     """Expected calibration error (Guo et al. 2017), its 95 % interval from resampled rows.
 
     The mean distance between confidence and accuracy, over equal bins of confidence. Noise can
     only add to a distance, so with few rows it is large for a calibrated model too.
     """
-    confidence = answers.probabilities.max(axis=1).astype(np.float64)
-    gap = (answers.probabilities.argmax(axis=1) == targets) - confidence
-    bins = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
+    confidence, correct, bins = bin_by_confidence(answers, targets)
+    gap = correct - confidence
 
     def measure(counts: Float64) -> float:
         in_bins = np.bincount(bins, weights=counts * gap, minlength=N_BINS)

@@ -39,6 +39,7 @@ from kdexport.trees import Meaning, Trees
 
 BATCH = "batch"
 ML_DOMAIN = "ai.onnx.ml"
+MIN_HALVED = 256  # values of a tensor that is worth a node to widen it
 UNKNOWN = 0  # position of every text that no column knows, in the vocabulary
 
 
@@ -192,7 +193,8 @@ def _answers(result: Var, signature: Signature, *, has_probabilities: bool) -> d
 def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     """Return the model with short names, no leftovers of its making, and its fixed versions.
 
-    Removed: node names, doc strings, metadata of nodes and values, intermediate shapes. The
+    Removed: node names, doc strings, metadata of nodes and values, intermediate shapes. Tensors
+    that float16 holds exactly are stored so. The
     tensor before the softmax is called `logits`, so that a parity check can ask for it.
     """
     tidy = onnx.ModelProto()
@@ -201,6 +203,7 @@ def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     _drop_identities(graph)
     _turn_constants_into_initializers(graph)
     _rename_tensors(graph)
+    _store_in_half(graph)
     for node in graph.node:
         node.ClearField("name")
     named: Iterable[onnx.NodeProto | onnx.ValueInfoProto | onnx.TensorProto] = itertools.chain(
@@ -255,6 +258,22 @@ def _turn_constants_into_initializers(graph: onnx.GraphProto) -> None:
         tensor.CopyFrom(constant.attribute[0].t)
         tensor.name = constant.output[0]
         graph.node.remove(constant)
+
+
+def _store_in_half(graph: onnx.GraphProto) -> None:
+    """Store as float16 what loses nothing by it: runtimes widen it once, when they load a file."""
+    for tensor in graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = onnx.numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if values.size < MIN_HALVED or not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}h"))
+        widen = onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)
+        graph.node.insert(0, widen)
 
 
 def _rename_tensors(graph: onnx.GraphProto) -> None:

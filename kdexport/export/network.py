@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP
+from kdexport.training.pieces import Pieces
 
 # The scale always stands in the weights. Moving the centre into the bias as well turns (x - c) / s
 # into x / s - c / s; in float32 that loses about log2(|c| / s) bits, so it is done only where the
@@ -107,10 +108,10 @@ class _FirstLayer(nn.Module):
     """The layer that reads the inputs: a product for numbers, rows of a table for categories.
 
     One row is picked per column and their sum goes into the product, so a category costs no
-    multiplication. The scaler stands in the weights, or in front where that is not exact.
+    multiplication. The scaler stands in the weights, or in front where that is not exact; numbers
+    that are read piece by piece need none.
     """
 
-    center: Tensor
     weight: Tensor
     bias: Tensor
     table: Tensor
@@ -121,17 +122,21 @@ class _FirstLayer(nn.Module):
         bias = torch.cat([layer.bias.data for layer in layers]).double()
         dense, table = weight[:, : encoder.d_dense], weight[:, encoder.d_dense :].T
         n_indicators = len(encoder.schema.indicators)
-        center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
-        inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
-        dense = dense * inverse
-        self.is_folded = bool((center * inverse).abs().le(MAX_FOLDED_OFFSET).all())
-        if self.is_folded:
-            bias = bias - dense.float().double() @ center
+        self.read: nn.Module = nn.Identity()
+        if encoder.pieces is not None:
+            self.read = _Rise(encoder.pieces, encoder.d_compact - n_indicators, n_indicators)
+        else:
+            center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
+            inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
+            dense = dense * inverse
+            if (center * inverse).abs().le(MAX_FOLDED_OFFSET).all():
+                bias = bias - dense.float().double() @ center
+            else:
+                self.read = _Subtract(center)
         if encoder.schema.categories:
             # Every row picks one code of the first column, which therefore carries the bias.
             table = table.clone()
             table[: encoder.schema.categories[0].n_codes] += bias
-        self.register_buffer("center", center.float())
         self.register_buffer("weight", dense.float().contiguous())
         self.register_buffer("bias", bias.float())
         self.register_buffer("table", table.float().contiguous())
@@ -142,9 +147,44 @@ class _FirstLayer(nn.Module):
             start = nn.functional.embedding(codes, self.table).sum(dim=1)
         if features is None:
             return start
-        if not self.is_folded:
-            features = features - self.center
-        return torch.addmm(start, features, self.weight.T)
+        return torch.addmm(start, self.read(features), self.weight.T)
+
+
+class _Subtract(nn.Module):
+    """The scaler's centres, where they are not folded."""
+
+    center: Tensor
+
+    def __init__(self, center: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("center", center.float())
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features - self.center
+
+
+class _Rise(nn.Module):
+    """Numbers to pieces in one product and one bound; indicators are pieces from 0 to 1.
+
+    A slope is a power of two and every other weight of its row is 0, so the product is exact and
+    the sum with the bias is rounded once: as `Encoder` does it.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, pieces: Pieces, n_numeric: int, n_indicators: int) -> None:
+        super().__init__()
+        n_pieces = len(pieces)
+        weight = torch.zeros(n_pieces + n_indicators, n_numeric + n_indicators)
+        weight[range(n_pieces), pieces.columns.tolist()] = torch.from_numpy(pieces.slopes)
+        weight[n_pieces:, n_numeric:] = torch.eye(n_indicators)
+        bias = np.append(-pieces.starts * pieces.slopes, np.zeros(n_indicators))
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", torch.from_numpy(bias).float())
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.addmm(self.bias, features, self.weight.T).clamp(0.0, 1.0)
 
 
 class _Network(nn.Module):

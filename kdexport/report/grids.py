@@ -7,8 +7,9 @@ batches and files are those that the evidence holds, whatever their number.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kdexport.evidence.facts import Evidence, Interval, ParityFact
+from kdexport.evidence.facts import Evidence, ParityFact
 from kdexport.evidence.latency_facts import FLOOR
+from kdexport.evidence.metrics import bound_share
 from kdexport.evidence.parity import PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE
 from kdexport.report.figures import (
     Quoted,
@@ -25,7 +26,6 @@ MAIN_METRICS = 2
 SHIPPED = "shipped"
 ABSENT = "-"
 FIDELITIES = {"kl": "KL(teacher || student), nats", "rmse": "RMSE between the two"}
-Z_95 = 1.96
 FIRST_ROLES = ("teacher", "control", "student")
 
 
@@ -123,13 +123,15 @@ def make_edge_grid(evidence: Evidence) -> Grid:
             (
                 style_metric(metric).title,
                 write_difference(metric, evidence.edge[metric]),
+                *_gain_cells(evidence, metric),
                 write_percent(share),
                 f"{100 * share.asked_share:g} %",
                 title_verdict(share.verdict),
                 settle,
             )
         )
-    columns = ("metric", "edge", "recovered", "asked", "verdict", "test rows that would settle it")
+    columns = ["metric", "edge", *(["student minus control"] if evidence.gained else [])]
+    columns += ["recovered", "asked", "verdict", "test rows that would settle it"]
     counted = [
         f"{style_metric(metric).title}: {role.replace('_', ' ')}"
         for metric, role in evidence.controls.items()
@@ -141,7 +143,15 @@ def make_edge_grid(evidence: Evidence) -> Grid:
         + ". Recovered: (student minus control) / edge, in the same draws "
         "of test rows and replicates; nothing is clipped, so it may lie beyond 0 and 100 %."
     )
-    return Grid("Recovered edge", columns, tuple(rows), note)
+    return Grid("Recovered edge", tuple(columns), tuple(rows), note)
+
+
+def _gain_cells(evidence: Evidence, metric: str) -> list[str]:
+    """The student's gain over the control, a cell where any metric has one."""
+    if not evidence.gained:
+        return []
+    gained = evidence.gained.get(metric)
+    return [write_difference(metric, gained) if gained else ABSENT]
 
 
 def make_quality_grid(evidence: Evidence) -> Grid:
@@ -171,14 +181,6 @@ def make_fidelity_grid(evidence: Evidence) -> Grid:
         rows.append((title, f"{value:.3g} (a mean whose spread is not kept: no interval)"))
     note = f"On {n:,} test rows, right or wrong."
     return Grid("Fidelity: student beside teacher", ("", "value"), tuple(rows), note)
-
-
-def bound_share(share: float, n_rows: int) -> Interval:
-    """Return the 95 % interval of a share of independent rows (Wilson 1927)."""
-    square = Z_95 * Z_95 / n_rows
-    middle = (share + square / 2) / (1 + square)
-    margin = (share * (1 - share) * square + square * square / 4) ** 0.5 / (1 + square)
-    return Interval(value=share, low=middle - margin, high=middle + margin)
 
 
 def make_parity_grid(evidence: Evidence) -> Grid:

@@ -38,6 +38,7 @@ from kdexport.report.grids import (
     make_quality_grid,
 )
 from kdexport.report.headline import write_headline
+from kdexport.report.learning_grids import make_learning_grids
 from kdexport.report.prose import describe_task, list_limits, list_methods
 from kdexport.report.snippets import Snippet, write_snippets
 
@@ -55,6 +56,7 @@ def render_markdown(evidence: Evidence, evidence_sha256: str) -> str:
 def render_html(evidence: Evidence, evidence_sha256: str) -> str:
     """Return report.html: one page that needs nothing but itself."""
     from kdexport.report.latency_pictures import draw_latency_pictures
+    from kdexport.report.learning_pictures import draw_learning_pictures
     from kdexport.report.quality_pictures import draw_quality_pictures
     from kdexport.report.slice_pictures import draw_slice_pictures
 
@@ -66,6 +68,7 @@ def render_html(evidence: Evidence, evidence_sha256: str) -> str:
         pictures=[
             *draw_quality_pictures(evidence),
             *draw_slice_pictures(evidence),
+            *draw_learning_pictures(evidence),
             *draw_latency_pictures(evidence),
         ],
         style=_read_asset("report.css"),
@@ -98,6 +101,7 @@ def _collect(evidence: Evidence, evidence_sha256: str) -> dict[str, Any]:
             *make_comparison_grids(evidence),
             make_quality_grid(evidence),
             make_fidelity_grid(evidence),
+            *make_learning_grids(evidence),
             make_parity_grid(evidence),
             make_latency_grid(evidence),
             make_ratio_grid(evidence),

@@ -24,7 +24,7 @@ def list_methods(evidence: Evidence) -> list[str]:
     rows = evidence.latency.rows
     seconds = evidence.latency.seconds
     blocks = max((row.raw.blocks for row in rows), default=0)
-    return [
+    sentences = [
         "Test rows choose nothing: training rows fit; validation rows stop early, set the "
         "temperature and choose the student that ships.",
         "The control is the student's architecture, schedule and number of steps without the "
@@ -41,6 +41,18 @@ def list_methods(evidence: Evidence) -> list[str]:
         "turns in random order. No spinning.",
         "Sizes are bytes of the files that ship, and parameters, apart: smaller is not faster.",
     ]
+    if evidence.gained:
+        sentences.insert(
+            3,
+            "Student minus control: resampled as the edge is, by draws of its own; the share's "
+            "interval is made of both together.",
+        )
+    if evidence.curves:
+        sentences.append(
+            "Training curves: at each look at the validation rows every network is judged at its "
+            "best temperature of that look; it keeps the weights of its lowest loss."
+        )
+    return sentences
 
 
 def list_limits(evidence: Evidence) -> list[str]:

@@ -145,7 +145,11 @@ def _recovered_line(metric: str, evidence: Evidence) -> Text:
     name = metric.replace("_", " ")
     line = f"recovered edge, {name}: {_percent(share)}: {share.verdict.replace('_', ' ')}, "
     line += f"{VERDICTS[share.verdict]} (asked {share.asked_share:.0%}; "
-    line += f"edge {edge.value:.4g} [{edge.low:.4g}, {edge.high:.4g}])"
+    line += f"edge {edge.value:.4g} [{edge.low:.4g}, {edge.high:.4g}]"
+    gained = evidence.gained.get(metric)
+    if gained is not None:
+        line += f", of it gained {gained.value:.4g} [{gained.low:.4g}, {gained.high:.4g}]"
+    line += ")"
     if share.rows_to_settle:
         line += f"; about {share.rows_to_settle:,} test rows would settle it"
     elif share.verdict == "INCONCLUSIVE":

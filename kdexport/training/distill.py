@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from kdexport.recipe import Recipe, TransferRecipe
+from kdexport.recipe import Recipe
 from kdexport.records import Float64, Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.encode import Encoder
@@ -23,18 +23,9 @@ from kdexport.training.nets import StackedMLP
 from kdexport.training.objective import Objective, find_objective
 from kdexport.training.transfer import LabelRows, TransferSet, build_transfer_set
 
-# Ways to make synthetic rows, of which a table takes what its validation rows prefer: close to the
-# training rows where classes lie close together, farther where the teacher is smooth.
-WAYS: tuple[Mapping[str, object], ...] = (
-    {"method": "munge", "swap_probability": 0.15},
-    {"method": "munge", "swap_probability": 0.3},
-    {"method": "munge", "swap_probability": 0.5},
-    {"method": "jitter", "noise": 0.15},
-)
-N_TRIED_ROWS = 40_000  # synthetic rows of each way while they are compared
-
 PLAIN: Mapping[str, object] = MappingProxyType(
     {
+        "form": "plain",
         "batch_size": 64,
         "learning_rate": 1e-3,
         "weight_decay": 0.0,
@@ -49,32 +40,39 @@ class Students:
     """Trained students and controls.
 
     Attributes:
-        stack: Members 0 to R-1 are the students, R to 2R-1 the controls, and where the recipe
-            asks for them 2R to 3R-1 the plain controls, replicate by replicate with the same seeds.
+        stack: Members 0 to R-1 are the students, R to 2R-1 the controls, replicate by replicate
+            with the same seeds.
+        plain_controls: R networks, where the recipe asks for them.
         record: How students and controls were trained.
     """
 
     stack: StackedMLP
+    plain_controls: StackedMLP | None
     record: FitRecord
 
 
 def build_students(schema: Schema, recipe: Recipe) -> StackedMLP:
     """Return the untrained students and controls that the recipe asks for."""
-    n_groups = 2 + (recipe.student.plain_control == "trained")
-    return build_student_stack(schema, recipe, _list_seeds(recipe) * n_groups)
+    return build_student_stack(schema, recipe, list_seeds(recipe) * 2)
+
+
+def build_plain_controls(schema: Schema, recipe: Recipe) -> StackedMLP:
+    """Return untrained plain controls: they read numbers standardised, as most people's do."""
+    plain = recipe.model_copy(update={"student": recipe.student.model_copy(update=PLAIN)})
+    return build_student_stack(schema, plain, list_seeds(recipe))
 
 
 def build_student_stack(schema: Schema, recipe: Recipe, seeds: Sequence[int]) -> StackedMLP:
-    """Return untrained networks of the student's shape, one per seed."""
+    """Return untrained networks of the student's form and shape, one per seed."""
     return StackedMLP(
-        Encoder(schema),
+        Encoder(schema, is_piecewise=recipe.student.form == "piecewise"),
         hidden=recipe.student.hidden,
         d_out=find_objective(schema).d_out,
         seeds=seeds,
     ).to(recipe.device)
 
 
-def _list_seeds(recipe: Recipe) -> list[int]:
+def list_seeds(recipe: Recipe) -> list[int]:
     """Return the seed of each replicate."""
     return list(range(recipe.seed, recipe.seed + recipe.student.n_replicates))
 
@@ -102,7 +100,7 @@ def train_students(
             rows that it has seen more surely than others. **Shape** `[n, K]` float64.
         on_progress: Called a few dozen times.
     """
-    stack = build_student_stack(schema, recipe, _list_seeds(recipe) * 2)
+    stack = build_students(schema, recipe)
     objective = find_objective(schema, temperature=recipe.student.temperature)
     transfer = build_transfer_set(
         rows.train,
@@ -114,7 +112,7 @@ def train_students(
         own_outputs=own_outputs,
     )
     n_replicates = recipe.student.n_replicates
-    record = _fit_students(
+    record = fit_students(
         stack,
         transfer,
         rows.validation,
@@ -122,56 +120,19 @@ def train_students(
         recipe,
         pools=[transfer.pools[0]] * n_replicates + [transfer.labelled] * n_replicates,
         is_taught=[True] * n_replicates + [False] * n_replicates,
-        seeds=_list_seeds(recipe) * 2,
+        seeds=list_seeds(recipe) * 2,
         step_name=f"{n_replicates} students and {n_replicates} controls",
         on_progress=on_progress,
     )
-    if recipe.student.plain_control == "none":
-        return Students(stack, record)
-    plain = _train_plain_controls(rows, schema, recipe, on_progress)
-    return Students(_join_stacks(build_students(schema, recipe), [stack, plain]), record)
+    if recipe.student.form == "piecewise":
+        stack.round_weights()
+    plain_controls = None
+    if recipe.student.plain_control == "trained":
+        plain_controls = _train_plain_controls(rows, schema, recipe, on_progress)
+    return Students(stack, plain_controls, record)
 
 
-def choose_transfer(
-    rows: Parts[Rows],
-    schema: Schema,
-    teacher: LabelRows,
-    recipe: Recipe,
-    *,
-    own_outputs: Float64 | None = None,
-    on_progress: ProgressSink = ignore_progress,
-) -> TransferRecipe:
-    """Train two students on a small set of each way to make rows; return the best way's recipe.
-
-    All start from the same weights; the teacher's answers on validation rows judge.
-    """
-    small = min(recipe.transfer.n_synthetic, N_TRIED_ROWS)
-    ways = [recipe.transfer.model_copy(update={**way, "n_synthetic": small}) for way in WAYS]
-    seeds = [recipe.seed, recipe.seed + 1] * len(ways)
-    stack = build_student_stack(schema, recipe, seeds)
-    objective = find_objective(schema, temperature=recipe.student.temperature)
-    transfer = build_transfer_set(
-        rows.train, stack.encoder, objective, teacher, recipe, ways, own_outputs=own_outputs
-    )
-    short = recipe.student.model_copy(update={"max_steps": recipe.student.max_steps // 4})
-    record = _fit_students(
-        stack,
-        transfer,
-        rows.validation,
-        teacher,
-        recipe.model_copy(update={"student": short}),
-        pools=[pool for pool in transfer.pools for _ in range(2)],
-        is_taught=[True] * len(seeds),
-        seeds=seeds,
-        step_name=f"transfer set ({len(ways)} ways)",
-        on_progress=on_progress,
-    )
-    losses = record.best_losses.reshape(len(ways), 2).mean(axis=1)
-    best = {**WAYS[int(losses.argmin())], "selection": "given"}
-    return recipe.transfer.model_copy(update=best)
-
-
-def _fit_students(
+def fit_students(
     stack: StackedMLP,
     transfer: TransferSet,
     validation: Rows,
@@ -217,27 +178,17 @@ def _train_plain_controls(
     Adam at 1e-3, batches of 64 rows, 30 epochs. Their weights are chosen and calibrated on
     validation rows like everyone's, which can only help them.
     """
-    seeds = _list_seeds(recipe)
-    stack = build_student_stack(schema, recipe, seeds)
+    stack = build_plain_controls(schema, recipe)
     fit_on_labels(
         stack,
         rows,
         recipe,
         recipe.student.model_copy(update=PLAIN),
-        seeds,
+        list_seeds(recipe),
         step_name=f"{stack.n_members} plain controls",
         on_progress=on_progress,
     )
     return stack
-
-
-@torch.no_grad()
-def _join_stacks(joined: StackedMLP, stacks: Sequence[StackedMLP]) -> StackedMLP:
-    """Copy the members of several stacks into one."""
-    for name, parameter in joined.named_parameters():
-        parameter.copy_(torch.cat([stack.get_parameter(name) for stack in stacks]))
-    joined.eval()
-    return joined
 
 
 def make_distillation_loss(

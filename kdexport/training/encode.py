@@ -1,8 +1,8 @@
-"""From a model's raw inputs to what networks read: standardised numbers, indicators, categories.
+"""From a model's raw inputs to what networks read: numbers, indicators, categories.
 
 Takes `Inputs`, gives tensors. Two steps, so that rows stay small in memory: `Encoder.prepare`
-makes compact rows (numbers, indicators, one code per category) once; `Encoder.forward` spreads the
-codes of a batch into 0 and 1 when a network reads it.
+makes compact rows (numbers, indicators, one code per category) once; `Encoder.forward` spreads
+numbers into pieces (where it reads them so) and codes into 0 and 1 when a network reads a batch.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kdexport.records import Float32, Float64, Inputs
 from kdexport.schema import FLOAT32_MAX, OTHER, Schema
+from kdexport.training.pieces import Pieces
 
 LARGEST_STANDARDISED = 1e20  # beyond it a network's float32 sums could overflow
 FAR_OUT = 1e6  # deviations within which no bound may fall
@@ -25,6 +26,7 @@ class Encoder(nn.Module):
     A missing number counts as the column's mean, and its indicator (where training had missing
     cells) says so; an infinite or absurdly large one as the largest that no network overflows on;
     a column that was constant in training as 0. An unseen category has code 0 of its column.
+    Numbers are standardised, or with `is_piecewise` read as pieces that end where training did.
 
     Attributes:
         center: Mean of each numeric column, **Shape** `[F]` float64.
@@ -32,11 +34,15 @@ class Encoder(nn.Module):
         limit: Numbers (less their centre, where precision is float64) are bounded by +-limit,
             **Shape** `[F]` float64: one value for all columns unless their scales are worlds apart.
         offsets: First row of each categorical column's codes, **Shape** `[C]` int64.
+        pieces: What each number is spread into, or None.
+        d_compact: Numbers and indicators of a compact row.
+        d_dense: The same of a spread one.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, *, is_piecewise: bool = False) -> None:
         super().__init__()
         self.schema = schema
+        self.pieces = Pieces.between(schema.knots) if is_piecewise else None
         self.center: Float64 = np.array(schema.center, np.float64)
         scales = np.array(schema.scale, np.float64)
         varies = scales > 0
@@ -46,18 +52,22 @@ class Encoder(nn.Module):
         self.limit = _find_limits(self.center, scales)
         sizes = [category.n_codes for category in schema.categories]
         self.offsets = np.cumsum([0, *sizes])[:-1].astype(np.int64)
-        self.d_dense = len(schema.signature.numeric) + len(schema.indicators)
+        n_numeric, n_indicators = len(schema.signature.numeric), len(schema.indicators)
+        self.d_compact = n_numeric + n_indicators
+        self.d_dense = (n_numeric if self.pieces is None else len(self.pieces)) + n_indicators
         if schema.n_codes > LARGEST_CODE:
             raise ValueError(f"a schema has at most {LARGEST_CODE} codes: {schema.n_codes}")
 
     @property
     def d_in(self) -> int:
-        """Width of compact rows: how many inputs of a network are not 0."""
-        return self.d_dense + len(self.schema.categories)
+        """About how many inputs of a network are not 0: a column's pieces weigh as two of them."""
+        n_numeric = len(self.schema.signature.numeric)
+        n_extra = 0 if self.pieces is None else n_numeric
+        return self.d_compact + n_extra + len(self.schema.categories)
 
     @property
     def d_out(self) -> int:
-        """Width of what `forward` gives: numbers, indicators and one column per code."""
+        """Width of what `forward` gives: numbers or pieces, indicators, one column per code."""
         return self.d_dense + self.schema.n_codes
 
     @property
@@ -71,18 +81,28 @@ class Encoder(nn.Module):
 
     def standardize(self, numeric: Float32 | Float64) -> Float32:
         """Raw numbers to standardised ones, **Shape** both `[n, F]`, computed in float64."""
+        is_centred = self.schema.signature.precision == "float64"
+        filled = self.fill(numeric)
+        scaled = (filled if is_centred else filled - self.center) * self.inverse_scale
+        return scaled.astype(np.float32)
+
+    def fill(self, numeric: Float32 | Float64) -> Float64:
+        """Replace missing numbers by the mean and bound extreme ones, **Shape** both `[n, F]`.
+
+        Of a float64 signature, less the column's centre.
+        """
         exact = numeric.astype(np.float64)
+        center = self.center
         if self.schema.signature.precision == "float64":
-            bounded = np.clip(exact - self.center, -self.limit, self.limit)
-        else:
-            bounded = np.clip(exact, -self.limit, self.limit) - self.center
-        scaled = bounded * self.inverse_scale
-        return np.where(np.isnan(exact), 0.0, scaled).astype(np.float32)
+            exact, center = exact - center, np.zeros_like(center)
+        bounded = np.clip(exact, -self.limit, self.limit)
+        return np.where(np.isnan(exact), center, bounded)
 
     def prepare(self, inputs: Inputs, device: str = "cpu") -> Tensor:
         """Return compact rows, **Shape** `[n, F + I + C]` float32."""
+        is_plain, numeric = self.pieces is None, inputs.numeric
         parts = [
-            self.standardize(inputs.numeric),
+            self.standardize(numeric) if is_plain else self.fill(numeric).astype(np.float32),
             np.isnan(inputs.numeric[:, list(self.schema.indicators)]).astype(np.float32),
             (self.schema.encode_categories(inputs.categorical) + self.offsets).astype(np.float32),
         ]
@@ -90,12 +110,22 @@ class Encoder(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Spread compact rows, **Shape** `[..., F + I + C]` to `[..., d_out]` float32."""
-        if not self.schema.categories:
+        if self.pieces is None and not self.schema.categories:
             return rows
-        dense = rows.new_zeros(*rows.shape[:-1], self.d_out)
-        dense[..., : self.d_dense] = rows[..., : self.d_dense]
-        codes = rows[..., self.d_dense :].long() + self.d_dense
-        return dense.scatter_(-1, codes, 1.0)
+        spread = rows.new_zeros(*rows.shape[:-1], self.d_out)
+        n_numeric = len(self.schema.signature.numeric)
+        numbers = rows[..., :n_numeric] if self.pieces is None else self._rise(rows)
+        spread[..., : numbers.shape[-1]] = numbers
+        spread[..., numbers.shape[-1] : self.d_dense] = rows[..., n_numeric : self.d_compact]
+        codes = rows[..., self.d_compact :].long() + self.d_dense
+        return spread.scatter_(-1, codes, 1.0)
+
+    def _rise(self, rows: Tensor) -> Tensor:
+        """Numbers to their pieces, **Shape** `[..., F + I + C]` to `[..., P]`."""
+        pieces = self.pieces or Pieces.between(())
+        starts, slopes = (torch.from_numpy(a).to(rows) for a in (pieces.starts, pieces.slopes))
+        columns = torch.from_numpy(pieces.columns).to(rows.device)
+        return ((rows[..., columns] - starts) * slopes).clamp(0.0, 1.0)
 
     def fallbacks(self) -> tuple[Sequence[int], Float32]:
         """Say which inputs training never sets, and what they stand for.

@@ -42,6 +42,7 @@ class FitRecord:
         n_steps: Optimiser steps taken (the best step of a member is at or before it).
         best_steps: **Shape** `[M]` int64: the step whose weights each member kept.
         temperatures: **Shape** `[M]` float64: what each member's logits were divided by.
+        look_steps: **Shape** `[looks]` int64: steps taken before each look at the validation rows.
         validation_losses: **Shape** `[looks, M]` float64: log loss on the validation rows at the
             best temperature of that look.
     """
@@ -49,6 +50,7 @@ class FitRecord:
     n_steps: int
     best_steps: Int64
     temperatures: Float64
+    look_steps: Int64
     validation_losses: Float64
 
     @property
@@ -125,7 +127,11 @@ def fit_stack(
     stack.divide_outputs(torch.from_numpy(keeper.temperatures))
     stack.eval()
     return FitRecord(
-        n_done, keeper.best_steps, keeper.temperatures, np.array(keeper.losses, np.float64)
+        n_done,
+        keeper.best_steps,
+        keeper.temperatures,
+        np.array(keeper.steps, np.int64),
+        np.array(keeper.losses, np.float64),
     )
 
 
@@ -160,9 +166,11 @@ class _BestWeights:
         self._looks_since_best = 0
         self.best_steps: Int64 = np.zeros(stack.n_members, np.int64)
         self.temperatures: Float64 = np.ones(stack.n_members)
+        self.steps: list[int] = []
         self.losses: list[Float64] = []
 
     def look(self, temperatures: Float64, losses: Float64, n_steps: int) -> None:
+        self.steps.append(n_steps)
         self.losses.append(losses)
         better = losses < self._best_losses
         self._looks_since_best = 0 if better.any() else self._looks_since_best + 1

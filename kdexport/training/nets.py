@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from kdexport.training.encode import Encoder
 
 RANDOM_VALUES_PER_BYTE = 256
+LARGEST_FLOAT16 = 65504.0
 
 
 class ByteDropout:
@@ -124,6 +125,21 @@ class StackedMLP(nn.Module):
         """Divide each member's outputs by its temperature, **Shape** `[M]`, for good."""
         for parameter in (self.weights[-1], self.biases[-1]):
             parameter.div_(temperatures.to(parameter)[:, None, None])
+
+    @torch.no_grad()
+    def round_weights(self) -> None:
+        """Round all layers but the last to what float16 holds, so that a file may store them so.
+
+        The first bias moves into the weights of the first category, of which every row has one:
+        there an exported network keeps it.
+        """
+        categories = self.encoder.schema.categories
+        if categories:
+            start = self.encoder.d_dense
+            self.weights[0][:, start : start + categories[0].n_codes] += self.biases[0]
+            self.biases[0].zero_()
+        for parameter in (*self.weights[:-1], *self.biases[:-1]):
+            parameter.copy_(parameter.clamp(-LARGEST_FLOAT16, LARGEST_FLOAT16).half().float())
 
     def linears(self, member: int) -> list[nn.Linear]:
         """Return one member's layers as plain linear layers, on the CPU."""

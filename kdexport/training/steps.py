@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdexport.recipe import TeacherRecipe, TransferRecipe
-from kdexport.records import Float64, Inputs, ProgressSink, Table
+from kdexport.recipe import Recipe, StudentRecipe, TeacherRecipe, TransferRecipe
+from kdexport.records import Column, Float64, Inputs, ProgressSink, Table
 from kdexport.restore import Layout, Restorer
 from kdexport.resume import MAKE_NOW, MakeNow
+from kdexport.training.choose import choose_form, choose_transfer
 from kdexport.training.distill import (
     Students,
+    build_plain_controls,
     build_student_stack,
     build_students,
-    choose_transfer,
     train_students,
 )
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
@@ -31,9 +32,11 @@ from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
-from kdexport.workspace import Arrays, Prepared, Trained
+from kdexport.workspace import Looks, Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
+PIECEWISE = "student_piecewise"  # setting: 1 where students read numbers piece by piece
+PLAIN = "plain_controls."  # what the names of the plain controls' weights begin with
 
 
 def set_threads(asked: int) -> int:
@@ -83,7 +86,7 @@ def _mix(
     )
     return replace(
         ensemble,
-        weights=_weights_of(mixture.stack),
+        weights=_list_weights(mixture.stack),
         settings={**ensemble.settings, "boosting_share": share},
         trees=mixture.trees,
         own_outputs=own_outputs,
@@ -155,27 +158,33 @@ def train_students_of(
     set_threads(prepared.recipe.threads)
     is_own = isinstance(teacher, OwnTeacher)
     source = teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
-    recipe, settings = prepared.recipe, NOTHING
+    recipe, settings = prepared.recipe, dict(NOTHING)
     learn = (prepared.rows, prepared.schema, source.compute_outputs)
-    own_outputs = teacher.own_outputs
     suffix = f"-{_hash_answers(source, prepared)}" if is_own and steps is not MAKE_NOW else ""
+    ways: dict[str, Any] = {"own_outputs": teacher.own_outputs, "on_progress": on_progress}
+    if recipe.student.form == "chosen":
+        student = steps.choose(
+            f"form{suffix}",
+            StudentRecipe,
+            lambda: recipe.with_student_form(choose_form(*learn, recipe, **ways)).student,
+        )
+        recipe = recipe.model_copy(update={"student": student})
     if recipe.transfer.selection == "chosen":
         chosen = steps.choose(
-            f"transfer{suffix}",
-            TransferRecipe,
-            lambda: choose_transfer(
-                *learn, recipe, own_outputs=own_outputs, on_progress=on_progress
-            ),
+            f"transfer{suffix}", TransferRecipe, lambda: choose_transfer(*learn, recipe, **ways)
         )
         recipe = recipe.model_copy(update={"transfer": chosen})
         strength = "noise" if chosen.method == "jitter" else "swap_probability"
-        settings = {f"{chosen.method}_{strength}": getattr(chosen, strength)}
+        settings[f"transfer_{chosen.method}_{strength}"] = getattr(chosen, strength)
 
     def train() -> Trained:
-        students: Students = train_students(
-            *learn, recipe, own_outputs=own_outputs, on_progress=on_progress
-        )
-        return _freeze(students.stack, students.record, settings)
+        students: Students = train_students(*learn, recipe, **ways)
+        settings[PIECEWISE] = float(recipe.student.form == "piecewise")
+        trained = _freeze(students.stack, students.record, settings)
+        if students.plain_controls is None:
+            return trained
+        plain = {f"{PLAIN}{k}": v for k, v in _list_weights(students.plain_controls).items()}
+        return replace(trained, weights=trained.weights | plain)
 
     return steps.take(f"students{suffix}", train)
 
@@ -201,8 +210,26 @@ def load_mixture(prepared: Prepared, trained: Trained) -> Mixture:
 
 
 def load_students(prepared: Prepared, students: Trained) -> StackedMLP:
-    """Return students, controls and plain controls with their weights, in evaluation mode."""
-    return _thaw(build_students(prepared.schema, prepared.recipe), students)
+    """Return students and controls with their weights, in evaluation mode."""
+    weights = {k: v for k, v in students.weights.items() if not k.startswith(PLAIN)}
+    stack = build_students(prepared.schema, _settled(prepared, students))
+    return _thaw(stack, replace(students, weights=weights))
+
+
+def load_plain_controls(prepared: Prepared, students: Trained) -> StackedMLP | None:
+    """Return the plain controls, if there are any, in evaluation mode."""
+    weights = {k.removeprefix(PLAIN): v for k, v in students.weights.items() if k.startswith(PLAIN)}
+    if not weights:
+        return None
+    stack = build_plain_controls(prepared.schema, prepared.recipe)
+    return _thaw(stack, replace(students, weights=weights))
+
+
+def _settled(prepared: Prepared, students: Trained) -> Recipe:
+    """Return the recipe with the form that the students have."""
+    return prepared.recipe.with_student_form(
+        "piecewise" if students.settings[PIECEWISE] else "plain"
+    )
 
 
 @dataclass(frozen=True)
@@ -231,8 +258,12 @@ def find_shipped(prepared: Prepared, students: Trained) -> int:
 
 def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
     """Return the student that ships, alone."""
-    recipe, position = prepared.recipe, find_shipped(prepared, students)
-    alone = {name: v[position : position + 1] for name, v in students.weights.items()}
+    recipe, position = _settled(prepared, students), find_shipped(prepared, students)
+    alone = {
+        name: v[position : position + 1]
+        for name, v in students.weights.items()
+        if not name.startswith(PLAIN)
+    }
     stack = build_student_stack(prepared.schema, recipe, [recipe.seed]).cpu()
     return Shipped(_thaw(stack, replace(students, weights=alone)).double())
 
@@ -240,10 +271,12 @@ def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
 def _freeze(
     stack: StackedMLP, record: FitRecord, settings: Mapping[str, float] = NOTHING
 ) -> Trained:
-    return Trained(_weights_of(stack), record.n_steps, record.best_losses, dict(settings))
+    looks = Looks(record.look_steps, record.validation_losses)
+    weights = _list_weights(stack)
+    return Trained(weights, record.n_steps, record.best_losses, dict(settings), looks=looks)
 
 
-def _weights_of(stack: StackedMLP | None) -> Arrays:
+def _list_weights(stack: StackedMLP | None) -> dict[str, Column]:
     named = [] if stack is None else stack.named_parameters()
     return {name: p.detach().cpu().numpy() for name, p in named}
 

@@ -60,7 +60,7 @@ def build_transfer_set(
 
     Args:
         train: Training rows.
-        encoder: Prepares rows, and says how far apart two are.
+        encoder: Prepares rows.
         objective: Encodes labels.
         teacher: Labels rows.
         recipe: Seed and device.
@@ -69,7 +69,8 @@ def build_transfer_set(
             rows that it has seen more surely than others. **Shape** `[n, K]` float64.
     """
     device = recipe.device
-    made = [make_synthetic_inputs(train.inputs, encoder, way, seed=recipe.seed) for way in ways]
+    near = Encoder(encoder.schema)  # standardised, whatever the students read
+    made = [make_synthetic_inputs(train.inputs, near, way, seed=recipe.seed) for way in ways]
     inputs = train.inputs
     for synthetic, _ in made:
         inputs = inputs.joined_with(synthetic)

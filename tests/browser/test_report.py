@@ -21,6 +21,8 @@ VARIANTS: list[Callable[[], Evidence]] = [
     variants.regression,
     variants.with_rival,
     variants.with_slices,
+    variants.with_learning,
+    lambda: variants.with_learning(is_positive=False),
     variants.without_teacher,
     variants.with_histogram,
 ]
@@ -73,6 +75,15 @@ def test_charts_hold_their_marks(open_report: Open) -> None:
     assert sorted(drawn) == sorted(expected)
 
 
+def test_training_is_drawn_where_it_was_kept(open_report: Open) -> None:
+    """Every bin of confidence with its interval, and a curve with its band for each role."""
+    opened = open_report(variants.with_learning())
+    assert opened.page.evaluate(MARKS, "calibration") == [5, 1, 5]  # bins, diagonal, intervals
+    assert opened.page.evaluate(MARKS, "training") == [0, 3, 0]
+    bands = "document.querySelectorAll('[id=training] svg .mark-area.role-mark path').length"
+    assert opened.ask(bands) == 3
+
+
 def test_both_themes_can_be_read(open_report: Open) -> None:
     """Labels and marks stand out from the page by 4.5 and 3 to 1, in light, in dark, on paper."""
     for scheme in ("light", "dark"):
@@ -88,7 +99,9 @@ def test_both_themes_can_be_read(open_report: Open) -> None:
     assert contrast(page, mark) >= 3
 
 
-@pytest.mark.parametrize("make", [variants.clicks, variants.hostile, variants.with_slices])
+@pytest.mark.parametrize(
+    "make", [variants.clicks, variants.hostile, variants.with_slices, variants.with_learning]
+)
 def test_a_phone_shows_it_without_scrolling_sideways(
     make: Callable[[], Evidence], open_report: Open
 ) -> None:

@@ -19,7 +19,7 @@ from kdexport.evidence.claim_checks import (
     make_headline,
     score_golden,
 )
-from kdexport.evidence.facts import Evidence
+from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.evidence.golden import unpack_golden
 from tests.evidence.records import add_plain_control, add_rival, make_interval
 
@@ -60,6 +60,12 @@ def test_clean_bundle_passes(bundle_path: Path) -> None:
         (lambda e: e["recovered"]["accuracy"].update(verdict="RECOVERED"), "seal", "verdict"),
         (lambda e: e["edge"]["brier"].update(value=1.0), "edge", "the edge in brier"),
         (lambda e: e["recovered"]["brier"].update(value=1.0), "edge", "recovered brier"),
+        (lambda e: e["gained"]["brier"].update(value=1.0), "edge", "the gain in brier"),
+        (lambda e: e["gained"]["brier"].update(low=-9.0), "seal", "sha256"),
+        (lambda e: e["calibration"]["student"][0].update(rows=9), "learning", "of the student"),
+        (lambda e: e["calibration"]["teacher"][0].update(share=0.0), "seal", "sha256"),
+        (lambda e: e["curves"]["control"]["steps"].reverse(), "learning", "do not grow"),
+        (lambda e: e["curves"]["teacher"]["mean"].pop(), "seal", "sha256"),
         (lambda e: e["parity"]["student.onnx"].update(passed=False), "parity", "student.onnx"),
         (lambda e: e["parity"].pop("teacher.onnx"), "parity", "teacher.onnx was not compared"),
         (lambda e: e["recipe"].update(seed=7), "recipe", "'seed'"),
@@ -113,6 +119,19 @@ def test_optional_figures_are_sealed(bundle_path: Path) -> None:
     seal = make_headline(claims)["sha256"]
     assert make_headline({**claims, "slices": None})["sha256"] != seal
     assert make_headline({**claims, "rival": None, "controls": {}})["sha256"] == seal
+
+
+def test_evidence_from_before(bundle_path: Path) -> None:
+    """Evidence that has none of what came later is read, and its seal is that of what it has."""
+    written = json.loads((bundle_path / "evidence.json").read_text())
+    older = {name: value for name, value in written.items() if name not in SEALED_IF_THERE}
+    evidence = parse_evidence(json.dumps(older).encode(), "evidence.json")
+    assert (evidence.gained, evidence.calibration, evidence.curves) == ({}, {}, {})
+    claims = {name: getattr(evidence, name) for name in SEALED}
+    later = {name: getattr(evidence, name) for name in SEALED_IF_THERE}
+    assert make_headline({**claims, **later}) == make_headline(claims)
+    results = check_claims(replace(read_bundle(bundle_path), evidence=evidence))
+    assert [r.name for r in results if not r.passed] == ["bundle/seal"]  # the files have all of it
 
 
 def test_bundle_that_ships() -> None:

@@ -39,6 +39,18 @@ def test_share_of_known_edge() -> None:
         assert result.edge[metric].low > 0
 
 
+def test_gain_is_the_numerator() -> None:
+    """The gain over the control is the recovered share of the edge, with an interval of its own."""
+    result = simulate(np.random.default_rng(4), teacher=0.95, control=0.75, student=0.91)
+    for metric in CLASSIFICATION:
+        gained, edge = result.gained[metric], result.edge[metric]
+        share = result.recovered[metric]
+        assert gained.value == pytest.approx(share.value * edge.value)
+        assert 0 < gained.low < gained.value < gained.high < edge.high
+    alike = simulate(np.random.default_rng(5), teacher=0.95, control=0.8, student=0.8)
+    assert alike.gained["accuracy"].low < 0 < alike.gained["accuracy"].high
+
+
 @pytest.mark.parametrize(
     ("teacher", "student", "verdict"),
     [(0.9, 0.9, "NO_EDGE"), (0.99, 0.99, "RECOVERED"), (0.99, 0.93, "NOT_RECOVERED")],

@@ -21,6 +21,7 @@ VARIANTS: list[Callable[[], Evidence]] = [
     variants.without_teacher,
     variants.with_rival,
     variants.with_slices,
+    variants.with_learning,
     variants.regression,
     variants.hostile,
     variants.with_histogram,

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from kdexport.evidence.facts import (
+    BinFact,
     ClassFact,
+    CurveFact,
     Evidence,
     Interval,
+    JudgedBy,
     Recovered,
     SliceFact,
     SlicesFact,
@@ -21,6 +24,7 @@ from kdexport.evidence.latency_facts import (
     RawTimes,
     find_block_medians,
 )
+from kdexport.evidence.metrics import bound_share
 from kdexport.signature import Signature
 from tests.evidence.records import add_plain_control, add_rival
 
@@ -123,6 +127,9 @@ def clicks() -> Evidence:
         "controls": {},
         "rival": None,
         "slices": None,
+        "gained": {},
+        "calibration": {},
+        "curves": {},
     }
     return evidence.model_copy(update=update)
 
@@ -202,6 +209,37 @@ def with_slices() -> Evidence:
     )
     evidence = add_plain_control(add_rival(clicks()))
     return evidence.model_copy(update={"slices": slices})
+
+
+def with_learning(*, is_positive: bool = True) -> Evidence:
+    """A bundle with calibration, training curves and the gain beside the edge."""
+
+    def bins(*rows: tuple[int, float, float]) -> list[BinFact]:
+        total = sum(n for n, _, _ in rows)
+        return [
+            BinFact(rows=n, share=n / total, confidence=sure, accuracy=bound_share(right, n))
+            for n, sure, right in rows
+        ]
+
+    def curve(judged_by: JudgedBy, *mean: float) -> CurveFact:
+        low = [0.9 * loss if is_positive else 0.0 for loss in mean]
+        high = [1.1 * loss for loss in mean]
+        steps = [500 * (i + 1) for i in range(len(mean))]
+        return CurveFact(judged_by=judged_by, steps=steps, mean=list(mean), low=low, high=high)
+
+    update = {
+        "gained": _intervals({"accuracy": (0.0123, 0.0059, 0.0188)}),
+        "calibration": {
+            "teacher": bins((900, 0.55, 0.5512), (99_100, 0.992, 0.9824)),
+            "student": bins((1100, 0.56, 0.5345), (20_000, 0.8, 0.8), (78_900, 0.99, 0.9877)),
+        },
+        "curves": {
+            "teacher": curve("labels", 0.31, 0.1234),
+            "student": curve("teacher", 0.4, 0.21, 0.0987),
+            "control": curve("labels", 0.35, 0.1456, 0.1678),
+        },
+    }
+    return clicks().model_copy(update=update)
 
 
 def with_rival() -> Evidence:

@@ -9,13 +9,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdexport.recipe import ColumnsRecipe, read_recipe
-from kdexport.records import Float32, Inputs, Parts, Rows
+from kdexport.records import Float32, Inputs, Parts
 from kdexport.schema import Schema
 from kdexport.tables import as_table
-from kdexport.training import distill as distill_room
 from kdexport.training.distill import (
+    build_plain_controls,
     build_students,
-    choose_transfer,
     make_distillation_loss,
     train_students,
 )
@@ -168,17 +167,29 @@ def teach(inputs: Inputs) -> Float32:
 
 
 def test_students_and_controls() -> None:
-    """Students come first, then controls, then plain controls, all with the same start."""
+    """Students come first, then controls, with the same start; plain controls stand apart."""
     schema, parts = make_parts()
-    stack = build_students(schema, RECIPE)
-    for parameter in stack.parameters():
-        assert torch.equal(parameter[:2], parameter[2:4])
-        assert torch.equal(parameter[:2], parameter[4:])
+    stack, plain = build_students(schema, RECIPE), build_plain_controls(schema, RECIPE)
+    for p, q in zip(stack.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(p[:2], p[2:])
+        assert torch.equal(p[:2], q)
     students = train_students(parts, schema, teach, RECIPE)
-    assert students.stack.n_members == 6
-    for p in students.stack.parameters():
-        assert not torch.equal(p[:2], p[2:4])
-        assert not torch.equal(p[2:4], p[4:])
+    assert students.plain_controls is not None
+    assert (students.stack.n_members, students.plain_controls.n_members) == (4, 2)
+    trained = zip(students.stack.parameters(), students.plain_controls.parameters(), strict=True)
+    for p, q in trained:
+        assert not torch.equal(p[:2], p[2:])
+        assert not torch.equal(p[2:], q)
+
+
+def test_controls_read_as_students_do_and_plain_controls_plainly() -> None:
+    """Pieces widen the first layer of students and controls, never that of plain controls."""
+    schema, parts = make_parts()
+    recipe = RECIPE.with_student_form("piecewise")
+    students = train_students(parts, schema, teach, recipe)
+    assert students.plain_controls is not None
+    assert students.stack.weights[0].shape == (4, 2 * 17, 6)
+    assert students.plain_controls.weights[0].shape == (2, 2, 6)
 
 
 def test_plain_controls_change_nobody_else() -> None:
@@ -187,26 +198,9 @@ def test_plain_controls_change_nobody_else() -> None:
     student = RECIPE.student.model_copy(update={"plain_control": "none"})
     alone = train_students(parts, schema, teach, RECIPE.model_copy(update={"student": student}))
     beside = train_students(parts, schema, teach, RECIPE)
-    assert alone.stack.n_members == 4
+    assert alone.plain_controls is None
     for p, q in zip(alone.stack.parameters(), beside.stack.parameters(), strict=True):
-        assert torch.equal(p, q[:4])
-
-
-def test_transfer_set_is_chosen_by_validation_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two ways to make rows, the one whose students are closer to the teacher is taken."""
-    schema, parts = make_parts()
-    useless = {"method": "jitter", "noise": 1e-9}
-    useful = {"method": "munge", "swap_probability": 0.5}
-    train = parts.train
-    few = Rows(
-        train.inputs.take(slice(0, 6)), train.targets[:6], train.weights[:6], train.row_ids[:6]
-    )
-    scarce = Parts(few, parts.validation, parts.test)
-    for ways in ((useless, useful), (useful, useless)):
-        monkeypatch.setattr(distill_room, "WAYS", ways)
-        chosen = choose_transfer(scarce, schema, teach, RECIPE)
-        assert (chosen.method, chosen.selection) == ("munge", "given")
-        assert chosen.n_synthetic == RECIPE.transfer.n_synthetic
+        assert torch.equal(p, q)
 
 
 def test_own_outputs_stand_for_the_teacher() -> None:

@@ -1,0 +1,73 @@
+"""Form and transfer set are what validation rows prefer."""
+
+import numpy as np
+import pytest
+
+from kdexport.recipe import ColumnsRecipe
+from kdexport.records import Float32, Inputs, Parts, Rows
+from kdexport.schema import Schema
+from kdexport.tables import as_table
+from kdexport.training import choose as choose_room
+from kdexport.training.choose import choose_form, choose_transfer
+from tests.training.test_distill import RECIPE, make_parts, teach
+
+
+def test_transfer_set_is_chosen_by_validation_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two ways to make rows, the one whose students are closer to the teacher is taken."""
+    schema, parts = make_parts()
+    useless = {"method": "jitter", "noise": 1e-9}
+    useful = {"method": "munge", "swap_probability": 0.5}
+    train = parts.train
+    few = Rows(
+        train.inputs.take(slice(0, 6)), train.targets[:6], train.weights[:6], train.row_ids[:6]
+    )
+    scarce = Parts(few, parts.validation, parts.test)
+    for ways in ((useless, useful), (useful, useless)):
+        monkeypatch.setattr(choose_room, "WAYS", ways)
+        chosen = choose_transfer(scarce, schema, teach, RECIPE)
+        assert (chosen.method, chosen.selection) == ("munge", "given")
+        assert chosen.n_synthetic == RECIPE.transfer.n_synthetic
+
+
+def make_bent_parts() -> tuple[Schema, Parts[Rows]]:
+    """1,000 rows of a number whose logarithm is spread evenly over five powers of ten."""
+    rng = np.random.default_rng(0)
+    numbers = 10 ** rng.uniform(-2, 3, 1000)
+    labels = np.where(wave(numbers) > 0, "yes", "no").astype(object)
+    table = as_table({"a": numbers, "y": labels})
+    schema = Schema.fit(table.take(np.arange(700)), "y", ColumnsRecipe(), classes=("no", "yes"))
+    bounds = ((0, 700), (700, 900), (900, 1000))
+    return schema, Parts(*(schema.encode(table.take(np.arange(*b))) for b in bounds))
+
+
+def wave(numbers: Float32) -> Float32:
+    """What rises and falls once with each power of ten."""
+    return np.sin(2 * np.pi * np.log10(numbers)).astype(np.float32)
+
+
+def teach_wave(inputs: Inputs) -> Float32:
+    """A teacher that knows it."""
+    return 3 * np.stack([-wave(inputs.numeric[:, 0]), wave(inputs.numeric[:, 0])], axis=1)
+
+
+def test_pieces_where_they_pay() -> None:
+    """A target that bends over powers of ten asks for pieces; a straight one does without."""
+    steps = RECIPE.student.model_copy(
+        update={"max_steps": 1200, "max_epochs": 1000, "hidden": (16,)}
+    )
+    recipe = RECIPE.model_copy(update={"student": steps})
+    schema, parts = make_bent_parts()
+    assert choose_form(parts, schema, teach_wave, recipe) == "piecewise"
+    straight, rows = make_parts()
+    assert choose_form(rows, straight, teach, recipe) == "plain"
+
+
+def test_no_pieces_without_knots() -> None:
+    """A table that has no knots has plain students, and nothing is trained to know it."""
+    schema, parts = make_parts()
+    bare = schema.model_copy(update={"knots": ()})
+
+    def refuse(inputs: Inputs) -> Float32:
+        raise AssertionError(f"{inputs.n_rows} rows were asked")
+
+    assert choose_form(parts, bare, refuse, RECIPE) == "plain"

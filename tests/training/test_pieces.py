@@ -1,0 +1,97 @@
+"""Numbers read piece by piece, and the file that reads them so."""
+
+import numpy as np
+import pytest
+import torch
+
+from kdexport import open_session
+from kdexport.contract import expose_logits, serialize_model
+from kdexport.export.graph import Filling, build_model
+from kdexport.export.network import build_student, export_network
+from kdexport.recipe import ColumnsRecipe
+from kdexport.records import Inputs
+from kdexport.schema import Schema
+from kdexport.tables import as_table
+from kdexport.training.encode import Encoder
+from kdexport.training.nets import StackedMLP
+from kdexport.training.pieces import Pieces
+
+
+def test_pieces_tile_the_range() -> None:
+    """One piece from each knot on, each at least as wide as its part, and one over all of it."""
+    pieces = Pieces.between(((0.0, 3.0, 4.0), (), (5.0, 7.0)))
+    assert pieces.columns.tolist() == [0, 0, 0, 2]
+    assert pieces.starts.tolist() == [0.0, 3.0, 0.0, 5.0]
+    assert pieces.slopes.tolist() == [1 / 4, 1.0, 1 / 4, 1 / 2]
+
+
+def make_schema(*, is_large: bool = False) -> tuple[Schema, Inputs]:
+    """A skewed number with missing cells, a count, a constant and a category."""
+    rng = np.random.default_rng(0)
+    skewed = rng.lognormal(0, 3, 400)
+    skewed[::7] = np.nan
+    columns = {
+        "skewed": skewed,
+        "count": rng.integers(0, 4, 400) + (1.6e18 if is_large else 0.0),
+        "constant": np.full(400, 14.62),
+        "text": rng.choice(["x", "y"], 400).astype(object),
+        "y": rng.choice(["no", "yes"], 400).astype(object),
+    }
+    if is_large:
+        columns["stamp"] = 1.6e18 + rng.integers(0, 1000, 400) * 1e12
+    table = as_table(columns)
+    schema = Schema.fit(table, "y", ColumnsRecipe(), classes=("no", "yes"))
+    return schema, schema.encode(table).inputs
+
+
+def test_rows_by_hand() -> None:
+    """What a network reads: pieces of known and missing numbers, indicator, category."""
+    schema, inputs = make_schema()
+    encoder = Encoder(schema, is_piecewise=True)
+    spread = encoder(encoder.prepare(inputs)).numpy()
+    assert spread.shape == (400, encoder.d_out)
+    assert spread.min() == 0.0
+    assert spread.max() == 1.0
+    filled = np.where(np.isnan(inputs.numeric), schema.center, inputs.numeric)
+    pieces = encoder.pieces
+    assert pieces is not None
+    assert 2 not in pieces.columns
+    for i, (column, start, slope) in enumerate(
+        zip(pieces.columns, pieces.starts, pieces.slopes, strict=True)
+    ):
+        expected = np.clip((filled[:, column] - start) * slope, 0, 1)
+        np.testing.assert_allclose(spread[:, i], expected, rtol=1e-6)
+    assert np.array_equal(spread[:, len(pieces)], np.isnan(inputs.numeric[:, 0]))
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_the_file_reads_the_same_pieces(is_large: bool) -> None:
+    """Logits of the file and of torch agree to the last few bits, on rows no training ever saw."""
+    schema, inputs = make_schema(is_large=is_large)
+    assert schema.signature.precision == ("float64" if is_large else "float32")
+    encoder = Encoder(schema, is_piecewise=True)
+    stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
+    stack.eval()
+    network = export_network(build_student(stack, 0), d_features=encoder.d_compact, n_categorical=1)
+    assert [node.op_type for node in network.graph.node].count("Gemm") == 3
+    model = build_model(network, schema, Filling(encoder.center, encoder.limit))
+    numeric = inputs.numeric.copy()
+    numeric[:5] = np.array([np.inf, -np.inf, np.nan, 1e38, -1e38])[:, None]
+    asked = Inputs(numeric, inputs.categorical)
+    found = open_session(expose_logits(serialize_model(model))).answer(asked)
+    with torch.no_grad():
+        expected = stack(encoder.prepare(asked))[0].numpy()
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(found.logits, expected, rtol=0, atol=5e-7)
+
+
+def test_beyond_training_nothing_moves() -> None:
+    """A number beyond those of training answers as the outermost one."""
+    schema, _ = make_schema()
+    encoder = Encoder(schema, is_piecewise=True)
+    ends = [schema.knots[0][0], schema.knots[0][-1]]
+    numeric = np.array([[ends[0], 0, 0], [-1e9, 0, 0], [ends[1], 0, 0], [1e9, 0, 0]], np.float32)
+    asked = Inputs(numeric, np.full((4, 1), "x", object))
+    spread = encoder(encoder.prepare(asked))
+    assert torch.equal(spread[0], spread[1])
+    assert torch.equal(spread[2, : len(encoder.pieces or ())].max(), torch.tensor(1.0))

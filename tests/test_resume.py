@@ -23,7 +23,7 @@ RECIPE = {
     "transfer.selection": "chosen",
     "transfer.n_synthetic": 200,
 }
-STEPS = ("regularisation", "ensemble", "teacher", "transfer", "students", "rival")
+STEPS = ("regularisation", "ensemble", "teacher", "form", "transfer", "students", "rival")
 
 
 def read_models(bundle: Path) -> dict[str, bytes]:

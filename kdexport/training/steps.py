@@ -89,7 +89,7 @@ def _mix(
     )
     return replace(
         ensemble,
-        weights=_list_weights(mixture.stack),
+        weights=_weights_of(mixture.stack),
         settings={**ensemble.settings, "boosting_share": share},
         trees=mixture.trees,
         own_outputs=own_outputs,

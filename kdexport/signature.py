@@ -90,19 +90,27 @@ class Signature(BaseModel):
                 cure="pass a file that kdexport wrote",
             ) from error
 
+    def refuse_absent(self, names: Sequence[str], source: str) -> None:
+        """Refuse a table that lacks a column.
+
+        Raises:
+            DataError: The message has all the names that there are.
+        """
+        absent = [name for name in self.columns if name not in names]
+        if absent:
+            raise DataError(
+                f"{source} must have every column that the model takes",
+                found=f"no column {listed(absent)}",
+                cure=f"its columns are {listed(names)}",
+            )
+
     def take_inputs(self, table: Table) -> Inputs:
         """Return what the file takes for a table's rows, columns found by name.
 
         Raises:
             DataError: A column is absent or holds something else than in training.
         """
-        absent = [name for name in self.columns if name not in table.columns]
-        if absent:
-            raise DataError(
-                f"{table.source} must have every column that the model takes",
-                found=f"no column {listed(absent)}",
-                cure=f"its columns are {listed(list(table.columns))}",
-            )
+        self.refuse_absent(list(table.columns), table.source)
         numeric = np.empty((table.n_rows, len(self.numeric)), self.precision)
         categorical = np.empty((table.n_rows, len(self.categorical)), object)
         with np.errstate(over="ignore"):  # beyond float32 becomes infinite; the graph clips it

@@ -170,8 +170,12 @@ def test_stops_are_put_off() -> None:
             done.append("rest of the block")
         done.append("after it")  # pragma: no cover
 
-    with pytest.raises(KeyboardInterrupt):
-        stop()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has none
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stop()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done == ["rest of the block"]
 
     def enter() -> None:

@@ -10,7 +10,7 @@ def test_knots_lie_at_quantiles() -> None:
     """Both ends and even shares of the rows between them."""
     values = np.arange(1601.0)[:, None] ** 2
     (knots,) = find_knots(values)
-    np.testing.assert_allclose(np.sqrt(knots), np.linspace(0, 1600, 17), atol=1)
+    np.testing.assert_allclose(np.sqrt(knots), np.linspace(0, 1600, MAX_PER_COLUMN + 1), atol=1)
 
 
 def test_a_frequent_value_leaves_knots_for_the_rest() -> None:

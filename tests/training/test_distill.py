@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kdexport.knots import MAX_PER_COLUMN
 from kdexport.recipe import ColumnsRecipe, read_recipe
 from kdexport.records import Float32, Inputs, Parts
 from kdexport.schema import Schema
@@ -188,7 +189,7 @@ def test_controls_read_as_students_do_and_plain_controls_plainly() -> None:
     recipe = RECIPE.with_student_form("piecewise")
     students = train_students(parts, schema, teach, recipe)
     assert students.plain_controls is not None
-    assert students.stack.weights[0].shape == (4, 2 * 17, 6)
+    assert students.stack.weights[0].shape == (4, 2 * (MAX_PER_COLUMN + 1), 6)
     assert students.plain_controls.weights[0].shape == (2, 2, 6)
 
 

@@ -49,7 +49,6 @@ def predict(
     given = {name: value for name, value in options.items() if value}
     signature = session.signature
     file = TableFile(data, CsvFormat(**given), signature.categorical)
-    signature.refuse_absent(file.names, file.path.name)
     kept = [name for name in (keep or "").split(",") if name]
     absent = [name for name in kept if name not in file.names]
     if absent:
@@ -59,6 +58,7 @@ def predict(
     extra = set(file.names) - {*signature.columns, signature.target}
     if extra:
         click.echo(f"note: columns the model does not take: {listed(sorted(extra))}", err=True)
+    signature.refuse_absent(file.names, file.path.name)
     n_rows = answer_file(
         file,
         lambda table: predict_table(session, table),

@@ -187,13 +187,15 @@ def install() -> str:
 def tables() -> str:
     """Real tables: quality by the metric that the edge is stated in, size, latency, parity."""
     lines = [
-        "| table | rows, columns | metric | teacher | control | student | recovered | bytes "
+        "| table | rows, columns | metric | teacher | rival | control | student | recovered | bytes "
         "| us over floor |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in _result("tables")["rows"]:
         metric = "rmse" if row["kind"] == "regression" else "log_loss"
-        values = [row["quality"][role][metric] for role in ("teacher", "control", "student")]
+        found = {role: by_metric[metric] for role, by_metric in row["quality"].items()}
+        found["control"] = min(found["control"], found.get("plain_control", found["control"]))
+        values = [found[role] for role in ("teacher", "rival", "control", "student")]
         share = row["recovered"][metric]
         recovered = "no edge"
         if share["verdict"] != "NO_EDGE":

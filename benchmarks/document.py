@@ -187,8 +187,8 @@ def install() -> str:
 def tables() -> str:
     """Real tables: quality by the metric that the edge is stated in, size, latency, parity."""
     lines = [
-        "| table | rows, columns | metric | teacher | rival | control | student | recovered | bytes "
-        "| us over floor |",
+        "| table | rows, columns | metric | teacher | rival | control | student | recovered "
+        "| bytes | us over floor |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in _result("tables")["rows"]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kdexport import open_session
-from kdexport.contract import expose_logits, serialize_model
+from kdexport.contract import count_parameters, expose_logits, serialize_model
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, export_network
 from kdexport.recipe import ColumnsRecipe
@@ -71,10 +71,17 @@ def test_the_file_reads_the_same_pieces(is_large: bool) -> None:
     assert schema.signature.precision == ("float64" if is_large else "float32")
     encoder = Encoder(schema, is_piecewise=True)
     stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
+    stack.round_weights()
     stack.eval()
     network = export_network(build_student(stack, 0), d_features=encoder.d_compact, n_categorical=1)
     assert [node.op_type for node in network.graph.node].count("Gemm") == 3
     model = build_model(network, schema, Filling(encoder.center, encoder.limit))
+    n_weights = sum(
+        weight[0].numel() + bias[0].numel()
+        for weight, bias in zip(stack.weights, stack.biases, strict=True)
+    )
+    n_read = (len(encoder.pieces or ()) + 1) * (encoder.d_compact + 1)  # the product that rises
+    assert n_weights <= count_parameters(model) <= n_weights + n_read
     numeric = inputs.numeric.copy()
     numeric[:5] = np.array([np.inf, -np.inf, np.nan, 1e38, -1e38])[:, None]
     asked = Inputs(numeric, inputs.categorical)

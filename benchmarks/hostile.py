@@ -398,7 +398,11 @@ def list_attacks() -> list[Attack]:
             ("deep nesting", nest, harmless),
             ("a function that calls itself", recurse_function, codes),
             ("a custom operator", add_custom, harmless if command == "info" else codes),
-            ("metadata nested deeply", set_metadata("schema", "[" * DEEP), codes),
+            (
+                "metadata nested deeply",
+                set_metadata("schema", "[" * DEEP),
+                harmless if command == "bench" else codes,
+            ),
             ("a recipe nested deeply", set_metadata("recipe", "[" * DEEP), harmless),
             ("a recipe that is none", set_metadata("recipe", '{"export": 3}'), harmless),
             ("evidence that is none", set_metadata("evidence", "{"), harmless),

@@ -208,6 +208,17 @@ def claim(output: Path, *, is_kept: bool = False, makes_parents: bool = True) ->
             claimed.release()
 
 
+def name_of(path: Path) -> str:
+    """Return a file's name as UTF-8 text, which libraries in other languages ask for.
+
+    Where the environment says that it is ASCII, Python's own text of such a name is none.
+
+    Raises:
+        UnicodeDecodeError: The name's bytes are no UTF-8.
+    """
+    return os.fsencode(path).decode()
+
+
 def read_file(path: Path, max_bytes: int) -> bytes:
     """Return the bytes of a file that is one, and no larger than what it should hold can be.
 

@@ -88,6 +88,16 @@ def running_user_code(name: str, *, rule: str, cure: str) -> Iterator[None]:
         raise DataError(rule, found=found, cure=cure) from error
 
 
+LONGEST_LINE = 4000
+
+
 def one_line(text: str) -> str:
-    """Return `text` with control characters escaped, so that it prints as one harmless line."""
+    """Return `text` with control characters escaped, so that it prints as one harmless line.
+
+    What is longer than a few thousand characters is cut in its middle: a file may name its columns
+    as it likes.
+    """
+    if len(text) > LONGEST_LINE:
+        half = LONGEST_LINE // 2
+        text = f"{text[:half]} [{len(text) - 2 * half:,} characters] {text[-half:]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -111,10 +111,17 @@ def _version_of(package: str) -> str:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; a part of one has a name that nobody looks for."""
-    path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have removed it meanwhile
     part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    for is_last in (False, True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except FileNotFoundError:  # somebody removed the folder meanwhile
+            if is_last:
+                raise
+        else:
+            return

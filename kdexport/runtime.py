@@ -19,7 +19,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from kdexport.contract import LABEL, LOGITS, PREDICTION, PROBABILITIES, parse_model
-from kdexport.disk import MAX_MODEL_BYTES, read_file
+from kdexport.disk import MAX_MODEL_BYTES, name_of, read_file
 from kdexport.errors import DataError
 from kdexport.records import Answers, Column, Inputs, Table
 from kdexport.signature import Signature
@@ -187,6 +187,14 @@ def open_session(
     return _open(model, name, n_threads, optimisation)
 
 
+def _name_for_runtime(path: Path) -> str | bytes:
+    """Return a file's name, or its content where the name is not text that onnxruntime reads."""
+    try:
+        return name_of(path)
+    except UnicodeDecodeError:
+        return path.read_bytes()
+
+
 def _open(model: Path | bytes, name: str, n_threads: int, optimisation: Optimisation) -> Session:
     """Load a model that is known to be sound."""
     options = ort.SessionOptions()
@@ -195,7 +203,7 @@ def _open(model: Path | bytes, name: str, n_threads: int, optimisation: Optimisa
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = SILENT
     options.graph_optimization_level = LEVELS[optimisation]
-    loaded = model if isinstance(model, bytes) else str(model)
+    loaded = model if isinstance(model, bytes) else _name_for_runtime(model)
     try:
         session = ort.InferenceSession(loaded, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own kinds share no base but Exception

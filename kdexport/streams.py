@@ -21,7 +21,7 @@ from kdexport.cells import (
     find_spellings,
     first_of,
 )
-from kdexport.disk import write_file
+from kdexport.disk import name_of, write_file
 from kdexport.records import Column, Table
 from kdexport.tables import (
     differing_headers,
@@ -112,9 +112,9 @@ class TableFile:
 
     def _scan(self) -> pl.LazyFrame:
         if is_parquet(self.path):
-            return pl.scan_parquet(self.path)
+            return pl.scan_parquet(name_of(self.path))
         frame = pl.scan_csv(
-            self.path,
+            name_of(self.path),
             infer_schema=False,
             separator=self.csv_format.separator,
             raise_if_empty=False,

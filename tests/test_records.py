@@ -40,7 +40,9 @@ def make_inputs(n: int = 3) -> Inputs:
     return Inputs(np.arange(2 * n, dtype=np.float32).reshape(n, 2), texts)
 
 
-@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=str)
+@pytest.mark.parametrize(
+    "make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "arrow"]
+)
 def test_frames_agree(make: Any) -> None:
     """A mapping, pandas, polars and pyarrow frames give the same table."""
     table, first = as_table(make(DATA)), as_table(mapping())

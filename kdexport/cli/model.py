@@ -33,7 +33,7 @@ def predict(
       kdexport predict models/clicks/student.onnx new.csv -o answers.csv
     """
     from kdexport.cells import CsvFormat
-    from kdexport.errors import DataError, OutputError
+    from kdexport.errors import DataError, OutputError, one_line
     from kdexport.runtime import open_session
     from kdexport.runtime import predict as predict_table
     from kdexport.signature import listed
@@ -57,7 +57,8 @@ def predict(
         )
     extra = set(file.names) - {*signature.columns, signature.target}
     if extra:
-        click.echo(f"note: columns the model does not take: {listed(sorted(extra))}", err=True)
+        note = f"columns the model does not take: {listed(sorted(extra))}"
+        click.echo(f"note: {one_line(note)}", err=True)
     signature.refuse_absent(file.names, file.path.name)
     n_rows = answer_file(
         file,

@@ -88,7 +88,7 @@ def running_user_code(name: str, *, rule: str, cure: str) -> Iterator[None]:
         raise DataError(rule, found=found, cure=cure) from error
 
 
-LONGEST_LINE = 4000
+LONGEST_LINE = 3000
 
 
 def one_line(text: str) -> str:

@@ -29,7 +29,7 @@ from kdexport.pipeline import run
 from kdexport.recipe import read_recipe
 
 SECRET = b"kdexport-secret-0123456789abcdef"
-MAX_MB = 1536  # of a command on a hostile file, whatever the file says
+MAX_MB = 2048  # of a command on a hostile file, whatever the file says
 MAX_S = 120.0
 MB, GB = 2**20, 2**30
 

@@ -88,16 +88,23 @@ def running_user_code(name: str, *, rule: str, cure: str) -> Iterator[None]:
         raise DataError(rule, found=found, cure=cure) from error
 
 
-LONGEST_LINE = 3000
+LONGEST_LINE = 1900
 
 
 def one_line(text: str) -> str:
     """Return `text` with control characters escaped, so that it prints as one harmless line.
 
-    What is longer than a few thousand characters is cut in its middle: a file may name its columns
-    as it likes.
+    What is longer than a line of text may be is cut in its middle: a file names its columns as it
+    likes.
     """
-    if len(text) > LONGEST_LINE:
-        half = LONGEST_LINE // 2
-        text = f"{text[:half]} [{len(text) - 2 * half:,} characters] {text[-half:]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    short = _shorten(text)
+    return _shorten(
+        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+    )
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= LONGEST_LINE:
+        return text
+    half = LONGEST_LINE // 2
+    return f"{text[:half]} [{len(text) - 2 * half:,} characters] {text[-half:]}"

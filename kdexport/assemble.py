@@ -4,15 +4,12 @@ Takes checkpoints, gives the evidence and every file as bytes. Quality, parity a
 measured on the ONNX files themselves, through onnxruntime.
 """
 
-import hashlib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from kdexport.bundle import EVIDENCE, RECIPE, RIVAL, STUDENT, TEACHER
@@ -22,22 +19,22 @@ from kdexport.contract import (
     serialize_model,
     set_metadata,
 )
+from kdexport.describe import (
+    describe_environment,
+    describe_task,
+    describe_teacher,
+    describe_unlabeled,
+    trace_curves,
+)
 from kdexport.errors import ParityError
 from kdexport.evidence.blocks import Candidate
 from kdexport.evidence.calibration import measure_bins
 from kdexport.evidence.claim_checks import describe_file, make_headline, score_golden
-from kdexport.evidence.curves import trace_curve
 from kdexport.evidence.edge import EdgeResult, measure_edge
 from kdexport.evidence.facts import (
-    CurveFact,
     Evidence,
     GoldenFact,
-    JudgedBy,
     ParityFact,
-    PartFact,
-    TaskFact,
-    TaskKind,
-    UnlabeledFact,
 )
 from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
@@ -51,7 +48,7 @@ from kdexport.evidence.stress import make_stress_inputs
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, build_teacher, export_network
 from kdexport.records import Answers, Float64, Progress, ProgressSink
-from kdexport.runtime import describe_runtime, open_session
+from kdexport.runtime import open_session
 from kdexport.sources import Sources
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.steps import set_threads
@@ -91,7 +88,7 @@ def assemble_bundle(
     rows = prepared.rows.test
     edge.quality["shipped"] = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
     claims: dict[str, Any] = {
-        "task": _describe_task(prepared),
+        "task": describe_task(prepared),
         "signature": prepared.schema.signature,
         "quality": edge.quality,
         "replicates": replicates,
@@ -109,8 +106,8 @@ def assemble_bundle(
             for role, answers in (("teacher", taught), ("student", by_file[STUDENT]))
             if (bins := measure_bins(answers, rows.targets, rows.weights))
         },
-        "curves": _trace_curves(prepared, teacher, students),
-        "unlabeled": _describe_unlabeled(prepared),
+        "curves": trace_curves(prepared, teacher, students),
+        "unlabeled": describe_unlabeled(prepared),
     }
     files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
     _tell(on_progress, 2)
@@ -125,7 +122,7 @@ def assemble_bundle(
     evidence = Evidence(
         kdexport_version=version("kdexport"),
         recipe=prepared.recipe.model_dump(mode="json", exclude_none=True),
-        environment=_describe_environment(n_threads),
+        environment=describe_environment(n_threads),
         files={
             name: describe_file(content, is_model=name in models) for name, content in files.items()
         },
@@ -139,7 +136,7 @@ def assemble_bundle(
         latency=latency,
         absent={} if TEACHER in models else {TEACHER: sources.why_absent},
         training={
-            **_describe_teacher(teacher),
+            **describe_teacher(teacher),
             "student_steps": students.n_steps,
             **students.settings,
         },
@@ -147,35 +144,6 @@ def assemble_bundle(
     )
     files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
     return evidence, files
-
-
-def _trace_curves(
-    prepared: Prepared, teacher: Trained | OwnTeacher, students: Trained
-) -> dict[str, CurveFact]:
-    """Return how teacher, students and controls trained, as far as that was kept."""
-    curves = {}
-    if isinstance(teacher, Trained) and teacher.looks is not None:
-        curves["teacher"] = trace_curve(*teacher.looks, "labels")
-    if students.looks is not None:
-        steps, losses = students.looks
-        alpha, n = prepared.recipe.student.alpha, prepared.recipe.student.n_replicates
-        mixed: JudgedBy = "both" if 0 < alpha < 1 else "labels"
-        curves["student"] = trace_curve(steps, losses[:, :n], "teacher" if alpha == 1 else mixed)
-        curves["control"] = trace_curve(steps, losses[:, n : 2 * n], "labels")
-    return curves
-
-
-def _describe_teacher(teacher: Trained | OwnTeacher) -> dict[str, Any]:
-    if isinstance(teacher, OwnTeacher):
-        facts: dict[str, Any]
-        names = [one.name for one in teacher.teachers]
-        out_of_fold = teacher.own_outputs is not None
-        facts = {"teachers": names, "weights": teacher.weights, "out_of_fold": out_of_fold}
-        if teacher.temperature != 1.0:
-            facts["teacher_temperature"] = teacher.temperature
-        return facts
-    settings = {f"teacher_{name}": value for name, value in teacher.settings.items()}
-    return {"teacher_steps": teacher.n_steps, **settings}
 
 
 def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
@@ -298,49 +266,6 @@ def _describe_difference(fact: ParityFact, n_test: int) -> str:
     where = "test row" if fact.worst_row < n_test else "altered copy"
     number = fact.worst_row if fact.worst_row < n_test else fact.worst_row - n_test
     return f"{', '.join(parts)}, {fact.flips} flips; {where} {number} is the worst"
-
-
-def _describe_task(prepared: Prepared) -> TaskFact:
-    signature = prepared.schema.signature
-    kinds: dict[int, TaskKind] = {0: "regression", 2: "binary"}
-    return TaskFact(
-        kind=kinds.get(len(signature.classes), "multiclass"),
-        source=prepared.source,
-        rows={
-            name: PartFact(
-                rows=rows.n_rows,
-                ids_sha256=hashlib.sha256(np.sort(rows.row_ids).tobytes()).hexdigest(),
-            )
-            for name, rows in prepared.rows.items()
-        },
-        n_features=len(signature.columns),
-        target=signature.target,
-        classes=signature.classes,
-        data_sha256=prepared.data_sha256,
-    )
-
-
-def _describe_unlabeled(prepared: Prepared) -> UnlabeledFact | None:
-    rows = prepared.unlabeled
-    if rows is None:
-        return None
-    return UnlabeledFact(
-        source=rows.source,
-        rows=rows.inputs.n_rows,
-        rows_in_test=rows.n_in_test,
-        sha256=rows.sha256,
-    )
-
-
-def _describe_environment(n_threads: int) -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "training_threads": str(n_threads),
-        **describe_runtime(),
-    }
 
 
 def _tell(on_progress: ProgressSink, n_done: int) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from kdexport.columns import is_missing, is_whole, numbers_of
 from kdexport.errors import DataError, KdexportWarning
-from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Column, Table
+from kdexport.sections import ColumnsRecipe
 from kdexport.signature import Classes, listed
 
 Kind = Literal["number", "boolean", "date", "category", "left out"]

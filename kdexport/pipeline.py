@@ -17,11 +17,12 @@ from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence
 from kdexport.extras import import_training_room
 from kdexport.prepare import Source, prepare, read_source
-from kdexport.recipe import ExportRecipe, GoldenKind, Recipe
+from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.restore import Layout
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
+from kdexport.sections import ExportRecipe, GoldenKind
 from kdexport.workspace import Prepared, Trained
 
 PASSED = "{} (passed in Python)"  # a teacher that no command can name

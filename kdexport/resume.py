@@ -15,8 +15,8 @@ import numpy as np
 
 from kdexport.bundle import hash_bytes
 from kdexport.errors import KdexportWarning
-from kdexport.recipe import Section
 from kdexport.records import Column
+from kdexport.sections import Section
 from kdexport.workspace import Prepared, Trained, load_trained, save_trained
 
 PACKAGES = ("kdexport", "torch", "scikit-learn", "numpy")

@@ -14,8 +14,8 @@ from kdexport.columns import numbers_of
 from kdexport.errors import DataError
 from kdexport.kinds import decide_columns, warn_about
 from kdexport.knots import Knots, find_knots
-from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Column, Float32, Float64, Int64, Rows, Table
+from kdexport.sections import ColumnsRecipe
 from kdexport.signature import Classes, Signature, listed
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)

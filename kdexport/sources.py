@@ -94,7 +94,7 @@ class Sources:
 
     def ask_files(self, inputs: Inputs) -> dict[str, Answers]:
         """Answer as the source of every file does, and say how large the summed terms were."""
-        student = self.ask_students(inputs)["student"][self.shipped]
+        student = self._answers(self._compute(self.stack, inputs)[self.shipped])
         answers = {STUDENT: replace(student, terms=self._student_terms(student, inputs))}
         for name, mixture in self.mixtures().items():
             answered = self._ask_mixture(mixture, inputs)

@@ -17,7 +17,8 @@ from kdexport import check_parity, load_bundle, open_session, predict, read_tabl
 from kdexport.bundle import read_bundle
 from kdexport.evidence.checks import check_bundle
 from kdexport.evidence.user_rows import take_user_rows
-from kdexport.recipe import Budgets, read_recipe
+from kdexport.recipe import read_recipe
+from kdexport.sections import Budgets
 from tests.commands import CODE, kdexport
 from tests.conftest import QUICK
 

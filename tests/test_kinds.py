@@ -18,9 +18,10 @@ from kdexport.kinds import (
     warn_about,
 )
 from kdexport.prepare import describe_columns
-from kdexport.recipe import ColumnsRecipe, read_recipe
+from kdexport.recipe import read_recipe
 from kdexport.records import Column, Table
 from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
 
 N_ROWS = 40

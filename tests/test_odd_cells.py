@@ -15,8 +15,9 @@ from kdexport.columns import days_of, texts_of
 from kdexport.errors import DataError, KdexportError
 from kdexport.kinds import decide_columns, find_classes
 from kdexport.prepare import prepare
-from kdexport.recipe import ColumnsRecipe, read_recipe
+from kdexport.recipe import read_recipe
 from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
 from kdexport.splits import drop_weightless, split_table
 from kdexport.tables import as_table, read_table
 

@@ -7,9 +7,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from kdexport.recipe import ColumnsRecipe
 from kdexport.restore import Layout, Restorer
 from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
 
 ODD = pd.DataFrame(

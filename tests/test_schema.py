@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kdexport.errors import DataError
-from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Column, Table
 from kdexport.schema import Category, Schema, column_of
+from kdexport.sections import ColumnsRecipe
 from kdexport.signature import Classes, Signature
 from kdexport.tables import as_table
 

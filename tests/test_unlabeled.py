@@ -16,9 +16,7 @@ from kdexport.pipeline import distill, export, run, train
 from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
 from kdexport.tables import read_table
-from kdexport.training.distill import build_students
-from kdexport.training.objective import find_objective
-from kdexport.training.transfer import build_transfer_set
+from kdexport.training.transfer import Lesson, build_transfer_set
 from tests.commands import kdexport
 from tests.conftest import QUICK, make_census_rows
 from tests.test_distilled import FRAME, LABELS, SMALL
@@ -51,16 +49,8 @@ def test_they_stand_behind_the_training_rows(tables: tuple[Path, Path]) -> None:
         asked.append(inputs)
         return np.zeros((inputs.n_rows, 2), np.float32)
 
-    transfer = build_transfer_set(
-        train_rows,
-        build_students(prepared.schema, recipe).encoder,
-        find_objective(prepared.schema),
-        teach,
-        recipe,
-        [recipe.transfer],
-        unlabeled=extra.inputs,
-        own_outputs=np.ones((n, 2)),
-    )
+    lesson = Lesson(prepared.rows, prepared.schema, teach, extra.inputs, np.ones((n, 2)))
+    transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
     assert asked[0].take(slice(n, n + m)).hash_rows() == extra.inputs.hash_rows()
     assert np.isnan(transfer.targets[n:].numpy()).all()
     assert (transfer.weights[n : n + m].numpy() == 1).all()

@@ -10,8 +10,8 @@ from kdexport.cli.options import csv_options, json_option, parse_settings, write
 
 if TYPE_CHECKING:
     from kdexport.evidence.user_rows import UserRows
-    from kdexport.recipe import Budgets
     from kdexport.records import CheckResult
+    from kdexport.sections import Budgets
     from kdexport.signature import Signature
 
 PATH = click.Path(path_type=Path)

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from kdexport.disk import write_file
 from kdexport.errors import OutputError, RecipeError
-from kdexport.recipe import GoldenKind, Recipe, read_recipe
+from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Progress, ProgressSink, ignore_progress
+from kdexport.sections import GoldenKind
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

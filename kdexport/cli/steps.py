@@ -16,7 +16,7 @@ from kdexport.cli.options import (
     write_json,
 )
 from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
-from kdexport.recipe import GoldenKind
+from kdexport.sections import GoldenKind
 
 PATH = click.Path(path_type=Path)
 

@@ -18,8 +18,8 @@ from kdexport.evidence.golden import STUDENT_STEM, Golden, unpack_golden
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.question import Question
 from kdexport.evidence.user_rows import UserRows, check_quality
-from kdexport.recipe import Budgets
 from kdexport.records import Answers, CheckResult, Inputs
+from kdexport.sections import Budgets
 from kdexport.signature import Signature
 
 STRUCTURE = {"parse", "onnx", "self_contained", "signature"}  # without them nothing can be asked

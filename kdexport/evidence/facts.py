@@ -11,7 +11,7 @@ from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.evidence.shape import Fact as Fact
 from kdexport.evidence.shape import Interval as Interval
-from kdexport.recipe import GoldenKind
+from kdexport.sections import GoldenKind
 from kdexport.signature import Classes, Signature
 
 TaskKind = Literal["binary", "multiclass", "regression"]

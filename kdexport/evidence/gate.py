@@ -6,9 +6,9 @@ Takes budgets and what was found, gives one `CheckResult` per budget that was se
 from kdexport.bundle import STUDENT, Bundle
 from kdexport.evidence.facts import ParityFact
 from kdexport.evidence.latency import measure_latency
-from kdexport.recipe import Budgets
 from kdexport.records import CheckResult, Inputs
 from kdexport.runtime import open_session
+from kdexport.sections import Budgets
 
 SECONDS = 1.0
 LATENCY = ("max_p50_us", "max_floor_ratio")

@@ -194,8 +194,8 @@ def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     """Return the model with short names, no leftovers of its making, and its fixed versions.
 
     Removed: node names, doc strings, metadata of nodes and values, intermediate shapes. Tensors
-    that float16 holds exactly are stored so. The
-    tensor before the softmax is called `logits`, so that a parity check can ask for it.
+    that float16 holds exactly are stored so. The tensor before the softmax is called `logits`, so
+    that a parity check can ask for it.
     """
     tidy = onnx.ModelProto()
     tidy.CopyFrom(model)

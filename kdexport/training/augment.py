@@ -8,8 +8,8 @@ leaves the range seen there.
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from kdexport.recipe import TransferRecipe
 from kdexport.records import Float64, Inputs, Int64
+from kdexport.sections import TransferRecipe
 from kdexport.training.encode import Encoder
 
 N_NEIGHBOURS = 5

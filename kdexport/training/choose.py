@@ -1,6 +1,6 @@
 """What a table's validation rows decide before the students are trained: form and transfer set.
 
-Takes rows and a teacher, trains a few students for a short while each way, gives the recipe with
+Takes a lesson, trains a few students for a short while each way, gives the recipe with
 what they prefer. All start from the same weights; the teacher's answers on validation rows judge.
 Test rows are never read.
 """
@@ -8,15 +8,14 @@ Test rows are never read.
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import numpy as np
 import torch
 
-from kdexport.recipe import Recipe, TransferRecipe
-from kdexport.records import Float64, Inputs, Parts, ProgressSink, Rows, ignore_progress
-from kdexport.schema import Schema
+from kdexport.recipe import Recipe
+from kdexport.records import Float64, ProgressSink, ignore_progress
+from kdexport.sections import TransferRecipe
 from kdexport.training.distill import build_student_stack, fit_students
 from kdexport.training.objective import find_objective
-from kdexport.training.transfer import LabelRows, build_transfer_set
+from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 
 # Ways to make synthetic rows, of which a table takes what its validation rows prefer: close to the
 # training rows where classes lie close together, farther where the teacher is smooth.
@@ -38,98 +37,84 @@ Form = Literal["plain", "piecewise"]
 
 
 def choose_form(
-    rows: Parts[Rows],
-    schema: Schema,
-    teacher: LabelRows,
-    recipe: Recipe,
-    *,
-    unlabeled: Inputs | None = None,
-    own_outputs: Float64 | None = None,
-    on_progress: ProgressSink = ignore_progress,
+    lesson: Lesson, recipe: Recipe, *, on_progress: ProgressSink = ignore_progress
 ) -> Form:
     """Choose whether students read numbers standardised or piece by piece."""
-    if not schema.has_knots:
+    if not lesson.schema.has_knots:
         return "plain"
     way = recipe.transfer
     if way.selection == "chosen":
         way = way.model_copy(update=WAYS[MIDDLE])
+    transfer = _build_small_set(lesson, recipe, [way])
     forms: tuple[Form, ...] = ("plain", "piecewise")
-    learn = (unlabeled, own_outputs, on_progress)
-    losses = [
-        _try_students(rows, schema, teacher, recipe.with_student_form(form), [way], *learn)[0]
+    plain, piecewise = (
+        _try_students(
+            lesson,
+            recipe.with_student_form(form),
+            transfer,
+            step_name=f"trying {form} students",
+            on_progress=on_progress,
+        )[0]
         for form in forms
-    ]
-    least = _find_least_loss(rows.validation, schema, teacher)
-    pays = losses[1] - least < (1 - LEAST_GAIN) * (losses[0] - least)
+    )
+    least = _find_least_loss(lesson)
+    pays = piecewise - least < (1 - LEAST_GAIN) * (plain - least)
     return forms[int(pays)]
 
 
 def choose_transfer(
-    rows: Parts[Rows],
-    schema: Schema,
-    teacher: LabelRows,
-    recipe: Recipe,
-    *,
-    unlabeled: Inputs | None = None,
-    own_outputs: Float64 | None = None,
-    on_progress: ProgressSink = ignore_progress,
+    lesson: Lesson, recipe: Recipe, *, on_progress: ProgressSink = ignore_progress
 ) -> TransferRecipe:
     """Choose how synthetic rows are made."""
     ways = [recipe.transfer.model_copy(update=way) for way in WAYS]
-    learn = (unlabeled, own_outputs, on_progress)
-    losses = _try_students(rows, schema, teacher, recipe, ways, *learn)
+    losses = _try_students(
+        lesson,
+        recipe,
+        _build_small_set(lesson, recipe, ways),
+        step_name=f"transfer set ({len(ways)} ways)",
+        on_progress=on_progress,
+    )
     best = {**WAYS[int(losses.argmin())], "selection": "given"}
     return recipe.transfer.model_copy(update=best)
 
 
+def _build_small_set(lesson: Lesson, recipe: Recipe, ways: Sequence[TransferRecipe]) -> TransferSet:
+    """Make and label a small number of rows in each way."""
+    small = {"n_synthetic": min(recipe.transfer.n_synthetic, N_TRIED_ROWS)}
+    return build_transfer_set(lesson, recipe, [way.model_copy(update=small) for way in ways])
+
+
 def _try_students(
-    rows: Parts[Rows],
-    schema: Schema,
-    teacher: LabelRows,
+    lesson: Lesson,
     recipe: Recipe,
-    ways: Sequence[TransferRecipe],
-    unlabeled: Inputs | None,
-    own_outputs: Float64 | None,
+    transfer: TransferSet,
+    *,
+    step_name: str,
     on_progress: ProgressSink,
 ) -> Float64:
-    """Train students on a small set of each way; return each way's mean validation loss."""
-    small = {"n_synthetic": min(recipe.transfer.n_synthetic, N_TRIED_ROWS)}
-    ways = [way.model_copy(update=small) for way in ways]
-    seeds = [recipe.seed + i for i in range(N_TRIED)] * len(ways)
-    stack = build_student_stack(schema, recipe, seeds)
-    objective = find_objective(schema, temperature=recipe.student.temperature)
-    transfer = build_transfer_set(
-        rows.train,
-        stack.encoder,
-        objective,
-        teacher,
-        recipe,
-        ways,
-        unlabeled=unlabeled,
-        own_outputs=own_outputs,
-    )
+    """Train students on every pool for a short while; return each pool's mean validation loss."""
+    n_pools = len(transfer.pools)
+    seeds = [recipe.seed + i for i in range(N_TRIED)] * n_pools
     short = recipe.student.model_copy(update={"max_steps": recipe.student.max_steps // 4})
-    what = "transfer set" if len(ways) > 1 else f"{recipe.student.form} students"
     record = fit_students(
-        stack,
+        build_student_stack(lesson.schema, recipe, seeds),
         transfer,
-        rows.validation,
-        teacher,
+        lesson,
         recipe.model_copy(update={"student": short}),
         pools=[pool for pool in transfer.pools for _ in range(N_TRIED)],
         is_taught=[True] * len(seeds),
         seeds=seeds,
-        step_name=f"{what} ({len(ways)} ways)" if len(ways) > 1 else f"trying {what}",
+        step_name=step_name,
         on_progress=on_progress,
     )
-    losses: Float64 = record.best_losses.reshape(len(ways), N_TRIED).mean(axis=1)
+    losses: Float64 = record.best_losses.reshape(n_pools, N_TRIED).mean(axis=1)
     return losses
 
 
-def _find_least_loss(validation: Rows, schema: Schema, teacher: LabelRows) -> float:
+def _find_least_loss(lesson: Lesson) -> float:
     """Return what a student that answers just as the teacher would be judged."""
-    objective = find_objective(schema)
-    answers = torch.from_numpy(teacher(validation.inputs))
-    targets = objective.soften(answers)[None]
-    _, losses = objective.judge(answers[None], targets, torch.from_numpy(validation.weights))
-    return float(np.mean(losses))
+    objective = find_objective(lesson.schema)
+    answers = torch.from_numpy(lesson.validation_outputs)[None]
+    weights = torch.from_numpy(lesson.rows.validation.weights)
+    _, losses = objective.judge(answers, objective.soften(answers), weights)
+    return float(losses[0])

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from kdexport.recipe import Recipe
-from kdexport.records import Float64, Inputs, Parts, ProgressSink, Rows, ignore_progress
+from kdexport.records import ProgressSink, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import fit_on_labels, target_tensor, weight_tensor
 from kdexport.training.fit import FitRecord, Judge, Loss, count_steps, fit_stack
 from kdexport.training.nets import StackedMLP
 from kdexport.training.objective import Objective, find_objective
-from kdexport.training.transfer import LabelRows, TransferSet, build_transfer_set
+from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 
 PLAIN: Mapping[str, object] = MappingProxyType(
     {
@@ -78,14 +78,7 @@ def list_seeds(recipe: Recipe) -> list[int]:
 
 
 def train_students(
-    rows: Parts[Rows],
-    schema: Schema,
-    teacher: LabelRows,
-    recipe: Recipe,
-    *,
-    unlabeled: Inputs | None = None,
-    own_outputs: Float64 | None = None,
-    on_progress: ProgressSink = ignore_progress,
+    lesson: Lesson, recipe: Recipe, *, on_progress: ProgressSink = ignore_progress
 ) -> Students:
     """Train R students on the teacher's answers and R controls on the labels alone.
 
@@ -93,33 +86,17 @@ def train_students(
     training rows; both take the same number of steps. Test rows are never read.
 
     Args:
-        rows: Encoded parts.
-        schema: Columns, classes and scaling.
-        teacher: Labels training and synthetic rows.
+        lesson: Rows and teacher.
         recipe: Architecture, temperature, alpha, schedule, transfer set, seed, device.
-        unlabeled: Rows without labels that join the transfer set.
-        own_outputs: What stands for the teacher's outputs on the training rows, where it answers
-            rows that it has seen more surely than others. **Shape** `[n, K]` float64.
         on_progress: Called a few dozen times.
     """
-    stack = build_students(schema, recipe)
-    objective = find_objective(schema, temperature=recipe.student.temperature)
-    transfer = build_transfer_set(
-        rows.train,
-        stack.encoder,
-        objective,
-        teacher,
-        recipe,
-        [recipe.transfer],
-        unlabeled=unlabeled,
-        own_outputs=own_outputs,
-    )
+    stack = build_students(lesson.schema, recipe)
+    transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
     n_replicates = recipe.student.n_replicates
     record = fit_students(
         stack,
         transfer,
-        rows.validation,
-        teacher,
+        lesson,
         recipe,
         pools=[transfer.pools[0]] * n_replicates + [transfer.labelled] * n_replicates,
         is_taught=[True] * n_replicates + [False] * n_replicates,
@@ -131,15 +108,14 @@ def train_students(
         stack.round_weights()
     plain_controls = None
     if recipe.student.plain_control == "trained":
-        plain_controls = _train_plain_controls(rows, schema, recipe, on_progress)
+        plain_controls = _train_plain_controls(lesson, recipe, on_progress)
     return Students(stack, plain_controls, record)
 
 
 def fit_students(
     stack: StackedMLP,
     transfer: TransferSet,
-    validation: Rows,
-    teacher: LabelRows,
+    lesson: Lesson,
     recipe: Recipe,
     *,
     pools: Sequence[Tensor],
@@ -149,12 +125,12 @@ def fit_students(
     on_progress: ProgressSink,
 ) -> FitRecord:
     """Train students, and controls beside them: those that are not taught by the teacher."""
-    schema = stack.encoder.schema
-    objective = find_objective(schema, temperature=recipe.student.temperature)
+    encoder, validation = stack.encoder, lesson.rows.validation
+    objective = find_objective(lesson.schema, temperature=recipe.student.temperature)
     alphas = recipe.student.alpha * torch.tensor(is_taught, device=recipe.device).float()
     return fit_stack(
         stack,
-        rows=transfer.rows,
+        rows=encoder.prepare(transfer.inputs, recipe.device),
         pools=pools,
         loss=make_distillation_loss(
             objective,
@@ -163,8 +139,8 @@ def fit_students(
             weights=transfer.weights,
             alphas=alphas,
         ),
-        validation_rows=stack.encoder.prepare(validation.inputs, recipe.device),
-        judge=_make_judge(validation, objective, teacher, recipe, is_taught),
+        validation_rows=encoder.prepare(validation.inputs, recipe.device),
+        judge=_make_judge(lesson, objective, recipe, is_taught),
         recipe=recipe.student,
         n_steps=count_steps(recipe.student, max(len(pool) for pool in pools)),
         seeds=seeds,
@@ -173,18 +149,16 @@ def fit_students(
     )
 
 
-def _train_plain_controls(
-    rows: Parts[Rows], schema: Schema, recipe: Recipe, on_progress: ProgressSink
-) -> StackedMLP:
+def _train_plain_controls(lesson: Lesson, recipe: Recipe, on_progress: ProgressSink) -> StackedMLP:
     """Train R networks on labels by the recipe that most people start from.
 
     Adam at 1e-3, batches of 64 rows, 30 epochs. Their weights are chosen and calibrated on
     validation rows like everyone's, which can only help them.
     """
-    stack = build_plain_controls(schema, recipe)
+    stack = build_plain_controls(lesson.schema, recipe)
     fit_on_labels(
         stack,
-        rows,
+        lesson.rows,
         recipe,
         recipe.student.model_copy(update=PLAIN),
         list_seeds(recipe),
@@ -232,11 +206,7 @@ def make_distillation_loss(
 
 
 def _make_judge(
-    validation: Rows,
-    objective: Objective,
-    teacher: LabelRows,
-    recipe: Recipe,
-    is_taught: Sequence[bool],
+    lesson: Lesson, objective: Objective, recipe: Recipe, is_taught: Sequence[bool]
 ) -> Judge:
     """Say what each member's answers on the validation rows are compared with.
 
@@ -244,8 +214,9 @@ def _make_judge(
     rest labels: against labels alone, the noise of a few hundred of them picks the step. A control
     knows only labels.
     """
+    validation = lesson.rows.validation
     labels = target_tensor(validation, objective, recipe)
-    answers = objective.soften(torch.from_numpy(teacher(validation.inputs)).to(recipe.device))
+    answers = objective.soften(torch.from_numpy(lesson.validation_outputs).to(recipe.device))
     alpha = recipe.student.alpha
     mixture = alpha * answers + (1 - alpha) * labels
     targets = torch.stack([mixture if taught else labels for taught in is_taught])

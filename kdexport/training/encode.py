@@ -35,14 +35,22 @@ class Encoder(nn.Module):
             **Shape** `[F]` float64: one value for all columns unless their scales are worlds apart.
         offsets: First row of each categorical column's codes, **Shape** `[C]` int64.
         pieces: What each number is spread into, or None.
+        columns, starts, slopes: Theirs, each **Shape** `[P]`.
         d_compact: Numbers and indicators of a compact row.
         d_dense: The same of a spread one.
     """
+
+    columns: Tensor
+    starts: Tensor
+    slopes: Tensor
 
     def __init__(self, schema: Schema, *, is_piecewise: bool = False) -> None:
         super().__init__()
         self.schema = schema
         self.pieces = Pieces.between(schema.knots) if is_piecewise else None
+        if self.pieces is not None:
+            for name, values in vars(self.pieces).items():
+                self.register_buffer(name, torch.from_numpy(values), persistent=False)
         self.center: Float64 = np.array(schema.center, np.float64)
         scales = np.array(schema.scale, np.float64)
         varies = scales > 0
@@ -122,10 +130,7 @@ class Encoder(nn.Module):
 
     def _rise(self, rows: Tensor) -> Tensor:
         """Numbers to their pieces, **Shape** `[..., F + I + C]` to `[..., P]`."""
-        pieces = self.pieces or Pieces.between(())
-        starts, slopes = (torch.from_numpy(a).to(rows) for a in (pieces.starts, pieces.slopes))
-        columns = torch.from_numpy(pieces.columns).to(rows.device)
-        return ((rows[..., columns] - starts) * slopes).clamp(0.0, 1.0)
+        return ((rows[..., self.columns] - self.starts) * self.slopes).clamp(0.0, 1.0)
 
     def fallbacks(self) -> tuple[Sequence[int], Float32]:
         """Say which inputs training never sets, and what they stand for.

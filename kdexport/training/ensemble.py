@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdexport.recipe import FitRecipe, Recipe, TeacherRecipe
+from kdexport.recipe import Recipe
 from kdexport.records import Parts, ProgressSink, Rows, ignore_progress
 from kdexport.schema import Schema
+from kdexport.sections import FitRecipe, TeacherRecipe
 from kdexport.training.encode import Encoder
 from kdexport.training.fit import FitRecord, Judge, count_steps, fit_stack
 from kdexport.training.nets import StackedMLP, compute_mean_outputs

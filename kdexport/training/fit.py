@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdexport.recipe import FitRecipe
 from kdexport.records import Float64, Int64, Progress, ProgressSink, ignore_progress
+from kdexport.sections import FitRecipe
 from kdexport.training.nets import StackedMLP, compute_member_outputs
 
 WARM_UP_SHARE = 0.05

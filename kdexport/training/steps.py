@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdexport.recipe import Recipe, StudentRecipe, TeacherRecipe, TransferRecipe
+from kdexport.recipe import Recipe
 from kdexport.records import Float64, Inputs, ProgressSink, Table
 from kdexport.restore import Layout, Restorer
 from kdexport.resume import MAKE_NOW, MakeNow
+from kdexport.sections import StudentRecipe, TeacherRecipe, TransferRecipe
 from kdexport.training.calibrate import calibrate
 from kdexport.training.choose import choose_form, choose_transfer
 from kdexport.training.distill import (
-    Students,
     build_plain_controls,
     build_student_stack,
     build_students,
@@ -34,7 +34,7 @@ from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
-from kdexport.training.transfer import LabelRows
+from kdexport.training.transfer import LabelRows, Lesson
 from kdexport.workspace import Arrays, Looks, Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -184,30 +184,31 @@ def train_students_of(
         steps: Where finished steps are kept; those on a user's own teacher under its answers.
     """
     set_threads(prepared.recipe.threads)
-    is_own = isinstance(teacher, OwnTeacher)
-    source = teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
-    recipe = prepared.recipe
-    label: LabelRows = source.compute_outputs
-    if isinstance(source, OwnTeacher):
-        label = partial(source.compute_outputs, on_progress=on_progress)
-    learn = (prepared.rows, prepared.schema, label)
-    given: dict[str, Any] = {"own_outputs": teacher.own_outputs, "on_progress": on_progress}
-    if prepared.unlabeled is not None:
-        given["unlabeled"] = prepared.unlabeled.inputs
-    suffix = f"-{_hash_answers(source, prepared)}" if is_own and steps is not MAKE_NOW else ""
-    settings = {}
+    recipe, settings, suffix = prepared.recipe, {}, ""
+    if isinstance(teacher, OwnTeacher):
+        label: LabelRows = partial(teacher.compute_outputs, on_progress=on_progress)
+        if steps is not MAKE_NOW:
+            suffix = f"-{_hash_answers(teacher, prepared)}"
+    else:
+        label = load_mixture(prepared, teacher).compute_outputs
+    unlabeled = prepared.unlabeled.inputs if prepared.unlabeled else None
+    lesson = Lesson(prepared.rows, prepared.schema, label, unlabeled, teacher.own_outputs)
     if recipe.student.form == "chosen":
         student = steps.choose(
             f"form{suffix}",
             StudentRecipe,
-            lambda: recipe.with_student_form(choose_form(*learn, recipe, **given)).student,
+            lambda: (
+                recipe.with_student_form(
+                    choose_form(lesson, recipe, on_progress=on_progress)
+                ).student
+            ),
         )
         recipe = recipe.model_copy(update={"student": student})
     if recipe.transfer.selection == "chosen":
         chosen = steps.choose(
             f"transfer{suffix}",
             TransferRecipe,
-            lambda: choose_transfer(*learn, recipe, **given),
+            lambda: choose_transfer(lesson, recipe, on_progress=on_progress),
         )
         recipe = recipe.model_copy(update={"transfer": chosen})
         strength = "noise" if chosen.method == "jitter" else "swap_probability"
@@ -215,7 +216,7 @@ def train_students_of(
     settings[PIECEWISE] = float(recipe.student.form == "piecewise")
 
     def train() -> Trained:
-        students: Students = train_students(*learn, recipe, **given)
+        students = train_students(lesson, recipe, on_progress=on_progress)
         trained = _freeze(students.stack, students.record, settings)
         plain = _weights_of(students.plain_controls)
         apart = {f"{PLAIN}{name}": values for name, values in plain.items()}
@@ -224,15 +225,11 @@ def train_students_of(
     return steps.take(f"students{suffix}", train)
 
 
-def _hash_answers(teacher: Mixture | OwnTeacher, prepared: Prepared) -> str:
+def _hash_answers(teacher: OwnTeacher, prepared: Prepared) -> str:
     """Return the hash of what a teacher answers for the rows to learn from."""
     rows = (prepared.rows.train, prepared.rows.validation)
     answers = np.concatenate([teacher.compute_outputs(part.inputs) for part in rows])
-    own = (
-        b""
-        if not isinstance(teacher, OwnTeacher) or teacher.own_outputs is None
-        else (teacher.own_outputs.tobytes())
-    )
+    own = b"" if teacher.own_outputs is None else teacher.own_outputs.tobytes()
     return hashlib.sha256(answers.tobytes() + own).hexdigest()[:16]
 
 

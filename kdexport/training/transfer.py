@@ -1,24 +1,27 @@
 """The transfer set: training rows and synthetic ones, all answered by the teacher.
 
-Takes training rows, ways to make synthetic rows and a teacher; gives tensors, and for each way the
-row numbers of its own set.
+Takes a lesson (rows and a teacher) and ways to make synthetic rows; gives tensors, and for each
+way the row numbers of its own set.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kdexport.recipe import Recipe, TransferRecipe
-from kdexport.records import Float32, Float64, Inputs, Rows
+from kdexport.recipe import Recipe
+from kdexport.records import Float32, Float64, Inputs, Parts, Rows
+from kdexport.schema import Schema
+from kdexport.sections import TransferRecipe
 from kdexport.training.augment import make_synthetic_inputs
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import target_tensor, weight_tensor
-from kdexport.training.objective import Objective
+from kdexport.training.objective import find_objective
 
 LabelRows = Callable[[Inputs], Float32]
 """A teacher: n rows of raw inputs to outputs `[n, K]` float32: logits, or one standardised
@@ -26,11 +29,36 @@ number."""
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What students are taught with; test rows are never read.
+
+    Attributes:
+        rows: Encoded parts.
+        schema: Columns, classes and scaling.
+        teacher: Labels rows.
+        unlabeled: Rows without labels that join every transfer set.
+        own_outputs: What stands for the teacher's outputs on the training rows, where it answers
+            rows that it has seen more surely than others. **Shape** `[n, K]` float64.
+    """
+
+    rows: Parts[Rows]
+    schema: Schema
+    teacher: LabelRows
+    unlabeled: Inputs | None = None
+    own_outputs: Float64 | None = None
+
+    @cached_property
+    def validation_outputs(self) -> Float32:
+        """The teacher's outputs on the validation rows, **Shape** `[v, K]`, asked once."""
+        return self.teacher(self.rows.validation.inputs)
+
+
+@dataclass(frozen=True)
 class TransferSet:
     """Rows that students draw from.
 
     Attributes:
-        rows: **Shape** `[N, D]` float32, compact: training rows first, then unlabelled ones.
+        inputs: N rows: training rows first, then unlabelled ones.
         outputs: The teacher's, **Shape** `[N, K]` float32.
         targets: Labels, **Shape** `[N, K]` float32, NaN where there is none.
         weights: How much each row counts, **Shape** `[N]` float32.
@@ -39,7 +67,7 @@ class TransferSet:
             and its own, int64.
     """
 
-    rows: Tensor
+    inputs: Inputs
     outputs: Tensor
     targets: Tensor
     weights: Tensor
@@ -48,40 +76,27 @@ class TransferSet:
 
 
 def build_transfer_set(
-    train: Rows,
-    encoder: Encoder,
-    objective: Objective,
-    teacher: LabelRows,
-    recipe: Recipe,
-    ways: Sequence[TransferRecipe],
-    *,
-    unlabeled: Inputs | None = None,
-    own_outputs: Float64 | None = None,
+    lesson: Lesson, recipe: Recipe, ways: Sequence[TransferRecipe]
 ) -> TransferSet:
     """Make synthetic rows in one or more ways and let the teacher answer all of them.
 
     Args:
-        train: Training rows.
-        encoder: Prepares rows.
-        objective: Encodes labels.
-        teacher: Labels rows.
+        lesson: Rows and teacher.
         recipe: Seed and device.
         ways: How synthetic rows are made.
-        unlabeled: Rows without labels that stand in every way's set.
-        own_outputs: What stands for the teacher's outputs on the training rows, where it answers
-            rows that it has seen more surely than others. **Shape** `[n, K]` float64.
     """
-    device = recipe.device
-    near = Encoder(encoder.schema)  # standardised, whatever the students read
+    device, train, unlabeled = recipe.device, lesson.rows.train, lesson.unlabeled
+    objective = find_objective(lesson.schema)
+    near = Encoder(lesson.schema)  # standardised, whatever the students read
     made = [make_synthetic_inputs(train.inputs, near, way, seed=recipe.seed) for way in ways]
     inputs = train.inputs if unlabeled is None else train.inputs.joined_with(unlabeled)
     n_real = inputs.n_rows
     for synthetic, _ in made:
         inputs = inputs.joined_with(synthetic)
     sources = torch.from_numpy(np.concatenate([sources for _, sources in made]))
-    outputs = teacher(inputs)
-    if own_outputs is not None:
-        outputs[: train.n_rows] = own_outputs
+    outputs = lesson.teacher(inputs)
+    if lesson.own_outputs is not None:
+        outputs[: train.n_rows] = lesson.own_outputs
     targets, weights = target_tensor(train, objective, recipe), weight_tensor(train, recipe)
     no_label = torch.full((inputs.n_rows - train.n_rows, objective.d_out), math.nan, device=device)
     alike = torch.ones(n_real - train.n_rows, device=device)
@@ -92,7 +107,7 @@ def build_transfer_set(
         for start, end in itertools.pairwise(ends)
     )
     return TransferSet(
-        rows=encoder.prepare(inputs, device),
+        inputs=inputs,
         outputs=torch.from_numpy(outputs).to(device),
         targets=torch.cat([targets, no_label]),
         weights=torch.cat([weights, alike, weights[sources.to(device)]]),

@@ -52,3 +52,9 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "xgboost": make_xgboost,
     "catboost": make_catboost,
 }
+# What each asks for on a frame whose column "text" is of categories.
+ON_CATEGORIES: dict[str, dict[str, Any]] = {
+    "lightgbm": {},
+    "xgboost": {"enable_categorical": True},
+    "catboost": {"cat_features": ["text"]},
+}

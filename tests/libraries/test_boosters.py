@@ -14,6 +14,7 @@ from tests.libraries.models import (
     GAPPY,
     MAKERS,
     NUMBERS,
+    ON_CATEGORIES,
     SCORE,
     THREE,
     TWO,
@@ -138,12 +139,7 @@ def test_what_is_no_plain_sum_is_refused(make: Any, why: str) -> None:
 def test_sets_of_categories_are_refused(library: str) -> None:
     """Native categories ask for sets, which one node of a file cannot (C3)."""
     frame = FRAME[["text", "a"]].astype({"text": "category"})
-    settings: dict[str, Any] = {
-        "lightgbm": {},
-        "xgboost": {"enable_categorical": True},
-        "catboost": {"cat_features": ["text"]},
-    }[library]
     labels = TWO ^ (FRAME["text"] == "x").to_numpy()
-    model = MAKERS[library]("class", **settings).fit(frame, labels)
+    model = MAKERS[library]("class", **ON_CATEGORIES[library]).fit(frame, labels)
     with pytest.raises(DataError, match="sets of categories"):
         read_trees(model)

@@ -1,7 +1,6 @@
 """Models of other libraries as teachers: what they are asked, and the files that they get."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,16 @@ from kdexport import DistilledClassifier, DistilledRegressor, open_session
 from kdexport.bundle import load_bundle
 from kdexport.evidence.checks import check_bundle
 from kdexport.tables import as_table
-from tests.libraries.models import FRAME, GAPPY, MAKERS, NUMBERS, SCORE, THREE, TWO
+from tests.libraries.models import (
+    FRAME,
+    GAPPY,
+    MAKERS,
+    NUMBERS,
+    ON_CATEGORIES,
+    SCORE,
+    THREE,
+    TWO,
+)
 from tests.test_distilled import SMALL
 
 pytestmark = [pytest.mark.teachers, pytest.mark.filterwarnings("ignore")]
@@ -52,13 +60,8 @@ def test_arrays_and_numbers_to_predict(library: str) -> None:
 def test_native_categories_teach_without_a_file(library: str) -> None:
     """A model on a frame with categories of its own is asked in their types; no file, and why."""
     frame = FRAME[["a", "text"]].astype({"text": "category"})
-    settings: dict[str, Any] = {
-        "lightgbm": {},
-        "xgboost": {"enable_categorical": True},
-        "catboost": {"cat_features": ["text"]},
-    }[library]
     labels = TWO ^ (FRAME["text"] == "x").to_numpy()
-    model = MAKERS[library]("class", **settings).fit(frame[:300], labels[:300])
+    model = MAKERS[library]("class", **ON_CATEGORIES[library]).fit(frame[:300], labels[:300])
     learned = DistilledClassifier(model, recipe=SMALL).fit(frame[300:], labels[300:])
     own = learned._learned.teacher
     found = own.answer(own.restorer.restore(learned._learned.prepared.rows.test.inputs))

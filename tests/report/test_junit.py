@@ -10,9 +10,9 @@ from lxml import etree
 
 from kdexport.bundle import read_bundle
 from kdexport.evidence.checks import check_bundle
-from kdexport.recipe import Budgets
 from kdexport.records import CheckResult
 from kdexport.report.checks import render_junit
+from kdexport.sections import Budgets
 
 SCHEMA = etree.XMLSchema(etree.parse(str(Path(__file__).with_name("junit.xsd"))))
 HOSTILE = (

@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Parts, Rows, Table
 from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
 from kdexport.signature import Classes
 from kdexport.tables import as_table
 

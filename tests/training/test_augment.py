@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kdexport.recipe import TransferRecipe
 from kdexport.records import Float32, Inputs
 from kdexport.schema import Category
+from kdexport.sections import TransferRecipe
 from kdexport.training.augment import make_synthetic_inputs
 from kdexport.training.encode import Encoder
 from tests.training.toys import make_encoder

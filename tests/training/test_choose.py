@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Float32, Inputs, Parts, Rows
 from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
 from kdexport.training import choose as choose_room
 from kdexport.training.choose import choose_form, choose_transfer
+from kdexport.training.transfer import Lesson
 from tests.training.test_distill import RECIPE, make_parts, teach
 
 
@@ -24,7 +25,7 @@ def test_transfer_set_is_chosen_by_validation_rows(monkeypatch: pytest.MonkeyPat
     scarce = Parts(few, parts.validation, parts.test)
     for ways in ((useless, useful), (useful, useless)):
         monkeypatch.setattr(choose_room, "WAYS", ways)
-        chosen = choose_transfer(scarce, schema, teach, RECIPE)
+        chosen = choose_transfer(Lesson(scarce, schema, teach), RECIPE)
         assert (chosen.method, chosen.selection) == ("munge", "given")
         assert chosen.n_synthetic == RECIPE.transfer.n_synthetic
 
@@ -57,9 +58,9 @@ def test_pieces_where_they_pay() -> None:
     )
     recipe = RECIPE.model_copy(update={"student": steps})
     schema, parts = make_bent_parts()
-    assert choose_form(parts, schema, teach_wave, recipe) == "piecewise"
+    assert choose_form(Lesson(parts, schema, teach_wave), recipe) == "piecewise"
     straight, rows = make_parts()
-    assert choose_form(rows, straight, teach, recipe) == "plain"
+    assert choose_form(Lesson(rows, straight, teach), recipe) == "plain"
 
 
 def test_no_pieces_without_knots() -> None:
@@ -70,4 +71,4 @@ def test_no_pieces_without_knots() -> None:
     def refuse(inputs: Inputs) -> Float32:
         raise AssertionError(f"{inputs.n_rows} rows were asked")
 
-    assert choose_form(parts, bare, refuse, RECIPE) == "plain"
+    assert choose_form(Lesson(parts, bare, refuse), RECIPE) == "plain"

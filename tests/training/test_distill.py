@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdexport.knots import MAX_PER_COLUMN
-from kdexport.recipe import ColumnsRecipe, read_recipe
+from kdexport.recipe import read_recipe
 from kdexport.records import Float32, Inputs, Parts
 from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
 from kdexport.training.distill import (
     build_plain_controls,
@@ -21,6 +22,7 @@ from kdexport.training.distill import (
 )
 from kdexport.training.ensemble import build_ensemble, train_ensemble
 from kdexport.training.objective import Classification
+from kdexport.training.transfer import Lesson
 
 N_ROWS, N_CLASSES = 32, 3
 TEACHER = torch.randn(N_ROWS, N_CLASSES, generator=torch.Generator().manual_seed(0)) * 3
@@ -174,7 +176,7 @@ def test_students_and_controls() -> None:
     for p, q in zip(stack.parameters(), plain.parameters(), strict=True):
         assert torch.equal(p[:2], p[2:])
         assert torch.equal(p[:2], q)
-    students = train_students(parts, schema, teach, RECIPE)
+    students = train_students(Lesson(parts, schema, teach), RECIPE)
     assert students.plain_controls is not None
     assert (students.stack.n_members, students.plain_controls.n_members) == (4, 2)
     trained = zip(students.stack.parameters(), students.plain_controls.parameters(), strict=True)
@@ -187,7 +189,7 @@ def test_controls_read_as_students_do_and_plain_controls_plainly() -> None:
     """Pieces widen the first layer of students and controls, never that of plain controls."""
     schema, parts = make_parts()
     recipe = RECIPE.with_student_form("piecewise")
-    students = train_students(parts, schema, teach, recipe)
+    students = train_students(Lesson(parts, schema, teach), recipe)
     assert students.plain_controls is not None
     assert students.stack.weights[0].shape == (4, 2 * (MAX_PER_COLUMN + 1), 6)
     assert students.plain_controls.weights[0].shape == (2, 2, 6)
@@ -197,8 +199,10 @@ def test_plain_controls_change_nobody_else() -> None:
     """Students and controls are the same to the last bit with and without plain controls."""
     schema, parts = make_parts()
     student = RECIPE.student.model_copy(update={"plain_control": "none"})
-    alone = train_students(parts, schema, teach, RECIPE.model_copy(update={"student": student}))
-    beside = train_students(parts, schema, teach, RECIPE)
+    alone = train_students(
+        Lesson(parts, schema, teach), RECIPE.model_copy(update={"student": student})
+    )
+    beside = train_students(Lesson(parts, schema, teach), RECIPE)
     assert alone.plain_controls is None
     for p, q in zip(alone.stack.parameters(), beside.stack.parameters(), strict=True):
         assert torch.equal(p, q)
@@ -210,9 +214,9 @@ def test_own_outputs_stand_for_the_teacher() -> None:
     transfer = RECIPE.transfer.model_copy(update={"n_synthetic": 0})
     recipe = RECIPE.model_copy(update={"transfer": transfer})
     own = teach(parts.train.inputs).astype(np.float64)
-    plain = train_students(parts, schema, teach, recipe)
-    same = train_students(parts, schema, teach, recipe, own_outputs=own)
-    other = train_students(parts, schema, teach, recipe, own_outputs=-own)
+    plain = train_students(Lesson(parts, schema, teach), recipe)
+    same = train_students(Lesson(parts, schema, teach, own_outputs=own), recipe)
+    other = train_students(Lesson(parts, schema, teach, own_outputs=-own), recipe)
     first, second, third = (s.stack.get_parameter("weights.0")[:2] for s in (plain, same, other))
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
@@ -221,8 +225,8 @@ def test_own_outputs_stand_for_the_teacher() -> None:
 def test_controls_never_see_the_teacher() -> None:
     """Another teacher changes the students and leaves the controls to the last bit."""
     schema, parts = make_parts()
-    first = train_students(parts, schema, teach, RECIPE)
-    second = train_students(parts, schema, lambda inputs: -teach(inputs), RECIPE)
+    first = train_students(Lesson(parts, schema, teach), RECIPE)
+    second = train_students(Lesson(parts, schema, lambda inputs: -teach(inputs)), RECIPE)
     for p, q in zip(first.stack.parameters(), second.stack.parameters(), strict=True):
         torch.testing.assert_close(p[2:], q[2:], rtol=0, atol=1e-6)
         assert not torch.equal(p[:2], q[:2])
@@ -241,7 +245,7 @@ def test_test_rows_never_read(kind: str) -> None:
         if kind == "teacher":
             stacks.append(train_ensemble(changed, schema, RECIPE)[0])
         else:
-            stacks.append(train_students(changed, schema, teach, RECIPE).stack)
+            stacks.append(train_students(Lesson(changed, schema, teach), RECIPE).stack)
     for p, q in zip(stacks[0].parameters(), stacks[1].parameters(), strict=True):
         assert torch.equal(p, q)
 

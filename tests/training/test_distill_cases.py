@@ -13,6 +13,7 @@ from kdexport.records import Float32, Inputs
 from kdexport.runtime import open_session
 from kdexport.training.distill import make_distillation_loss, train_students
 from kdexport.training.objective import Classification
+from kdexport.training.transfer import Lesson
 from tests.training.test_distill import RECIPE, make_parts, teach
 
 N_ROWS, N_CLASSES = 64, 4
@@ -87,8 +88,8 @@ def test_alpha_zero_knows_no_teacher() -> None:
     """G2: with alpha 0, two different teachers give the same student to the last bit."""
     schema, parts = make_parts()
     recipe = change_student(alpha=0.0, max_epochs=1)
-    first = train_students(parts, schema, teach, recipe)
-    second = train_students(parts, schema, lambda inputs: -teach(inputs), recipe)
+    first = train_students(Lesson(parts, schema, teach), recipe)
+    second = train_students(Lesson(parts, schema, lambda inputs: -teach(inputs)), recipe)
     for p, q in zip(first.stack.parameters(), second.stack.parameters(), strict=True):
         assert torch.equal(p, q)
 
@@ -103,7 +104,7 @@ def test_certain_teacher(temperature: float) -> None:
 
     schema, parts = make_parts()
     recipe = change_student(alpha=0.5, temperature=temperature, max_epochs=1)
-    students = train_students(parts, schema, answer, recipe)
+    students = train_students(Lesson(parts, schema, answer), recipe)
     assert np.isfinite(students.record.best_losses).all()
     assert all(p.isfinite().all() for p in students.stack.parameters())
     encoder = students.stack.encoder

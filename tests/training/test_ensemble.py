@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from kdexport.prepare import prepare
-from kdexport.recipe import Recipe, TeacherRecipe, read_recipe
+from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import ignore_progress
+from kdexport.sections import TeacherRecipe
 from kdexport.training import ensemble as ensemble_room
 from kdexport.training.ensemble import REGULARISATIONS, choose_regularisation, train_ensemble
 from kdexport.training.nets import ByteDropout, StackedMLP

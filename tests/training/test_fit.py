@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdexport.recipe import FitRecipe
 from kdexport.records import Float64, Progress
+from kdexport.sections import FitRecipe
 from kdexport.training.fit import FitRecord, fit_stack
 from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.objective import Classification, fit_temperatures

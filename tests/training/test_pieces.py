@@ -8,9 +8,9 @@ from kdexport import open_session
 from kdexport.contract import count_parameters, expose_logits, serialize_model
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, export_network
-from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Inputs
 from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP

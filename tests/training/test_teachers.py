@@ -17,10 +17,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from kdexport.errors import DataError
-from kdexport.recipe import ColumnsRecipe
 from kdexport.records import Inputs, Progress
 from kdexport.restore import Layout, Restorer
 from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.teachers import ROWS_AT_ONCE

@@ -1,0 +1,101 @@
+"""What the evidence says of a task, its rows and how its models were trained.
+
+Takes prepared tasks and checkpoints, gives facts; measures nothing.
+"""
+
+import hashlib
+import platform
+from typing import Any
+
+import numpy as np
+import torch
+
+from kdexport.evidence.curves import trace_curve
+from kdexport.evidence.facts import (
+    CurveFact,
+    JudgedBy,
+    PartFact,
+    TaskFact,
+    TaskKind,
+    UnlabeledFact,
+)
+from kdexport.runtime import describe_runtime
+from kdexport.training.own_teacher import OwnTeacher
+from kdexport.workspace import Prepared, Trained
+
+
+def trace_curves(
+    prepared: Prepared, teacher: Trained | OwnTeacher, students: Trained
+) -> dict[str, CurveFact]:
+    """Return how teacher, students and controls trained, as far as that was kept."""
+    curves = {}
+    if isinstance(teacher, Trained) and teacher.looks is not None:
+        curves["teacher"] = trace_curve(*teacher.looks, "labels")
+    if students.looks is not None:
+        steps, losses = students.looks
+        alpha, n = prepared.recipe.student.alpha, prepared.recipe.student.n_replicates
+        mixed: JudgedBy = "both" if 0 < alpha < 1 else "labels"
+        curves["student"] = trace_curve(steps, losses[:, :n], "teacher" if alpha == 1 else mixed)
+        curves["control"] = trace_curve(steps, losses[:, n : 2 * n], "labels")
+    return curves
+
+
+def describe_teacher(teacher: Trained | OwnTeacher) -> dict[str, Any]:
+    """Return how the teacher was trained, or which ones the user passed."""
+    if isinstance(teacher, OwnTeacher):
+        facts: dict[str, Any] = {
+            "teachers": [one.name for one in teacher.teachers],
+            "weights": teacher.weights,
+            "out_of_fold": teacher.own_outputs is not None,
+        }
+        if teacher.temperature != 1.0:
+            facts["teacher_temperature"] = teacher.temperature
+        return facts
+    settings = {f"teacher_{name}": value for name, value in teacher.settings.items()}
+    return {"teacher_steps": teacher.n_steps, **settings}
+
+
+def describe_task(prepared: Prepared) -> TaskFact:
+    """Return kind, rows, target and classes."""
+    signature = prepared.schema.signature
+    kinds: dict[int, TaskKind] = {0: "regression", 2: "binary"}
+    return TaskFact(
+        kind=kinds.get(len(signature.classes), "multiclass"),
+        source=prepared.source,
+        rows={
+            name: PartFact(
+                rows=rows.n_rows,
+                ids_sha256=hashlib.sha256(np.sort(rows.row_ids).tobytes()).hexdigest(),
+            )
+            for name, rows in prepared.rows.items()
+        },
+        n_features=len(signature.columns),
+        target=signature.target,
+        classes=signature.classes,
+        data_sha256=prepared.data_sha256,
+    )
+
+
+def describe_unlabeled(prepared: Prepared) -> UnlabeledFact | None:
+    """Return where rows without labels came from, if there were any."""
+    rows = prepared.unlabeled
+    if rows is None:
+        return None
+    return UnlabeledFact(
+        source=rows.source,
+        rows=rows.inputs.n_rows,
+        rows_in_test=rows.n_in_test,
+        sha256=rows.sha256,
+    )
+
+
+def describe_environment(n_threads: int) -> dict[str, str]:
+    """Return versions, and the threads that trained."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "training_threads": str(n_threads),
+        **describe_runtime(),
+    }

@@ -51,7 +51,7 @@ def check_confined(model: ModelProto, name: str, folder: Path | None) -> None:
     """
     for graph in _all_graphs(model):
         for tensor in walk_tensors(graph):
-            location = _location_of(tensor)
+            location = location_of(tensor)
             if location is not None and (folder is None or not _lies_in(folder, location)):
                 raise _unsound(name, f"a weight lies in {location[:200]!r}, outside its folder")
 
@@ -64,7 +64,7 @@ def check_tensor(tensor: TensorProto, name: str) -> None:
     """
     if any(size < 0 for size in tensor.dims):
         raise _unsound(name, f"the tensor {tensor.name[:40]!r} has a size below 0")
-    if _location_of(tensor) is not None:
+    if location_of(tensor) is not None:
         return
     n_declared = math.prod(tensor.dims)
     if tensor.HasField("raw_data"):
@@ -96,15 +96,24 @@ def walk_tensors(graph: GraphProto) -> Iterator[TensorProto]:
                 yield from walk_tensors(inner)
 
 
-def _all_graphs(model: ModelProto) -> list[GraphProto]:
-    return [model.graph, *(_as_graph(function.node) for function in model.functions)]
+def walk_nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    """Yield every node of a graph, those of inner graphs too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in _graphs_of(attribute):
+                yield from walk_nodes(inner)
 
 
-def _location_of(tensor: TensorProto) -> str | None:
+def location_of(tensor: TensorProto) -> str | None:
     """Return the file that holds a tensor's values; None where it holds them itself."""
     if tensor.data_location != TensorProto.EXTERNAL and not tensor.external_data:
         return None
     return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+
+
+def _all_graphs(model: ModelProto) -> list[GraphProto]:
+    return [model.graph, *(_as_graph(function.node) for function in model.functions)]
 
 
 def _is_deep(graph: GraphProto, n_left: int) -> bool:
@@ -141,7 +150,7 @@ def _n_bits(data_type: int) -> int:
 def _find_cycle(model: ModelProto) -> str | None:
     """Return a function that calls itself, by way of others or not."""
     calls = {
-        (f.domain, f.name): {(n.domain, n.op_type) for n in _walk_nodes(_as_graph(f.node))}
+        (f.domain, f.name): {(n.domain, n.op_type) for n in walk_nodes(_as_graph(f.node))}
         for f in model.functions
     }
     left = {name: callees & calls.keys() for name, callees in calls.items()}
@@ -152,18 +161,10 @@ def _find_cycle(model: ModelProto) -> str | None:
     return next((name for _, name in left), None)
 
 
-def _walk_nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in _graphs_of(attribute):
-                yield from _walk_nodes(inner)
-
-
 def _check_growth(graph: GraphProto, name: str) -> None:
     """Refuse a node that makes a huge tensor out of a few numbers of the file."""
     sizes = {t.name: t for t in walk_tensors(graph) if t.data_type == TensorProto.INT64}
-    for node in _walk_nodes(graph):
+    for node in walk_nodes(graph):
         position = GROWING.get(node.op_type)
         if position is None or len(node.input) <= position:
             continue

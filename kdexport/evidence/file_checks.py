@@ -28,7 +28,7 @@ from kdexport.errors import DataError, one_line
 from kdexport.evidence.facts import FileFact
 from kdexport.records import CheckResult
 from kdexport.signature import Signature, listed
-from kdexport.sound import check_sound, walk_tensors
+from kdexport.sound import check_sound, location_of, walk_nodes, walk_tensors
 
 RANDOM = {
     "Bernoulli",
@@ -87,9 +87,8 @@ def check_file(name: str, content: bytes, fact: FileFact | None = None) -> list[
 def find_external(model: onnx.ModelProto) -> Iterator[str]:
     """Say of each weight that is not inside the file where it lies."""
     for tensor in walk_tensors(model.graph):
-        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            yield f"{tensor.name!r} lies in {entries.get('location')!r}"
+        if (location := location_of(tensor)) is not None:
+            yield f"{tensor.name!r} lies in {location!r}"
 
 
 def listed_plainly(problems: list[str]) -> str:
@@ -240,15 +239,6 @@ RULES: dict[str, tuple[str, Rule]] = {
     "tidy": ("a file carries no traces of its making", _find_leftovers),
     "overhead": ("a file holds what it answers with, and little else", _find_overhead),
 }
-
-
-def walk_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Every node, those of inner graphs too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from walk_nodes(inner)
 
 
 def _describe(value: onnx.ValueInfoProto) -> tuple[int, ...]:

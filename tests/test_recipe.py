@@ -7,6 +7,7 @@ import pytest
 
 from kdexport.errors import RecipeError
 from kdexport.recipe import EFFORTS, Effort, Recipe, read_recipe
+from kdexport.sections import TINY_SCHEDULE, StudentRecipe
 
 
 def write(folder: Path, text: str) -> Path:
@@ -157,3 +158,14 @@ def test_evidence_costs_the_same_at_every_effort(effort: Effort) -> None:
     assert recipe.evidence == usual.evidence
     assert recipe.student.n_replicates == usual.student.n_replicates
     assert recipe.student.plain_control == usual.student.plain_control
+
+
+def test_tiny_students_have_a_schedule_of_their_own() -> None:
+    """Unless one of its keys is given, and it is settled once: a written recipe says it all."""
+    tiny = read_recipe(None, {"student.hidden": [16, 8]}).settle(is_own_table=False)
+    assert {key: getattr(tiny.student, key) for key in TINY_SCHEDULE} == TINY_SCHEDULE
+    assert tiny.settle(is_own_table=True) == tiny
+    for overrides in ({"student.hidden": [17]}, {"student.max_epochs": 5}, {}):
+        given = {"student.hidden": [8], **overrides} if overrides else {"student.sizing": "given"}
+        settled = read_recipe(None, given).settle(is_own_table=False).student
+        assert settled.temperature == StudentRecipe().temperature

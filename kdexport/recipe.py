@@ -84,6 +84,11 @@ class Recipe(Section):
         """Return the recipe as TOML, every value written out, in a fixed order."""
         return write_toml(self.model_dump(exclude_none=True))
 
+    @property
+    def names_a_table(self) -> bool:
+        """Whether it is about a table of the user's, not a built-in task."""
+        return self.data.file is not None or self.data.target is not None
+
     def settle(self, *, is_own_table: bool) -> "Recipe":
         """Return the recipe with every `auto` replaced."""
         settled = {
@@ -113,9 +118,8 @@ class Recipe(Section):
 
         What `auto` stands for by itself is no difference.
         """
-        is_own_table = self.data.file is not None or self.data.target is not None
-        default = Recipe().settle(is_own_table=is_own_table)
-        settled = self.settle(is_own_table=is_own_table)
+        default = Recipe().settle(is_own_table=self.names_a_table)
+        settled = self.settle(is_own_table=self.names_a_table)
         return find_differences(settled.model_dump(mode="json"), default.model_dump(mode="json"))
 
 

@@ -35,6 +35,7 @@ def main() -> int:
             "results": results(),
             "training": claims("training"),
             "tables": tables(),
+            "peers": peers(),
             "install": install(),
             "rivals": rivals(),
         },
@@ -209,6 +210,27 @@ def tables() -> str:
             recovered,
             f"{row['student_bytes']:,}",
             f"{row['over_floor_us']:.1f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def peers() -> str:
+    """Log loss of the shipped student beside other tools' on the same rows."""
+    lines = [
+        "| table | our student | AutoGluon's best distilled | LightGBM | AutoGluon's ensemble "
+        "| our bytes | our us |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in _result("peers")["rows"]:
+        shipped = row["quality"]["shipped"]["log_loss"]
+        cells = [
+            row["table"],
+            f"{shipped['value']:.4f} [{shipped['low']:.3f}, {shipped['high']:.3f}]",
+            *[f"{row[key]:.4f}" for key in ("best_distilled", "boosted")],
+            f"{row['tools']['AutoGluon ensemble']['log_loss']:.4f}",
+            f"{row['bytes']:,}",
+            f"{row['p50_us']:.1f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

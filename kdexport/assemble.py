@@ -31,11 +31,7 @@ from kdexport.evidence.blocks import Candidate
 from kdexport.evidence.calibration import measure_bins
 from kdexport.evidence.claim_checks import describe_file, make_headline, score_golden
 from kdexport.evidence.edge import EdgeResult, measure_edge
-from kdexport.evidence.facts import (
-    Evidence,
-    GoldenFact,
-    ParityFact,
-)
+from kdexport.evidence.facts import Evidence, GoldenFact, ParityFact, SearchFact
 from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.latency import add_apart, measure_latency
@@ -50,6 +46,7 @@ from kdexport.export.network import build_student, build_teacher, export_network
 from kdexport.records import Answers, Float64, Progress, ProgressSink
 from kdexport.runtime import open_session
 from kdexport.sources import Sources
+from kdexport.training.encode import Encoder
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.steps import set_threads
 from kdexport.trees import Trees
@@ -66,8 +63,17 @@ def assemble_bundle(
     students: Trained,
     rival: Trained | None,
     on_progress: ProgressSink,
+    search: SearchFact | None = None,
 ) -> tuple[Evidence, dict[str, bytes]]:
     """Export, measure, and return the evidence with every file of the bundle.
+
+    Args:
+        prepared: The task.
+        teacher: What the students learned from.
+        students: They, and the controls.
+        rival: One boosted model, or None.
+        on_progress: Told how it goes.
+        search: Among which candidates the student was chosen, if it was.
 
     Raises:
         ParityError: A file does not answer as its source does; nothing ships.
@@ -84,7 +90,7 @@ def assemble_bundle(
     groups = {"teacher": [taught], **members}
     if RIVAL in by_file:
         groups["rival"] = [by_file[RIVAL]]
-    edge, replicates = _measure_quality(prepared, groups)
+    edge, replicates = measure_groups(prepared, groups)
     rows = prepared.rows.test
     edge.quality["shipped"] = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
     claims: dict[str, Any] = {
@@ -108,6 +114,7 @@ def assemble_bundle(
         },
         "curves": trace_curves(prepared, teacher, students),
         "unlabeled": describe_unlabeled(prepared),
+        "search": search,
     }
     files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
     _tell(on_progress, 2)
@@ -147,26 +154,30 @@ def assemble_bundle(
 
 
 def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
-    models: dict[str, tuple[nn.Module | None, Trees | None]] = {
-        STUDENT: (build_student(sources.stack, sources.shipped), None)
-    }
+    files = {STUDENT: export_student(sources)}
     for name, mixture in sources.mixtures().items():
         network = build_teacher(mixture.stack) if mixture.stack is not None else None
-        models[name] = network, mixture.trees
-    encoder, schema = sources.encoder, prepared.schema
-    files = {}
-    for name, (network, trees) in models.items():
-        exported = None
-        if network is not None:
-            exported = export_network(
-                network, d_features=encoder.d_compact, n_categorical=len(schema.categories)
-            )
-        filling = Filling(encoder.center, encoder.limit)
-        files[name] = serialize_model(build_model(exported, schema, filling, trees))
+        files[name] = export_model(network, mixture.trees, sources.encoder)
     return files
 
 
-def _measure_quality(
+def export_student(sources: Sources) -> bytes:
+    """Return the file of the student that ships, without its evidence."""
+    return export_model(build_student(sources.stack, sources.shipped), None, sources.encoder)
+
+
+def export_model(network: nn.Module | None, trees: Trees | None, encoder: Encoder) -> bytes:
+    """Return the file of a network, of trees, or of the sum of both."""
+    exported, schema = None, encoder.schema
+    if network is not None:
+        exported = export_network(
+            network, d_features=encoder.d_compact, n_categorical=len(schema.categories)
+        )
+    filling = Filling(encoder.center, encoder.limit)
+    return serialize_model(build_model(exported, schema, filling, trees))
+
+
+def measure_groups(
     prepared: Prepared, groups: Mapping[str, Sequence[Answers]]
 ) -> tuple[EdgeResult, dict[str, dict[str, list[float]]]]:
     """Return quality, edge and recovered edge, and each replicate's own metrics.

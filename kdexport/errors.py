@@ -57,6 +57,12 @@ class SlowdownError(KdexportError):
     exit_code = 1
 
 
+class SearchError(KdexportError):
+    """No student that a search tried keeps what was asked of it."""
+
+    exit_code = 1
+
+
 class DependencyError(KdexportError):
     """A package of an optional extra is not installed."""
 

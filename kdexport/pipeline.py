@@ -14,18 +14,16 @@ from kdexport import workspace
 from kdexport.bundle import EVIDENCE, check_output, claim_output, hash_bytes
 from kdexport.disk import Claim, claim
 from kdexport.errors import DataError, DependencyError, KdexportWarning
-from kdexport.evidence.facts import Evidence
+from kdexport.evidence.facts import Evidence, SearchFact
 from kdexport.extras import import_training_room
 from kdexport.prepare import Source, prepare, read_source
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table, ignore_progress
 from kdexport.report.files import make_report_files
-from kdexport.restore import Layout
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
 from kdexport.sections import ExportRecipe, GoldenKind
+from kdexport.teacher import find_teacher, refuse_absent_teachers
 from kdexport.workspace import Prepared, Trained
-
-PASSED = "{} (passed in Python)"  # a teacher that no command can name
 
 
 class Learned(NamedTuple):
@@ -88,7 +86,7 @@ def run(
         )
     with claim_output(output, force=force, is_kept=resume) as claimed:
         if teacher is None and teacher_answers is None:
-            _refuse_absent_teachers(recipe)
+            refuse_absent_teachers(recipe)
             teacher_answers = recipe.teacher.probabilities_file
             unlabeled_answers = recipe.teacher.unlabeled_probabilities_file
         answers = [
@@ -114,7 +112,7 @@ def run(
         )
         rival = train_rival(prepared, kept)
         evidence, files = assemble(learned, rival=rival, on_progress=on_progress)
-        _write(claimed, evidence, files, force=force)
+        write_files(claimed, evidence, files, force=force)
         claimed.is_kept = False
     return evidence
 
@@ -132,26 +130,18 @@ def learn(
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
-    steps, recipe = import_training_room("steps"), prepared.recipe
-    if answers is not None:
-        if recipe.teacher.probabilities_file is None:
-            recipe = recipe.with_own_teacher([PASSED.format("answers")], (), out_of_fold=False)
-        source = steps.take_answers(prepared, answers, unlabeled_answers)
-    elif teacher is None:
-        _refuse_absent_teachers(recipe)
-        source = steps.train_teacher(prepared, on_progress, kept)
-    else:
-        oof = oof or recipe.teacher.fitting == "out_of_fold"
-        if weights is None:
-            weights = recipe.teacher.weights or None
-        source = steps.take_teacher(
-            prepared, teacher, Layout(data), weights, oof=oof, on_progress=on_progress
-        )
-        names = recipe.teacher.own or _name_teachers(teacher)
-        given = () if weights is None else weights
-        recipe = recipe.with_own_teacher(names, given, out_of_fold=oof)
-    prepared = replace(prepared, recipe=recipe)
-    students = steps.train_students_of(prepared, source, on_progress, kept)
+    prepared, source = find_teacher(
+        prepared,
+        teacher=teacher,
+        data=data,
+        weights=weights,
+        oof=oof,
+        answers=answers,
+        unlabeled_answers=unlabeled_answers,
+        kept=kept,
+        on_progress=on_progress,
+    )
+    students = import_training_room("steps").train_students_of(prepared, source, on_progress, kept)
     return Learned(prepared, source, students)
 
 
@@ -167,7 +157,7 @@ def train(
 ) -> None:
     """Prepare the data and train the teacher into a work folder."""
     with claim_output(work, force=force) as claimed:
-        _refuse_absent_teachers(recipe)
+        refuse_absent_teachers(recipe)
         prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
         files = workspace.save_prepared(prepared)
         trained = {
@@ -225,7 +215,7 @@ def export(
         evidence, files = assemble(
             Learned(prepared, teacher, students), rival=rival, on_progress=on_progress
         )
-        _write(claimed, evidence, files, force=force)
+        write_files(claimed, evidence, files, force=force)
     return evidence
 
 
@@ -235,27 +225,6 @@ def train_rival(prepared: Prepared, kept: MakeNow = MAKE_NOW) -> Trained | None:
         return None
     steps: Any = import_training_room("steps")
     return kept.take("rival", lambda: steps.train_rival_of(prepared))
-
-
-def _name_teachers(teacher: Any) -> list[str]:
-    """What a recipe calls teachers: ONNX files by their name, others by what they are."""
-    several = teacher if isinstance(teacher, list | tuple) else [teacher]
-    return [
-        Path(one).name
-        if isinstance(one, str | Path)
-        else PASSED.format(getattr(one, "__name__", type(one).__name__))
-        for one in several
-    ]
-
-
-def _refuse_absent_teachers(recipe: Recipe) -> None:
-    """Refuse to train a native teacher where the recipe names others."""
-    if recipe.teacher.own:
-        raise DataError(
-            "the teachers that a recipe names are passed with it",
-            found=f"teacher.own is {', '.join(recipe.teacher.own)}, and no teacher was passed",
-            cure="kdexport run --recipe (with --teacher for those passed in Python), or teacher=",
-        )
 
 
 def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:
@@ -280,6 +249,7 @@ def assemble(
     learned: Learned,
     *,
     rival: Trained | None = None,
+    search: SearchFact | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> tuple[Evidence, dict[str, bytes]]:
     """Export and measure: the evidence and every file of the bundle.
@@ -287,13 +257,14 @@ def assemble(
     Args:
         learned: What was trained.
         rival: The one that was trained already, or None to train it.
+        search: Among which candidates the student was chosen, if it was.
         on_progress: Told how the long steps go.
     """
     import_training_room("steps")  # the same packages, so the same message where they are absent
     from kdexport.assemble import assemble_bundle
 
     rival = rival or train_rival(learned.prepared)
-    return assemble_bundle(*learned, rival, on_progress)
+    return assemble_bundle(*learned, rival, on_progress, search)
 
 
 def write_bundle(
@@ -301,10 +272,13 @@ def write_bundle(
 ) -> None:
     """Write a bundle's files and its reports."""
     with claim_output(output, force=force) as claimed:
-        _write(claimed, evidence, files, force=force)
+        write_files(claimed, evidence, files, force=force)
 
 
-def _write(claimed: Claim, evidence: Evidence, files: Mapping[str, bytes], *, force: bool) -> None:
+def write_files(
+    claimed: Claim, evidence: Evidence, files: Mapping[str, bytes], *, force: bool
+) -> None:
+    """Write a bundle's files and its reports into a folder that is claimed."""
     check_output(claimed.output, force=force)  # it may have come while this one was made
     reports = _make_reports(evidence, hash_bytes(files[EVIDENCE]))
     claimed.write_folder({**files, **reports})

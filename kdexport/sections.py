@@ -210,6 +210,13 @@ class StudentRecipe(FitRecipe):
         ),
     ] = "auto"
 
+    def shaped(self, hidden: Widths, form: Literal["plain", "piecewise"]) -> "StudentRecipe":
+        """Return the recipe of students of another shape, with the schedule that suits it."""
+        update: dict[str, object] = {"hidden": hidden, "form": form, "sizing": "auto"}
+        if all(getattr(self, key) == value for key, value in TINY_SCHEDULE.items()):
+            update |= {key: getattr(StudentRecipe(), key) for key in TINY_SCHEDULE}
+        return self.model_copy(update=update).settle(is_own_table=True)
+
     def settle(self, *, is_own_table: bool) -> "StudentRecipe":
         """Return the recipe with every `auto` replaced by what it stands for."""
         settled: dict[str, object] = {"sizing": "given"}

@@ -5,6 +5,7 @@ Takes a prepared task and its checkpoints, gives answers in the user's own class
 
 import copy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,6 @@ class Sources:
 
     Attributes:
         teacher: What the students learned from.
-        teacher_file: What teacher.onnx is made of, or None.
-        why_absent: Why it is None.
         native: A user's own teacher as it is called without a file; None of one that is trained
             here, or that cannot be asked.
         rival: One boosted model, or None.
@@ -63,7 +62,7 @@ class Sources:
         self.teacher: Mixture | OwnTeacher = (
             teacher if isinstance(teacher, OwnTeacher) else load_mixture(prepared, teacher)
         )
-        self.teacher_file, self.why_absent = _find_teacher_file(self.teacher, prepared)
+        self._prepared = prepared
         own = self.teacher if isinstance(self.teacher, OwnTeacher) else None
         self.native = find_native(own) if own else None
         self.rival = load_mixture(prepared, rival) if rival else None
@@ -72,6 +71,20 @@ class Sources:
         self.encoder = self.stack.encoder
         self.n_replicates = prepared.recipe.student.n_replicates
         self.shipped = find_shipped(prepared, students)
+
+    @property
+    def teacher_file(self) -> Mixture | None:
+        """What teacher.onnx is made of, or None."""
+        return self._teacher_file[0]
+
+    @property
+    def why_absent(self) -> str:
+        """Why there is none."""
+        return self._teacher_file[1]
+
+    @cached_property
+    def _teacher_file(self) -> tuple[Mixture | None, str]:
+        return _find_teacher_file(self.teacher, self._prepared)
 
     def mixtures(self) -> dict[str, Mixture]:
         """The sources of the files beside the student's, by the file's name."""
@@ -82,7 +95,7 @@ class Sources:
         """Answer as the teacher does, whether or not it has a file."""
         if isinstance(self.teacher, OwnTeacher):
             return self.teacher.make_answers(inputs)
-        return self._ask_mixture(self.teacher, inputs)
+        return self.ask_mixture(self.teacher, inputs)
 
     def ask_students(self, inputs: Inputs) -> dict[str, list[Answers]]:
         """Answer as every student, control and plain control, by role."""
@@ -97,7 +110,7 @@ class Sources:
         student = self._answers(self._compute(self.stack, inputs)[self.shipped])
         answers = {STUDENT: replace(student, terms=self._student_terms(student, inputs))}
         for name, mixture in self.mixtures().items():
-            answered = self._ask_mixture(mixture, inputs)
+            answered = self.ask_mixture(mixture, inputs)
             answers[name] = replace(answered, terms=self._mixture_terms(mixture, inputs))
         return answers
 
@@ -130,7 +143,8 @@ class Sources:
         own = np.abs(exact - student.logits).max(axis=1)
         return np.asarray(np.maximum(terms, np.quantile(own, OWN_ROUNDING) / ROUNDING))
 
-    def _ask_mixture(self, mixture: Mixture, inputs: Inputs) -> Answers:
+    def ask_mixture(self, mixture: Mixture, inputs: Inputs) -> Answers:
+        """Answer as networks, trees or the sum of both."""
         if mixture.has_probabilities:
             shares = mixture.answer(inputs).astype(np.float32)
             labels = self._schema.signature.label_values[shares.argmax(axis=1)]

@@ -16,6 +16,7 @@ from kdexport.cli.check import check
 from kdexport.cli.measure import report
 from kdexport.cli.model import info, predict
 from kdexport.cli.pack import pack
+from kdexport.cli.search import search
 from kdexport.cli.steps import distill, export, run, schema, train
 from kdexport.disk import STOPS, written_outputs
 from kdexport.errors import KdexportError, one_line
@@ -52,7 +53,7 @@ def cli(debug: bool) -> None:
 
 
 for command in (
-    *(run, schema, train, distill, export),
+    *(run, search, schema, train, distill, export),
     *(predict, info, check, bench, report, pack),
 ):
     cli.add_command(command)

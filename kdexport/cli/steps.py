@@ -76,9 +76,8 @@ def run(
             resume=resume,
             on_progress=on_progress,
         )
-    _print_evidence(evidence, output)
     write_json(evidence, json_path)
-    _hold_to_budgets(output)
+    finish(evidence, output)
 
 
 @click.command()
@@ -177,8 +176,13 @@ def export(
         evidence = export_pipeline(
             work, output, recipe_path=recipe, golden=golden, force=force, on_progress=on_progress
         )
-    _print_evidence(evidence, output)
     write_json(evidence, json_path)
+    finish(evidence, output)
+
+
+def finish(evidence: Any, output: Path) -> None:
+    """Print a bundle's evidence, and hold it to the budgets of its recipe."""
+    _print_evidence(evidence, output)
     _hold_to_budgets(output)
 
 

@@ -9,28 +9,19 @@ from pydantic import Field
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
+from kdexport.evidence.search_facts import SearchFact as SearchFact
 from kdexport.evidence.shape import Fact as Fact
 from kdexport.evidence.shape import Interval as Interval
+from kdexport.evidence.shape import Quality as Quality
+from kdexport.evidence.shape import Recovered as Recovered
+from kdexport.evidence.shape import Verdict as Verdict
 from kdexport.sections import GoldenKind
 from kdexport.signature import Classes, Signature
 
 TaskKind = Literal["binary", "multiclass", "regression"]
-Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
 ControlRole = Literal["control", "plain_control"]
 JudgedBy = Literal["labels", "teacher", "both"]
 RivalVerdict = Literal["SHIP_THE_RIVAL", "SHIP_THE_STUDENT", "NO_DIFFERENCE", "MIXED"]
-
-
-class Recovered(Interval):
-    """The recovered share of the edge, and what may be said about it.
-
-    `rows_to_settle` is how many test rows would decide an INCONCLUSIVE verdict, None where more
-    rows alone would not.
-    """
-
-    verdict: Verdict
-    asked_share: float
-    rows_to_settle: int | None
 
 
 class PartFact(Fact):
@@ -200,9 +191,6 @@ class CurveFact(Fact):
     high: list[float]
 
 
-Quality = dict[str, Interval]
-
-
 class Evidence(Fact):
     """Everything measured about a bundle.
 
@@ -218,6 +206,7 @@ class Evidence(Fact):
         curves: Role to how its training went; a teacher of the user's has none.
         absent: Model file to why the bundle has none.
         unlabeled: None where the students learned from no such rows.
+        search: None where the student's shape was given.
     """
 
     format_version: Literal[1] = 1
@@ -245,6 +234,7 @@ class Evidence(Fact):
     curves: dict[str, CurveFact] = Field(default_factory=dict)
     absent: dict[str, str] = Field(default_factory=dict)
     unlabeled: UnlabeledFact | None = None
+    search: SearchFact | None = None
 
 
 def parse_evidence(content: bytes, name: str) -> Evidence:

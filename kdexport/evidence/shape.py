@@ -1,6 +1,10 @@
 """What every piece of evidence is made of. Imports pydantic only."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
 
 
 class Fact(BaseModel):
@@ -15,3 +19,18 @@ class Interval(Fact):
     value: float
     low: float
     high: float
+
+
+Quality = dict[str, Interval]
+
+
+class Recovered(Interval):
+    """The recovered share of the edge, and what may be said about it.
+
+    `rows_to_settle` is how many test rows would decide an INCONCLUSIVE verdict, None where more
+    rows alone would not.
+    """
+
+    verdict: Verdict
+    asked_share: float
+    rows_to_settle: int | None

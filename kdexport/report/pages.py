@@ -40,6 +40,7 @@ from kdexport.report.grids import (
 from kdexport.report.headline import write_headline
 from kdexport.report.learning_grids import make_learning_grids
 from kdexport.report.prose import describe_task, list_limits, list_methods
+from kdexport.report.search_grids import make_search_grids
 from kdexport.report.snippets import Snippet, write_snippets
 
 SPECIAL = re.compile(r"([\\`*_|#~@]|\](?=[(\[:]))")
@@ -58,6 +59,7 @@ def render_html(evidence: Evidence, evidence_sha256: str) -> str:
     from kdexport.report.latency_pictures import draw_latency_pictures
     from kdexport.report.learning_pictures import draw_learning_pictures
     from kdexport.report.quality_pictures import draw_quality_pictures
+    from kdexport.report.search_pictures import draw_search_pictures
     from kdexport.report.slice_pictures import draw_slice_pictures
 
     environment = _make_environment(autoescape=True)
@@ -67,6 +69,7 @@ def render_html(evidence: Evidence, evidence_sha256: str) -> str:
         **_collect(evidence, evidence_sha256),
         pictures=[
             *draw_quality_pictures(evidence),
+            *draw_search_pictures(evidence),
             *draw_slice_pictures(evidence),
             *draw_learning_pictures(evidence),
             *draw_latency_pictures(evidence),
@@ -98,6 +101,7 @@ def _collect(evidence: Evidence, evidence_sha256: str) -> dict[str, Any]:
         "main": make_main_grid(evidence),
         "figures": [
             make_edge_grid(evidence),
+            *make_search_grids(evidence),
             *make_comparison_grids(evidence),
             make_quality_grid(evidence),
             make_fidelity_grid(evidence),

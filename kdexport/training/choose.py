@@ -8,13 +8,10 @@ Test rows are never read.
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import torch
-
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, ProgressSink, ignore_progress
 from kdexport.sections import TransferRecipe
 from kdexport.training.distill import build_student_stack, fit_students
-from kdexport.training.objective import find_objective
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 
 # Ways to make synthetic rows, of which a table takes what its validation rows prefer: close to the
@@ -57,7 +54,7 @@ def choose_form(
         )[0]
         for form in forms
     )
-    least = _find_least_loss(lesson)
+    least = lesson.least_loss
     pays = piecewise - least < (1 - LEAST_GAIN) * (plain - least)
     return forms[int(pays)]
 
@@ -109,12 +106,3 @@ def _try_students(
     )
     losses: Float64 = record.best_losses.reshape(n_pools, N_TRIED).mean(axis=1)
     return losses
-
-
-def _find_least_loss(lesson: Lesson) -> float:
-    """Return what a student that answers just as the teacher would be judged."""
-    objective = find_objective(lesson.schema)
-    answers = torch.from_numpy(lesson.validation_outputs)[None]
-    weights = torch.from_numpy(lesson.rows.validation.weights)
-    _, losses = objective.judge(answers, objective.soften(answers), weights)
-    return float(losses[0])

@@ -78,7 +78,11 @@ def list_seeds(recipe: Recipe) -> list[int]:
 
 
 def train_students(
-    lesson: Lesson, recipe: Recipe, *, on_progress: ProgressSink = ignore_progress
+    lesson: Lesson,
+    recipe: Recipe,
+    *,
+    transfer: TransferSet | None = None,
+    on_progress: ProgressSink = ignore_progress,
 ) -> Students:
     """Train R students on the teacher's answers and R controls on the labels alone.
 
@@ -88,10 +92,12 @@ def train_students(
     Args:
         lesson: Rows and teacher.
         recipe: Architecture, temperature, alpha, schedule, transfer set, seed, device.
+        transfer: The transfer set, where it was made already.
         on_progress: Called a few dozen times.
     """
     stack = build_students(lesson.schema, recipe)
-    transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
+    if transfer is None:
+        transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
     n_replicates = recipe.student.n_replicates
     record = fit_students(
         stack,

@@ -22,6 +22,7 @@ from kdexport.sections import StudentRecipe, TeacherRecipe, TransferRecipe
 from kdexport.training.calibrate import calibrate
 from kdexport.training.choose import choose_form, choose_transfer
 from kdexport.training.distill import (
+    Students,
     build_plain_controls,
     build_student_stack,
     build_students,
@@ -184,15 +185,30 @@ def train_students_of(
         steps: Where finished steps are kept; those on a user's own teacher under its answers.
     """
     set_threads(prepared.recipe.threads)
-    recipe, settings, suffix = prepared.recipe, {}, ""
-    if isinstance(teacher, OwnTeacher):
-        label: LabelRows = partial(teacher.compute_outputs, on_progress=on_progress)
-        if steps is not MAKE_NOW:
-            suffix = f"-{_hash_answers(teacher, prepared)}"
-    else:
-        label = load_mixture(prepared, teacher).compute_outputs
-    unlabeled = prepared.unlabeled.inputs if prepared.unlabeled else None
-    lesson = Lesson(prepared.rows, prepared.schema, label, unlabeled, teacher.own_outputs)
+    suffix = ""
+    if isinstance(teacher, OwnTeacher) and steps is not MAKE_NOW:
+        suffix = f"-{_hash_answers(teacher, prepared)}"
+    lesson = make_lesson(prepared, teacher, on_progress)
+    recipe, settings = choose_recipe(lesson, prepared.recipe, on_progress, steps, suffix)
+    return steps.take(
+        f"students{suffix}",
+        lambda: freeze_students(train_students(lesson, recipe, on_progress=on_progress), settings),
+    )
+
+
+def choose_recipe(
+    lesson: Lesson,
+    recipe: Recipe,
+    on_progress: ProgressSink,
+    steps: MakeNow = MAKE_NOW,
+    suffix: str = "",
+) -> tuple[Recipe, dict[str, float]]:
+    """Let validation rows choose form and transfer set, where the recipe asks for it.
+
+    Returns:
+        The recipe with what they chose, and what to note of it.
+    """
+    settings = {}
     if recipe.student.form == "chosen":
         student = steps.choose(
             f"form{suffix}",
@@ -213,16 +229,28 @@ def train_students_of(
         recipe = recipe.model_copy(update={"transfer": chosen})
         strength = "noise" if chosen.method == "jitter" else "swap_probability"
         settings[f"transfer_{chosen.method}_{strength}"] = getattr(chosen, strength)
-    settings[PIECEWISE] = float(recipe.student.form == "piecewise")
+    return recipe, settings
 
-    def train() -> Trained:
-        students = train_students(lesson, recipe, on_progress=on_progress)
-        trained = _freeze(students.stack, students.record, settings)
-        plain = _weights_of(students.plain_controls)
-        apart = {f"{PLAIN}{name}": values for name, values in plain.items()}
-        return replace(trained, weights={**trained.weights, **apart})
 
-    return steps.take(f"students{suffix}", train)
+def make_lesson(
+    prepared: Prepared, teacher: Trained | OwnTeacher, on_progress: ProgressSink
+) -> Lesson:
+    """Return what students of a prepared task are taught with."""
+    if isinstance(teacher, OwnTeacher):
+        label: LabelRows = partial(teacher.compute_outputs, on_progress=on_progress)
+    else:
+        label = load_mixture(prepared, teacher).compute_outputs
+    unlabeled = prepared.unlabeled.inputs if prepared.unlabeled else None
+    return Lesson(prepared.rows, prepared.schema, label, unlabeled, teacher.own_outputs)
+
+
+def freeze_students(students: Students, settings: Mapping[str, float] = NOTHING) -> Trained:
+    """Return the checkpoint of trained students and controls."""
+    is_piecewise = float(students.stack.encoder.pieces is not None)
+    trained = _freeze(students.stack, students.record, {**settings, PIECEWISE: is_piecewise})
+    plain = _weights_of(students.plain_controls)
+    apart = {f"{PLAIN}{name}": values for name, values in plain.items()}
+    return replace(trained, weights={**trained.weights, **apart})
 
 
 def _hash_answers(teacher: OwnTeacher, prepared: Prepared) -> str:

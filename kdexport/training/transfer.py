@@ -52,6 +52,15 @@ class Lesson:
         """The teacher's outputs on the validation rows, **Shape** `[v, K]`, asked once."""
         return self.teacher(self.rows.validation.inputs)
 
+    @cached_property
+    def least_loss(self) -> float:
+        """The loss on the validation rows of a student that answers just as the teacher does."""
+        objective = find_objective(self.schema)
+        answers = torch.from_numpy(self.validation_outputs)[None]
+        weights = torch.from_numpy(self.rows.validation.weights)
+        _, losses = objective.judge(answers, objective.soften(answers), weights)
+        return float(losses[0])
+
 
 @dataclass(frozen=True)
 class TransferSet:

@@ -1,0 +1,104 @@
+"""The front of a search: which student is the smallest that is good enough.
+
+Takes candidates as they were measured, gives which of them no other one beats, and which to ship.
+Validation rows and sizes decide; nothing here looks at test rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kdexport.evidence.search_facts import CandidateFact
+
+SLACK = 0.02  # of the usual student's way from its control to the teacher
+SLOWER = 1.05  # times the usual student's call of one row: less is noise
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a student has to keep.
+
+    Attributes:
+        max_bytes: Of its file.
+        min_recovered_lower: Share of the edge: on validation rows of the way from control to
+            teacher, and then, as a budget, the lower bound on test rows.
+    """
+
+    max_bytes: int | None = None
+    min_recovered_lower: float | None = None
+
+    def describe(self) -> str:
+        """Return them in words."""
+        parts = []
+        if self.max_bytes is not None:
+            parts.append(f"at most {self.max_bytes:,} bytes")
+        if self.min_recovered_lower is not None:
+            parts.append(f"at least {self.min_recovered_lower:.0%} of the edge")
+        return " and ".join(parts) or "what the usual student has"
+
+
+def mark_front(candidates: Sequence[CandidateFact]) -> list[CandidateFact]:
+    """Mark those that no other one beats in bytes and validation loss together."""
+    measured = [one for one in candidates if one.bytes is not None]
+
+    def is_beaten(one: CandidateFact) -> bool:
+        return any(
+            other is not one
+            and (other.bytes or 0) <= (one.bytes or 0)
+            and other.validation_loss <= one.validation_loss
+            for other in measured
+        )
+
+    return [
+        one.model_copy(update={"is_on_front": one.bytes is not None and not is_beaten(one)})
+        for one in candidates
+    ]
+
+
+def choose(
+    candidates: Sequence[CandidateFact], limits: Limits, *, usual: str
+) -> tuple[CandidateFact | None, str]:
+    """Choose the network that ships.
+
+    With a share to keep: the smallest one that keeps it. With bytes alone: the best one within
+    them. Without limits: the smallest one that is, on validation rows, as good as the usual
+    student, and no slower.
+
+    Returns:
+        The chosen one, or None where none keeps the limits; and the rule in words.
+    """
+    networks = [c for c in candidates if c.family == "network" and c.bytes is not None]
+    small = [c for c in networks if limits.max_bytes is None or _size(c) <= limits.max_bytes]
+    if limits.min_recovered_lower is not None:
+        kept = [c for c in small if (c.share or 0.0) >= limits.min_recovered_lower]
+        rule = f"the smallest that keeps {limits.describe()} on validation rows"
+        return min(kept, key=_size, default=None), rule
+    if limits.max_bytes is not None:
+        rule = f"the lowest validation loss within {limits.max_bytes:,} bytes"
+        return min(small, key=lambda c: c.validation_loss, default=None), rule
+    (standard,) = (c for c in networks if c.name == usual)
+    lost = SLACK * abs(standard.share or 0.0)
+    kept = [
+        c
+        for c in small
+        if c.validation_loss <= standard.validation_loss
+        or ((c.share or 0.0) >= (standard.share or 0.0) - lost and _size(c) < _size(standard))
+    ]
+    kept = [c for c in kept if _time(c) <= SLOWER * _time(standard)]
+    rule = f"the smallest as good on validation rows as {usual}, and no slower"
+    return min(kept, key=_size), rule
+
+
+def describe_nearest(candidates: Sequence[CandidateFact], limits: Limits) -> str:
+    """Return the candidate that misses the limits by least, in words."""
+    networks = [c for c in candidates if c.family == "network" and c.bytes is not None]
+    small = [c for c in networks if limits.max_bytes is None or _size(c) <= limits.max_bytes]
+    best = max(small, key=lambda c: c.share or 0.0) if small else min(networks, key=_size)
+    return f"{best.name} with {best.share or 0.0:.0%} on validation rows in {_size(best):,} bytes"
+
+
+def _size(candidate: CandidateFact) -> int:
+    return candidate.bytes or 0
+
+
+def _time(candidate: CandidateFact) -> float:
+    return candidate.p50_us.get("1", 0.0)

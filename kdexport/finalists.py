@@ -1,0 +1,245 @@
+"""The finalists of a search, trained and measured as they would ship.
+
+Takes a prepared task and its teacher, gives candidates with bytes, latency, quality and recovered
+edge. Everything that needs torch in a search meets here; `search` tells the story.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from kdexport.assemble import export_model, export_student, measure_groups
+from kdexport.evidence.blocks import Candidate
+from kdexport.evidence.claim_checks import describe_file
+from kdexport.evidence.edge import EdgeResult
+from kdexport.evidence.front import mark_front
+from kdexport.evidence.latency import measure_latency
+from kdexport.evidence.search_facts import CandidateFact
+from kdexport.recipe import Recipe
+from kdexport.records import Answers, Progress, ProgressSink
+from kdexport.runtime import open_session
+from kdexport.sources import Sources
+from kdexport.training.mixture import stand_alone
+from kdexport.training.objective import find_objective
+from kdexport.training.own_teacher import OwnTeacher
+from kdexport.training.search import Tried, list_shapes, search_students
+from kdexport.training.small_trees import (
+    GROVES,
+    Grove,
+    answer_trees,
+    train_taught_trees,
+    train_untaught_trees,
+)
+from kdexport.training.steps import choose_recipe, freeze_students, make_lesson, set_threads
+from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
+from kdexport.trees import Trees
+from kdexport.workspace import Prepared, Trained
+
+MAX_CLASSES_OF_GROVES = 10  # a model for each class: beyond, no few trees are left
+N_GROVES = 2  # that are measured
+
+
+@dataclass(frozen=True)
+class TriedGrove:
+    """Small trees: a student and a control per replicate.
+
+    Attributes:
+        loss: Of the students beside the teacher's answers on the validation rows.
+        share: Of the way from the controls to the teacher in it.
+    """
+
+    grove: Grove
+    taught: tuple[Trees, ...]
+    untaught: tuple[Trees, ...]
+    loss: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search trained.
+
+    Attributes:
+        tried: Networks, the smallest first.
+        groves: Small trees.
+        usual: Name of the shape that the recipe gives.
+        teacher_rows: Rows that the teacher answered.
+    """
+
+    tried: Sequence[Tried]
+    groves: Sequence[TriedGrove]
+    usual: str
+    teacher_rows: int
+
+    @property
+    def finalists(self) -> list[Tried]:
+        return [one for one in self.tried if one.students is not None]
+
+    def recipe_of(self, name: str) -> Recipe:
+        """Return the recipe that makes this candidate."""
+        return self._find(name).recipe
+
+    def students_of(self, name: str) -> Trained:
+        """Return the checkpoint of this candidate's students and controls."""
+        students = self._find(name).students
+        if students is None:
+            raise ValueError(f"{name} was not trained in full")
+        return freeze_students(students)
+
+    def _find(self, name: str) -> Tried:
+        return next(one for one in self.tried if one.shape.name == name)
+
+
+def train_candidates(
+    prepared: Prepared, teacher: Trained | OwnTeacher, on_progress: ProgressSink
+) -> Found:
+    """Label one transfer set and train every candidate on it."""
+    set_threads(prepared.recipe.threads)
+    lesson = make_lesson(prepared, teacher, on_progress)
+    recipe, _ = choose_recipe(lesson, prepared.recipe, on_progress)
+    transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
+    tried = search_students(lesson, recipe, transfer, on_progress=on_progress)
+    groves: list[TriedGrove] = []
+    if len(prepared.schema.signature.classes) <= MAX_CLASSES_OF_GROVES:
+        for position, grove in enumerate(GROVES):
+            on_progress(Progress("small trees", position, len(GROVES)))
+            groves.append(_train_grove(lesson, transfer, grove, recipe))
+    usual = list_shapes(prepared.schema, recipe)[0].name
+    return Found(tried, groves, usual, transfer.inputs.n_rows)
+
+
+def _train_grove(lesson: Lesson, transfer: TransferSet, grove: Grove, recipe: Recipe) -> TriedGrove:
+    seeds = range(recipe.seed, recipe.seed + recipe.student.n_replicates)
+    taught = tuple(train_taught_trees(lesson, transfer, grove, seed=seed) for seed in seeds)
+    untaught = tuple(train_untaught_trees(lesson, grove, seed=seed) for seed in seeds)
+    losses = [_judge_trees(lesson, trees) for trees in (taught, untaught)]
+    least = lesson.least_loss
+    share = (losses[1] - losses[0]) / (losses[1] - least) if losses[1] > least else 1.0
+    return TriedGrove(grove, taught, untaught, losses[0], share)
+
+
+def _judge_trees(lesson: Lesson, several: Sequence[Trees]) -> float:
+    """Mean loss beside the teacher's answers on the validation rows."""
+    objective = find_objective(lesson.schema)
+    outputs = torch.from_numpy(np.stack([answer_trees(lesson, trees) for trees in several]))
+    answers = objective.soften(torch.from_numpy(lesson.validation_outputs))
+    weights = torch.from_numpy(lesson.rows.validation.weights)
+    _, losses = objective.judge(outputs.float(), answers.expand(outputs.shape), weights)
+    return float(losses.mean())
+
+
+def measure_finalists(
+    found: Found, prepared: Prepared, teacher: Trained | OwnTeacher, on_progress: ProgressSink
+) -> list[CandidateFact]:
+    """Export every finalist, time all of them in one run, and score them on the test rows.
+
+    Returns:
+        Facts of all candidates, the smallest first.
+    """
+    test = prepared.rows.test.inputs
+    files: dict[str, bytes] = {}
+    edges: dict[str, EdgeResult] = {}
+    taught: Answers | None = None
+    sources: Sources | None = None
+    for position, one in enumerate(found.finalists):
+        on_progress(Progress("finalists", position, len(found.finalists)))
+        shaped = replace(prepared, recipe=one.recipe)
+        sources = Sources(shaped, teacher, found.students_of(one.shape.name), None)
+        taught = sources.ask_teacher(test) if taught is None else taught
+        files[one.shape.name] = export_student(sources)
+        groups = {"teacher": [taught], **sources.ask_students(test)}
+        edges[one.shape.name], _ = measure_groups(shaped, groups)
+    best_groves = sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]
+    for tried in best_groves:
+        if sources is None or taught is None:
+            break
+        name, schema = tried.grove.name, prepared.schema
+        groups = {"teacher": [taught]}
+        for role, several in (("student", tried.taught), ("control", tried.untaught)):
+            models = [stand_alone(trees, schema) for trees in several]
+            groups[role] = [sources.ask_mixture(model, test) for model in models]
+        files[name] = export_model(
+            None, stand_alone(tried.taught[0], schema).trees, sources.encoder
+        )
+        edges[name], _ = measure_groups(prepared, groups)
+    times = _time(files, prepared)
+    facts = [_describe(one, files, edges, times) for one in found.tried]
+    facts += [_describe_grove(grove, files, edges, times) for grove in found.groves]
+    return mark_front(sorted(facts, key=lambda fact: fact.bytes or 4 * fact.parameters))
+
+
+def _time(files: Mapping[str, bytes], prepared: Prepared) -> dict[str, dict[str, float]]:
+    """Median call of every file, all in one run: file to batch to microseconds."""
+    sessions: dict[str, Candidate] = {name: open_session(c) for name, c in files.items()}
+    bench = prepared.recipe.bench
+    record = measure_latency(
+        sessions,
+        prepared.rows.test.inputs.feeds(),
+        batches=bench.batches,
+        threads=(bench.n_threads,),
+        seconds=bench.seconds,
+    )
+    times: dict[str, dict[str, float]] = {name: {} for name in files}
+    for row in record.rows:
+        if row.name in times and row.path == "run" and row.p50_us:
+            times[row.name][str(row.batch)] = row.p50_us.value
+    return times
+
+
+def _describe(
+    tried: Tried,
+    files: Mapping[str, bytes],
+    edges: Mapping[str, EdgeResult],
+    times: Mapping[str, Mapping[str, float]],
+) -> CandidateFact:
+    fact = CandidateFact(
+        name=tried.shape.name,
+        family="network",
+        rounds=tried.n_rounds,
+        parameters=tried.n_weights,
+        cost=tried.cost,
+        validation_loss=tried.loss,
+        share=tried.share,
+    )
+    return _measured(fact, files, edges, times)
+
+
+def _describe_grove(
+    tried: TriedGrove,
+    files: Mapping[str, bytes],
+    edges: Mapping[str, EdgeResult],
+    times: Mapping[str, Mapping[str, float]],
+) -> CandidateFact:
+    fact = CandidateFact(
+        name=tried.grove.name,
+        family="trees",
+        rounds=1,
+        parameters=tried.taught[0].n_nodes,
+        cost=0,
+        validation_loss=tried.loss,
+        share=tried.share,
+    )
+    return _measured(fact, files, edges, times)
+
+
+def _measured(
+    fact: CandidateFact,
+    files: Mapping[str, bytes],
+    edges: Mapping[str, EdgeResult],
+    times: Mapping[str, Mapping[str, float]],
+) -> CandidateFact:
+    """Add what a candidate's file shows, if it has one."""
+    if fact.name not in files:
+        return fact
+    edge, file = edges[fact.name], describe_file(files[fact.name], is_model=True)
+    return fact.model_copy(
+        update={
+            "bytes": file.bytes,
+            "parameters": file.parameters or fact.parameters,
+            "quality": edge.quality["student"],
+            "recovered": edge.recovered,
+            "p50_us": dict(times[fact.name]),
+        }
+    )

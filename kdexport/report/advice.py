@@ -1,0 +1,44 @@
+"""What a search's candidates say, in words.
+
+Takes candidates, gives sentences, each with its reason. Imports facts only.
+"""
+
+from collections.abc import Sequence
+
+from kdexport.evidence.search_facts import CandidateFact
+
+ONE = "1"
+
+
+def advise(candidates: Sequence[CandidateFact]) -> list[str]:
+    """Say which family wins where, and what is not worth doing."""
+    measured = [one for one in candidates if one.bytes is not None]
+    lines = []
+    for batch in dict.fromkeys(batch for one in measured for batch in one.p50_us):
+        fastest = min(measured, key=lambda one: one.p50_us.get(batch, float("inf")))
+        rows = "one row" if batch == ONE else f"{int(batch):,} rows"
+        lines.append(
+            f"Fastest for {rows}: {fastest.name}, {fastest.p50_us[batch]:,.1f} us, with "
+            f"{fastest.share or 0.0:.0%} of the way from its control to the teacher on validation "
+            "rows."
+        )
+    best = min(measured, key=lambda one: one.validation_loss)
+    lines.append(f"Closest to the teacher on validation rows: {best.name}, {best.bytes:,} bytes.")
+    on_front = [one for one in measured if one.is_on_front]
+    families = {one.family for one in on_front}
+    trees = [one for one in measured if one.family == "trees"]
+    if trees and families == {"network"}:
+        closest = min(trees, key=lambda one: one.validation_loss)
+        lines.append(
+            f"No small trees are on the front: {closest.name} have {closest.bytes:,} bytes and a "
+            f"validation loss of {closest.validation_loss:.4f}, and a network has less of both."
+        )
+    elif trees:
+        small = min(
+            (one for one in on_front if one.family == "trees"), key=lambda one: one.bytes or 0
+        )
+        lines.append(
+            f"Small trees are on the front: {small.name} in {small.bytes:,} bytes. A bundle's "
+            "student is a network; take such trees from the rival's side of a run."
+        )
+    return lines

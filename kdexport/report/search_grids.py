@@ -1,0 +1,67 @@
+"""The table of a search: every student of its last round, as it would ship.
+
+Takes evidence, gives `Grid`s; none where the student's shape was given.
+"""
+
+from kdexport.evidence.facts import Evidence
+from kdexport.evidence.search_facts import CandidateFact, SearchFact
+from kdexport.report.figures import write_percent
+from kdexport.report.grids import ABSENT, Grid
+
+MAX_NAMED = 30
+
+
+def list_measured(fact: SearchFact) -> list[CandidateFact]:
+    """Return the candidates that have a file, the smallest first."""
+    return [one for one in fact.candidates if one.bytes is not None]
+
+
+def make_search_grids(evidence: Evidence) -> list[Grid]:
+    """Return the table of the finalists, where there was a search."""
+    fact = evidence.search
+    if fact is None:
+        return []
+    metric = next(iter(evidence.recovered))
+    measured = list_measured(fact)
+    batches = list(dict.fromkeys(batch for one in measured for batch in one.p50_us))
+    rows = tuple(
+        (
+            f"{one.name}{_mark(one, fact)}",
+            f"{one.bytes:,}",
+            f"{one.parameters:,}",
+            *[f"{one.p50_us[b]:,.1f}" if b in one.p50_us else ABSENT for b in batches],
+            f"{one.validation_loss:.4f}",
+            f"{one.share or 0.0:.0%}",
+            write_percent(one.recovered[metric]) if metric in one.recovered else ABSENT,
+        )
+        for one in measured
+    )
+    columns = (
+        "student",
+        "bytes",
+        "weights",
+        *[f"p50 us at {int(batch):,}" for batch in batches],
+        "validation loss",
+        "validation share",
+        f"recovered, {metric.replace('_', ' ')}",
+    )
+    left = [one.name for one in fact.candidates if one.bytes is None]
+    note = (
+        f"Chosen among {len(fact.candidates)}: {fact.rule}. The teacher answered "
+        f"{fact.teacher_rows:,} rows, once for all. Validation loss is beside its answers; the "
+        "share is of the way from a student's own control to the teacher in it. Validation rows "
+        "choose; recovered edges, over each student's own control, are on test rows, 95 %, not "
+        f"corrected for their number. Front: no other has fewer bytes and a lower validation "
+        f"loss. {' '.join(fact.advice)} Not trained to the end: {', '.join(left[:MAX_NAMED])}."
+    )
+    return [Grid("The search", columns, rows, note)]
+
+
+def _mark(one: CandidateFact, fact: SearchFact) -> str:
+    marks = {
+        "front": one.is_on_front,
+        "ships": one.name == fact.chosen,
+        "usual": one.name == fact.usual,
+    }
+    said = ", ".join(mark for mark, is_so in marks.items() if is_so)
+    return f" ({said})" if said else ""

@@ -1,0 +1,107 @@
+"""The search for the smallest student that is good enough: many shapes, one of them ships.
+
+Calls the rooms in order, as `pipeline` does for a student whose shape is given: teacher, one
+transfer set, rounds of training, every finalist as it would ship, and a bundle of the chosen one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kdexport.bundle import claim_output
+from kdexport.errors import SearchError
+from kdexport.evidence.facts import Evidence
+from kdexport.evidence.front import Limits, choose, describe_nearest
+from kdexport.evidence.search_facts import SearchFact
+from kdexport.extras import import_training_room
+from kdexport.pipeline import Learned, assemble, train_rival, write_files
+from kdexport.prepare import Source, prepare
+from kdexport.recipe import Recipe
+from kdexport.records import ProgressSink, ignore_progress
+from kdexport.report.advice import advise
+from kdexport.sections import Budgets
+from kdexport.teacher import find_teacher
+from kdexport.workspace import Prepared
+
+
+def search(
+    recipe: Recipe,
+    output: Path,
+    *,
+    limits: Limits,
+    data: Source = None,
+    test: Source = None,
+    teacher: Any = None,
+    weights: Sequence[float] | None = None,
+    oof: bool = False,
+    unlabeled: Source = None,
+    force: bool = False,
+    on_progress: ProgressSink = ignore_progress,
+) -> Evidence:
+    """Try students of many shapes and write a bundle of the smallest one that is good enough.
+
+    Validation rows choose; test rows report on every finalist, and choose nothing. The limits
+    become budgets of the bundle's recipe, so that its gate holds the test rows against them.
+
+    Args:
+        recipe: What the students have in common. Its own shape is what they are compared with.
+        output: The bundle's folder.
+        limits: What the student has to keep.
+        data: Rows, or None for the recipe's file or built-in task.
+        test: Test rows of the user, or None.
+        teacher: The user's own (see `run`), or None to train the native one.
+        weights: One per teacher of a list, or None for equal ones.
+        oof: Fit copies of the user's models out of fold.
+        unlabeled: Rows without labels that the students learn from too.
+        force: Replace a bundle that exists.
+        on_progress: Told how the long steps go.
+
+    Returns:
+        The evidence of the bundle; `evidence.search` has every candidate.
+
+    Raises:
+        SearchError: None keeps the limits on the validation rows; nothing was written.
+        KdexportError: See its message; nothing was written.
+    """
+    import_training_room("steps")
+    from kdexport.finalists import measure_finalists, train_candidates
+
+    with claim_output(output, force=force) as claimed:
+        prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
+        prepared, source = find_teacher(
+            prepared, teacher=teacher, data=data, weights=weights, oof=oof, on_progress=on_progress
+        )
+        rival = train_rival(prepared)
+        found = train_candidates(prepared, source, on_progress)
+        candidates = measure_finalists(found, prepared, source, on_progress)
+        chosen, rule = choose(candidates, limits, usual=found.usual)
+        if chosen is None:
+            raise SearchError(
+                f"one of {len(candidates)} students keeps {limits.describe()}",
+                found=f"none does; nearest: {describe_nearest(candidates, limits)}",
+                cure="allow more bytes or ask for less of the edge",
+            )
+        fact = SearchFact(
+            rule=rule,
+            chosen=chosen.name,
+            usual=found.usual,
+            teacher_rows=found.teacher_rows,
+            candidates=candidates,
+            advice=advise(candidates),
+        )
+        learned = _settle(prepared, found.recipe_of(chosen.name), limits)
+        learned_students = Learned(learned, source, found.students_of(chosen.name))
+        evidence, files = assemble(
+            learned_students, rival=rival, search=fact, on_progress=on_progress
+        )
+        write_files(claimed, evidence, files, force=force)
+    return evidence
+
+
+def _settle(prepared: Prepared, recipe: Recipe, limits: Limits) -> Prepared:
+    """Return the task whose recipe makes the chosen student again, and holds it to the limits."""
+    given = {"max_bytes": limits.max_bytes, "min_recovered_lower": limits.min_recovered_lower}
+    asked = {key: value for key, value in given.items() if value is not None}
+    budgets = Budgets.model_validate({**recipe.budgets.model_dump(), **asked})
+    return replace(prepared, recipe=recipe.model_copy(update={"budgets": budgets}))

@@ -1,0 +1,125 @@
+"""The search for the smallest student that is good enough."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kdexport.bundle import load_bundle
+from kdexport.cli import cli
+from kdexport.errors import SearchError
+from kdexport.evidence.checks import check_bundle
+from kdexport.evidence.facts import Evidence
+from kdexport.evidence.front import Limits, choose, describe_nearest, mark_front
+from kdexport.evidence.search_facts import CandidateFact
+from kdexport.recipe import Recipe, read_recipe
+from kdexport.report.advice import advise
+from kdexport.report.pages import render_markdown
+from kdexport.search import search
+from tests.conftest import QUICK
+
+
+def candidate(
+    name: str, n_bytes: int | None, loss: float, share: float = 0.5, us: float = 5.0, **more: Any
+) -> CandidateFact:
+    """A candidate as the last round leaves it."""
+    given = {"family": "network", "rounds": 3, "parameters": 10, "cost": 1, **more}
+    return CandidateFact(
+        name=name, bytes=n_bytes, validation_loss=loss, share=share, p50_us={"1": us}, **given
+    )
+
+
+USUAL = candidate("64-32", 15_000, 0.10, 0.98)
+SMALL = candidate("16-16", 4000, 0.12, 0.90)
+TINY = candidate("8-8", 2700, 0.15, 0.60)
+WORSE = candidate("32", 5000, 0.13, 0.85)
+GONE = candidate("6-6", None, 0.40)
+ALL = [TINY, SMALL, WORSE, USUAL, GONE]
+
+
+def test_front() -> None:
+    """On the front is what no other beats in bytes and loss; what has no file is not on it."""
+    marked = {one.name: one.is_on_front for one in mark_front(ALL)}
+    assert marked == {"8-8": True, "16-16": True, "32": False, "64-32": True, "6-6": False}
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [
+        (Limits(), "64-32"),
+        (Limits(min_recovered_lower=0.8), "16-16"),
+        (Limits(max_bytes=3000), "8-8"),
+        (Limits(4500, 0.5), "8-8"),
+        (Limits(4500, 0.95), None),
+        (Limits(max_bytes=100), None),
+    ],
+)
+def test_chosen_by_validation(limits: Limits, name: str | None) -> None:
+    """The smallest that keeps a share, or the best within the bytes; none where none does."""
+    chosen, _ = choose(ALL, limits, usual="64-32")
+    assert (chosen.name if chosen else None) == name
+
+
+def test_as_good_and_no_slower() -> None:
+    """Without limits, a smaller student has to be as good as the usual one, and as fast."""
+    as_good = candidate("24-16", 6000, 0.101, 0.97)
+    slow = candidate("16-16-16", 5000, 0.09, 0.99, us=9.0)
+    chosen, rule = choose([*ALL, as_good, slow], Limits(), usual="64-32")
+    assert chosen == as_good
+    assert "64-32" in rule
+
+
+def test_trees_do_not_ship() -> None:
+    """Small trees are reported beside networks, and are never chosen."""
+    trees = candidate("4 trees of 8 leaves", 900, 0.05, 0.99, family="trees")
+    chosen, _ = choose([*ALL, trees], Limits(min_recovered_lower=0.8), usual="64-32")
+    assert chosen == SMALL
+    assert any("trees are on the front" in line for line in advise(mark_front([*ALL, trees])))
+
+
+def test_nearest_is_named() -> None:
+    """Where none keeps the limits, the one that misses them by least is named."""
+    assert describe_nearest(ALL, Limits(4500, 0.95)).startswith("16-16 with 90%")
+    assert describe_nearest(ALL, Limits(max_bytes=100)).startswith("8-8")
+
+
+def quick_search(csv_path: Path, output: Path, limits: Limits) -> Evidence:
+    """Search among shapes that are trained for a moment."""
+    recipe: Recipe = read_recipe(None, {**QUICK, "data.target": "y", "student.max_steps": 40})
+    return search(recipe, output, limits=limits, data=csv_path)
+
+
+def test_search_makes_a_bundle(csv_path: Path, tmp_path: Path) -> None:
+    """A search ends in a bundle that passes its checks and says among how many it chose."""
+    output = tmp_path / "found"
+    evidence = quick_search(csv_path, output, Limits(max_bytes=4000))
+    fact = evidence.search
+    assert fact is not None
+    assert len(fact.candidates) >= 24
+    shipped = next(one for one in fact.candidates if one.name == fact.chosen)
+    assert (shipped.bytes or 0) <= 4000
+    assert evidence.files["student.onnx"].parameters == shipped.parameters
+    assert {one.family for one in fact.candidates if one.bytes} == {"network", "trees"}
+    assert fact.teacher_rows > QUICK["transfer.n_synthetic"]
+    assert all(result.passed for result in check_bundle(load_bundle(output)))
+    assert f"Chosen among {len(fact.candidates)}" in render_markdown(evidence, "0" * 64)
+
+
+def test_nothing_is_written_where_none_keeps_the_limits(
+    csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the nearest is named, the exit code is 1, and the output stays as it was."""
+    found = SimpleNamespace(usual="64-32", teacher_rows=1)
+    monkeypatch.setattr("kdexport.finalists.train_candidates", lambda *_: found)
+    monkeypatch.setattr("kdexport.finalists.measure_finalists", lambda *_: ALL)
+    with pytest.raises(SearchError, match="nearest: 8-8 with 60%"):
+        quick_search(csv_path, tmp_path / "none", Limits(max_bytes=10))
+    assert SearchError.exit_code == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_command_is_there() -> None:
+    """`kdexport search` takes a table, limits and a recipe."""
+    names = {parameter.name for parameter in cli.commands["search"].params}
+    assert {"data", "max_bytes", "min_recovered_lower", "settings", "teachers"} <= names

@@ -210,7 +210,7 @@ def _fit(
         )
     del model._predictors[int(np.argmax(model.validation_score_)) :]  # entry i: after i rounds
     trees = trees_of(model).rounded()
-    return _add_classes(trees, present, train, n_classes) if n_classes else trees
+    return widen_classes(trees, present, _log_shares(train, n_classes)) if n_classes else trees
 
 
 def _encode_targets(rows: Rows, schema: Schema) -> Column:
@@ -232,12 +232,17 @@ def _log_shares(train: Rows, n_classes: int) -> Float64:
     return logs
 
 
-def _add_classes(trees: Trees, present: Int64, train: Rows, n_classes: int) -> Trees:
-    """Widen the answer to the classes that no training row has: they stay rare throughout."""
-    if len(present) == n_classes:
+def widen_classes(trees: Trees, present: Int64, log_shares: Float64) -> Trees:
+    """Widen the answer to the classes that no row has: they stay rare throughout.
+
+    Args:
+        trees: Logits of the classes that there are.
+        present: Which those are, in order.
+        log_shares: Log share of every class, **Shape** `[K]`.
+    """
+    if len(present) == len(log_shares):
         return trees
-    base = _log_shares(train, n_classes)
-    base += trees.base[0] - base[present[0]]
+    base = log_shares + (trees.base[0] - log_shares[present[0]])
     base[present] = trees.base
     columns = present[trees.columns].astype(np.int32)
     return replace(trees, columns=columns, base=base.astype(np.float32))

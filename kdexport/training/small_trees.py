@@ -4,23 +4,26 @@ Takes a lesson and its transfer set, gives `Trees` in the networks' unit. One bo
 ONNX is what answers fastest beside a small network, so a search tries some.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from kdexport.records import Float32, Float64
+from kdexport.records import Float64
 from kdexport.schema import FLOAT32_MAX
-from kdexport.training.boosting import BoostingSettings, train_boosting
+from kdexport.training.boosting import BoostingSettings, train_boosting, widen_classes
 from kdexport.training.estimators import compute_tree_outputs, trees_of
+from kdexport.training.objective import find_objective
 from kdexport.training.transfer import Lesson, TransferSet
 from kdexport.training.tree_inputs import rank_categories, read_features
-from kdexport.trees import Trees, sum_of
+from kdexport.trees import Trees
 
 LEARNING_RATE = 0.4  # few rounds have to go far
 MAX_FEATURES = 0.5  # what a split may look at, drawn anew: replicates differ by it
 MAX_ROWS = 60_000  # of the transfer set
+LEAST_PROBABILITY = 1e-3  # of a class that a row stands for
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,12 @@ GROVES = (Grove(4, 8), Grove(8, 8), Grove(16, 8), Grove(16, 16), Grove(32, 16))
 
 
 def train_taught_trees(lesson: Lesson, transfer: TransferSet, grove: Grove, *, seed: int) -> Trees:
-    """Fit trees to the teacher's outputs: the log-odds of each class, or standardised numbers.
+    """Fit trees to the teacher's probabilities, or to its numbers.
 
-    With two classes one model answers their difference; with more, one answers each class's
-    outputs less their mean, which softmax does not see.
+    A row stands once for each class, with the teacher's probability as its weight: the mean of
+    log losses over such rows is the cross entropy beside the teacher, whose gradient in the log
+    odds is that of soft targets. Squared errors in the log odds themselves spend few leaves on
+    rows that the teacher is sure of, and came out behind trees that learn from labels alone.
 
     Args:
         lesson: Schema and training rows, whose targets rank the categories.
@@ -50,27 +55,34 @@ def train_taught_trees(lesson: Lesson, transfer: TransferSet, grove: Grove, *, s
         grove: How many trees of how many leaves.
         seed: Decides the rows and the features that splits may look at.
     """
-    schema = lesson.schema
+    schema, objective = lesson.schema, find_objective(lesson.schema)
     ranks = rank_categories(lesson.rows.train, schema)
     pool = transfer.pools[0].cpu().numpy()
-    rng = np.random.default_rng(seed)
-    drawn = rng.permutation(pool)[:MAX_ROWS]
+    drawn = np.random.default_rng(seed).permutation(pool)[:MAX_ROWS]
     features = read_features(transfer.inputs.take(drawn), schema, ranks)
-    outputs = transfer.outputs.cpu().numpy()[drawn].astype(np.float64)
-    weights = transfer.weights.cpu().numpy()[drawn]
-    n_classes = len(schema.signature.classes)
-    if not n_classes:
-        return _regress(features, outputs[:, 0], weights, grove, seed).with_ranks(ranks)
-    if n_classes == 2:
-        difference = outputs[:, 1] - outputs[:, 0]
-        models = [_place(_regress(features, difference, weights, grove, seed), 1, 2)]
-    else:
-        centred = outputs - outputs.mean(axis=1, keepdims=True)
-        models = [
-            _place(_regress(features, centred[:, k], weights, grove, seed), k, n_classes)
-            for k in range(n_classes)
-        ]
-    return sum_of(models).with_ranks(ranks)
+    features = np.clip(features, -FLOAT32_MAX, FLOAT32_MAX)
+    soft = objective.soften(transfer.outputs[drawn]).cpu().numpy().astype(np.float64)
+    weights = transfer.weights.cpu().numpy()[drawn].astype(np.float64)
+    settings: dict[str, Any] = {
+        "learning_rate": LEARNING_RATE,
+        "max_iter": grove.n_trees,
+        "max_leaf_nodes": grove.n_leaves,
+        "max_features": MAX_FEATURES,
+        "early_stopping": False,
+        "categorical_features": None,
+        "random_state": seed,
+    }
+    with threadpool_limits(1, user_api="openmp"):
+        if schema.signature.is_regression:
+            number = HistGradientBoostingRegressor(**settings)
+            number.fit(features, soft[:, 0], sample_weight=weights)
+            return trees_of(number).rounded().with_ranks(ranks)
+        rows, classes = np.nonzero(soft >= LEAST_PROBABILITY)
+        model = HistGradientBoostingClassifier(**settings)
+        model.fit(features[rows], classes, sample_weight=weights[rows] * soft[rows, classes])
+    present = model.classes_.astype(np.int64)
+    log_means = np.log(np.maximum(soft.mean(axis=0), LEAST_PROBABILITY))
+    return widen_classes(trees_of(model).rounded(), present, log_means).with_ranks(ranks)
 
 
 def train_untaught_trees(lesson: Lesson, grove: Grove, *, seed: int) -> Trees:
@@ -89,27 +101,3 @@ def answer_trees(lesson: Lesson, trees: Trees) -> Float64:
     """Outputs of trees on the validation rows, **Shape** `[v, K]` float64."""
     features = read_features(lesson.rows.validation.inputs, lesson.schema, trees.ranks)
     return compute_tree_outputs(trees, features)
-
-
-def _regress(
-    features: Float32, targets: Float64, weights: Float32, grove: Grove, seed: int
-) -> Trees:
-    model = HistGradientBoostingRegressor(
-        learning_rate=LEARNING_RATE,
-        max_iter=grove.n_trees,
-        max_leaf_nodes=grove.n_leaves,
-        max_features=MAX_FEATURES,
-        early_stopping=False,
-        categorical_features=None,
-        random_state=seed,
-    )
-    with threadpool_limits(1, user_api="openmp"):
-        model.fit(np.clip(features, -FLOAT32_MAX, FLOAT32_MAX), targets, sample_weight=weights)
-    return trees_of(model).rounded()
-
-
-def _place(trees: Trees, column: int, n_classes: int) -> Trees:
-    """Make the answer of a number that of one class among several."""
-    base = np.zeros(n_classes, np.float32)
-    base[column] = trees.base[0]
-    return replace(trees, columns=np.full_like(trees.columns, column), base=base, meaning="logits")

@@ -24,6 +24,8 @@ from kdexport.tables import as_table, read_table
 from kdexport.unlabeled import read_unlabeled
 from kdexport.workspace import Prepared
 
+MIN_TEST_ROWS = 10  # of fewer, resampling says nothing: they would carry no claim
+
 Source = Any
 """A path to a CSV or Parquet file, or data in memory (see `kdexport.as_table`)."""
 
@@ -40,6 +42,12 @@ def prepare(
     schema = Schema.fit(parts.train, target, recipe.columns, classes=classes)
     weight = recipe.columns.weight
     rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
+    if parts.test.n_rows < MIN_TEST_ROWS:
+        raise DataError(
+            f"intervals need {MIN_TEST_ROWS} test rows or more",
+            found=f"{parts.test.source} leaves {parts.test.n_rows}",
+            cure="pass more rows, or a larger data.test_share",
+        )
     data_sha256 = parts.train.joined_with(parts.validation).hash()
     is_task = data is None and recipe.data.file is None
     recipe = recipe.settle(is_own_table=not is_task)

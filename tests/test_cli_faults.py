@@ -224,7 +224,7 @@ def test_debug_shows_the_traceback(flags: list[str], tmp_path: Path) -> None:
 def test_what_the_system_refused(
     way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An error that comes from what the system refused is one line; our own slip beside it is not."""
+    """An error that comes from what the system refused is one line; a slip of ours is not."""
 
     def fail(_: Path) -> None:
         refused = OSError(28, "No space left on device")

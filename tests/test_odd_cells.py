@@ -71,17 +71,17 @@ def test_text_of_test_file(tmp_path: Path, cell: str) -> None:
     """What is text among the rows to learn from is text in a test file, however it looks."""
     cells = [cell, "x", "z"]
     learn = csv_of(tmp_path, "s,y\n" + "".join(f"{cells[i % 3]},{i % 2}\n" for i in range(90)))
-    test = csv_of(tmp_path, f"s,y\n{cell},0\n{cell},1\n", "test.csv")
+    test = csv_of(tmp_path, "s,y\n" + f"{cell},0\n{cell},1\n" * 5, "test.csv")
     prepared = prepare(read_recipe(None, {"data.target": "y"}), data=learn, test=test)
-    assert prepared.rows.test.inputs.categorical.tolist() == [[cell], [cell]]
+    assert prepared.rows.test.inputs.categorical.tolist() == [[cell]] * 10
 
 
 def test_labels_of_test_file(tmp_path: Path) -> None:
     """Labels that are text in training are text in a test file of numbers only."""
     learn = csv_of(tmp_path, "a,y\n" + "".join(f"{i},{'12x'[i % 3]}\n" for i in range(60)))
-    test = csv_of(tmp_path, "a,y\n1,1\n2,2\n", "test.csv")
+    test = csv_of(tmp_path, "a,y\n" + "1,1\n2,2\n" * 5, "test.csv")
     prepared = prepare(read_recipe(None, {"data.target": "y"}), data=learn, test=test)
-    assert prepared.rows.test.targets.tolist() == [0, 1]
+    assert prepared.rows.test.targets.tolist() == [0, 1] * 5
 
 
 def test_thousands_in_dates(tmp_path: Path) -> None:

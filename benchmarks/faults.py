@@ -9,7 +9,7 @@ many rows. A part that is measured again replaces what was saved of it.
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from benchmarks.loads import (
     E4_ROWS,
     FORMATS,
     N_COLUMNS,
+    Row,
     Rows,
     measure_calls,
     measure_predict,
@@ -46,56 +47,46 @@ MEASURED = {"peak_mb", "grown_mb"}
 MAX_GROWN_MB, MAX_RATIO = 20, 1.25
 
 
-def measure_stops(n_trials: int) -> Rows:
+def measure_stops(n_trials: int) -> Iterator[Row]:
     """Stop run, export and report at random moments."""
-    return [
-        {
+    for trial in try_stops(n_trials, seed=0):
+        yield {
             "kind": f"{trial.command} and {trial.number.name}",
             "name": f"{trial.way}, after {trial.moment_s} s",
             "found": f"exit code {trial.code}, the {trial.left} bundle",
             "faults": list(trial.faults),
         }
-        for trial in try_stops(n_trials, seed=0)
-    ]
 
 
-def measure_hostile() -> Rows:
+def measure_hostile() -> Iterator[Row]:
     """Run commands on files that were made to do harm."""
-    rows = []
     with try_attacks(list_attacks()) as tried:
         for verdict in (attempt.result() for attempt in tried):
-            rows.append(
-                {
-                    "kind": f"hostile {verdict.kind}",
-                    "name": verdict.name,
-                    "found": f"exit code {verdict.code}",
-                    "peak_mb": min(verdict.peak_mb, 1e6),
-                    "faults": list(verdict.faults),
-                }
-            )
-    return rows
+            yield {
+                "kind": f"hostile {verdict.kind}",
+                "name": verdict.name,
+                "found": f"exit code {verdict.code}",
+                "peak_mb": min(verdict.peak_mb, 1e6),
+                "faults": list(verdict.faults),
+            }
 
 
-def measure_fuzzed(n_inputs: int, bundle: Path) -> Rows:
-    """Feed every reader changed files."""
-    rows = []
-    with open_targets(bundle) as targets:
-        for name, target in targets.items():
-            n_tried, found = fuzz(*target, n_inputs)
-            row = {"kind": f"fuzzed {name}", "name": f"{n_tried} inputs", "tried": n_tried}
-            rows.append({**row, "faults": [found] if found else []})
-    return rows
-
-
-def measure_odd_tables() -> Rows:
+def measure_odd_tables() -> Iterator[Row]:
     """Train on tables of odd numbers and odd sizes."""
-    rows = []
     for table in list_tables():
         with tempfile.TemporaryDirectory() as folder:
             outcome = try_table(table, Path(folder))
         row = {"kind": "odd table", "name": outcome.name, "found": outcome.found[:300]}
-        rows.append({**row, "faults": list(outcome.faults)})
-    return rows
+        yield {**row, "faults": list(outcome.faults)}
+
+
+def measure_fuzzed(n_inputs: int, bundle: Path) -> Iterator[Row]:
+    """Feed every reader changed files."""
+    with open_targets(bundle) as targets:
+        for name, target in targets.items():
+            n_tried, found = fuzz(*target, n_inputs)
+            row = {"kind": f"fuzzed {name}", "name": f"{n_tried} inputs", "tried": n_tried}
+            yield {**row, "faults": [found] if found else []}
 
 
 def count_by_kind(rows: Sequence[Mapping[str, Any]]) -> Rows:
@@ -180,7 +171,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         bundle = Path(name) / "bundle"
         run(read_recipe(None, {**QUICK, "data.target": "y"}), bundle, data=_make_table())
-        measure = {
+        measure: dict[str, Callable[[], Iterable[Row]]] = {
             "stops": lambda: measure_stops(asked.stops),
             "hostile": measure_hostile,
             "tables": measure_odd_tables,
@@ -189,10 +180,13 @@ def main() -> None:
             "rows": lambda: measure_predict(asked.rows, bundle),
         }
         for part in asked.parts.split(","):
-            found = summarize(part, measure[part]())
-            rows = [row for row in rows if row["part"] != part] + found
-            write_result("faults", "python -m benchmarks.faults", rows, make_claims(rows))
-            print(part, json.dumps([row for row in found if row.get("broken")]), flush=True)
+            others, found = [row for row in rows if row["part"] != part], []
+            for row in measure[part]():  # saved as it grows: a part that is cut off is counted
+                found.append(row)
+                rows = others + summarize(part, found)
+                write_result("faults", "python -m benchmarks.faults", rows, make_claims(rows))
+                if row["faults"]:
+                    print(part, json.dumps(row), flush=True)
     print(json.dumps(make_claims(rows), indent=1))
 
 

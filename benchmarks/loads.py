@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import polars as pl
 from benchmarks.hostile import TELLING
 from kdexport import open_session
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
 N_THREADS, N_COLUMNS = 8, 8
 SHARES = (0.02, 0.2, 0.4, 1.0)  # of all rows: memory has to stay flat over them
 E4_ROWS, E4_MB = 2_000_000, 500  # of 8 columns; memory above the import
@@ -74,17 +75,15 @@ def measure_calls(n_calls: int, bundle: Path) -> Rows:
     return [{"kind": "load", "name": name, "grown_mb": round(grown_mb, 1), "faults": faults}]
 
 
-def measure_predict(n_rows: int, bundle: Path) -> Rows:
+def measure_predict(n_rows: int, bundle: Path) -> Iterator[Row]:
     """Predict files of growing size, CSV and Parquet, in and out: memory stays flat."""
-    rows = []
     with tempfile.TemporaryDirectory() as name:
         for ending in FORMATS:
             for share in SHARES:
-                rows.append(predict_rows(int(n_rows * share), ending, bundle, Path(name)))
-    return rows
+                yield predict_rows(int(n_rows * share), ending, bundle, Path(name))
 
 
-def predict_rows(n_rows: int, ending: str, bundle: Path, folder: Path) -> dict[str, Any]:
+def predict_rows(n_rows: int, ending: str, bundle: Path, folder: Path) -> Row:
     """Predict one made-up file of 8 columns."""
     signature = open_session(bundle / "student.onnx").signature
     source, output = folder / f"rows.{ending}", folder / f"answers.{ending}"

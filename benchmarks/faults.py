@@ -140,7 +140,7 @@ def make_claims(rows: Rows) -> Rows:
         ),
     }
     for ending in FORMATS:
-        name = f"predict {ending}: peak memory of the most rows over a fifth of them"
+        name = f"predict {ending}: peak memory of the most rows over half of them"
         limits[name] = ("ratio", MAX_RATIO, _compare_peaks(rows, ending))
     for name, (unit, target, values) in limits.items():
         if values:
@@ -155,7 +155,7 @@ def _compare_peaks(rows: Rows, ending: str) -> list[float]:
         if r["kind"] == f"predict {ending}" and "n_rows" in r
     }
     most = max(peaks, default=0)
-    return [peaks[most] / peaks[most // 5]] if most // 5 in peaks else []
+    return [peaks[most] / peaks[most // 2]] if most // 2 in peaks else []
 
 
 def main() -> None:
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--stops", type=int, default=200)
     parser.add_argument("--fuzzed", type=int, default=100_000)
     parser.add_argument("--calls", type=int, default=2_000_000)
-    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--rows", type=int, default=10_000_000)
     asked = parser.parse_args()
     saved = RESULTS / "faults.json"
     rows = json.loads(saved.read_text())["rows"] if saved.exists() else []

@@ -84,6 +84,13 @@ def test_labels_of_test_file(tmp_path: Path) -> None:
     assert prepared.rows.test.targets.tolist() == [0, 1] * 5
 
 
+def test_few_test_rows(tmp_path: Path) -> None:
+    """Fewer than 10 test rows carry no claim, and are refused with their number."""
+    path = csv_of(tmp_path, "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(45)))
+    with pytest.raises(DataError, match=r"10 test rows or more, however: rows\.csv leaves 9"):
+        prepare(read_recipe(None, {"data.target": "y"}), data=path)
+
+
 def test_thousands_in_dates(tmp_path: Path) -> None:
     """A thousands mark counts only between groups of three digits."""
     path = csv_of(tmp_path, "d;v;y\n12.10.2024;1.2.3;1.000\n13.10.2024;4.5.6;2.000\n")

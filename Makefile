@@ -1,6 +1,7 @@
 VENV ?= .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
+JOBS ?= 2
 INSTALLED := $(VENV)/.installed
 LIBRARIES := build/libraries/.installed
 
@@ -14,8 +15,8 @@ SERVERS := servers mlflow runtimes oldest
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
 
-test: $(INSTALLED)  ## the tests
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## the tests, JOBS files at a time
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test sets by the thousand
 	KDEXPORT_EXAMPLES=200 KDEXPORT_RUNS=1000 $(BIN)/python -m pytest tests/test_property.py \

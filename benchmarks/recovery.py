@@ -28,6 +28,7 @@ FIXED = {
     "teacher.family": "mlp",
     "teacher.regularisation": "given",
     "transfer.selection": "given",
+    "student.form": "plain",
     "bench.batches": [1],
     "bench.seconds": 1.0,
 }

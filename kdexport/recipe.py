@@ -8,6 +8,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -30,6 +31,33 @@ from kdexport.sections import (
 )
 
 MAX_SHOWN = 200
+
+Effort = Literal["quick", "normal", "thorough"]
+
+# What an effort sets where a recipe does not say otherwise. What a claim rests on (replicates,
+# controls, intervals) is the same in all of them.
+EFFORTS: Mapping[Effort, Mapping[str, Any]] = MappingProxyType(
+    {
+        "quick": {
+            "teacher.n_members": 6,
+            "teacher.max_steps": 1500,
+            "teacher.regularisation": "given",
+            "teacher.n_folds": 3,
+            "student.max_steps": 3000,
+            "transfer.n_synthetic": 50_000,
+            "transfer.selection": "given",
+            "bench.seconds": 3.0,
+        },
+        "normal": {},
+        "thorough": {
+            "teacher.max_steps": 8000,
+            "teacher.n_folds": 8,
+            "student.max_steps": 24_000,
+            "transfer.n_synthetic": 400_000,
+            "bench.seconds": 20.0,
+        },
+    }
+)
 
 
 class Recipe(Section):
@@ -55,6 +83,11 @@ class Recipe(Section):
     def to_toml(self) -> str:
         """Return the recipe as TOML, every value written out, in a fixed order."""
         return write_toml(self.model_dump(exclude_none=True))
+
+    @property
+    def names_a_table(self) -> bool:
+        """Whether it is about a table of the user's, not a built-in task."""
+        return self.data.file is not None or self.data.target is not None
 
     def settle(self, *, is_own_table: bool) -> "Recipe":
         """Return the recipe with every `auto` replaced."""
@@ -85,18 +118,20 @@ class Recipe(Section):
 
         What `auto` stands for by itself is no difference.
         """
-        is_own_table = self.data.file is not None or self.data.target is not None
-        default = Recipe().settle(is_own_table=is_own_table)
-        settled = self.settle(is_own_table=is_own_table)
+        default = Recipe().settle(is_own_table=self.names_a_table)
+        settled = self.settle(is_own_table=self.names_a_table)
         return find_differences(settled.model_dump(mode="json"), default.model_dump(mode="json"))
 
 
-def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
+def read_recipe(
+    path: Path | None, overrides: Mapping[str, Any], *, effort: Effort = "normal"
+) -> Recipe:
     """Read a recipe and lay overrides over it.
 
     Args:
         path: TOML file, or None for the defaults.
         overrides: Dotted key to value, such as `{"teacher.n_members": 6}`.
+        effort: What stands for keys that neither of them has.
 
     Raises:
         RecipeError: The file cannot be read, or a key or value is wrong; the message names it.
@@ -111,7 +146,7 @@ def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
                 found=f"{path.name}: {getattr(error, 'strerror', None) or error}",
                 cure="pass the recipe.toml of a bundle, or write one after docs/recipes.md",
             ) from error
-    for key, value in overrides.items():
+    for key, value in {**_left_open(values, EFFORTS[effort]), **overrides}.items():
         set_dotted(values, key, value)
     try:
         # JSON is pydantic's strict mode for text formats: arrays become tuples, nothing else bends.
@@ -130,3 +165,14 @@ def read_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
             found=f"{first['msg']} (it is {repr(first['input'])[:MAX_SHOWN]})",
             cure="docs/recipes.md lists every key",
         ) from error
+
+
+def _left_open(values: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the dotted keys that a recipe file does not set."""
+    flat = {
+        f"{section}.{key}"
+        for section, inner in values.items()
+        if isinstance(inner, Mapping)
+        for key in inner
+    }
+    return {key: value for key, value in keys.items() if key not in flat}

@@ -3,6 +3,8 @@
 docs/recipes.md is made of the descriptions here. Imports pydantic alone.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -160,6 +162,14 @@ class RivalRecipe(Section):
     ] = "hist_gradient_boosting"
 
 
+# How students are trained that have no layer wider than TINY: a step costs them little whatever its
+# batch, and softened answers say more than they can hold.
+TINY = 16
+TINY_SCHEDULE: Mapping[str, object] = MappingProxyType(
+    {"temperature": 1.0, "batch_size": 1024, "learning_rate": 3e-2, "max_epochs": 60}
+)
+
+
 class StudentRecipe(FitRecipe):
     """The students and, with the same budget, the controls."""
 
@@ -191,12 +201,25 @@ class StudentRecipe(FitRecipe):
     max_epochs: Count = 12
     max_steps: Count = 8000
     patience: Count = 30
+    sizing: Annotated[
+        Literal["auto", "given"],
+        Field(
+            description="temperature, batch_size, learning_rate and max_epochs: as given; auto: "
+            "unless you give one of them, those that suit tiny students where no layer is wider "
+            f"than {TINY}"
+        ),
+    ] = "auto"
 
     def settle(self, *, is_own_table: bool) -> "StudentRecipe":
-        """Return the recipe with `auto` replaced by what it stands for."""
-        if self.form != "auto":
-            return self
-        return self.model_copy(update={"form": "chosen" if is_own_table else "plain"})
+        """Return the recipe with every `auto` replaced by what it stands for."""
+        settled: dict[str, object] = {"sizing": "given"}
+        if self.form == "auto":
+            settled["form"] = "chosen" if is_own_table else "plain"
+        default = StudentRecipe()
+        as_default = all(getattr(self, key) == getattr(default, key) for key in TINY_SCHEDULE)
+        if self.sizing == "auto" and as_default and max(self.hidden, default=0) <= TINY:
+            settled |= TINY_SCHEDULE
+        return self.model_copy(update=settled)
 
 
 class TransferRecipe(Section):

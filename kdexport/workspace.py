@@ -155,6 +155,7 @@ def load_prepared(
         other = read_recipe(recipe_path, {})
         sections = LATER_SECTIONS[LATER_SECTIONS.index(from_section) :]
         recipe = recipe.model_copy(update={name: getattr(other, name) for name in sections})
+        recipe = recipe.settle(is_own_table=recipe.names_a_table)
     arrays = _load_arrays(work, ROWS)
     try:
         about = json.loads(_read(work, PREPARED))

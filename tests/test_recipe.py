@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from kdexport.errors import RecipeError
-from kdexport.recipe import Recipe, read_recipe
+from kdexport.recipe import EFFORTS, Effort, Recipe, read_recipe
+from kdexport.sections import TINY_SCHEDULE, StudentRecipe
 
 
 def write(folder: Path, text: str) -> Path:
@@ -138,3 +139,33 @@ def test_frozen() -> None:
     """A recipe does not change once it is read."""
     with pytest.raises(ValueError, match="frozen"):
         Recipe().teacher.__setattr__("n_members", 3)
+
+
+def test_effort_sets_what_is_left_open(tmp_path: Path) -> None:
+    """An effort stands behind the recipe file, and both behind what is given beside them."""
+    path = tmp_path / "recipe.toml"
+    path.write_text("[teacher]\nn_members = 3\n")
+    quick = read_recipe(path, {"student.max_steps": 10}, effort="quick")
+    assert (quick.teacher.n_members, quick.student.max_steps) == (3, 10)
+    assert quick.transfer.n_synthetic == EFFORTS["quick"]["transfer.n_synthetic"]
+    assert read_recipe(None, {}, effort="normal") == read_recipe(None, {})
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_evidence_costs_the_same_at_every_effort(effort: Effort) -> None:
+    """Replicates, controls and intervals are not what an effort saves on."""
+    recipe, usual = read_recipe(None, {}, effort=effort), read_recipe(None, {})
+    assert recipe.evidence == usual.evidence
+    assert recipe.student.n_replicates == usual.student.n_replicates
+    assert recipe.student.plain_control == usual.student.plain_control
+
+
+def test_tiny_students_have_a_schedule_of_their_own() -> None:
+    """Unless one of its keys is given, and it is settled once: a written recipe says it all."""
+    tiny = read_recipe(None, {"student.hidden": [16, 8]}).settle(is_own_table=False)
+    assert {key: getattr(tiny.student, key) for key in TINY_SCHEDULE} == TINY_SCHEDULE
+    assert tiny.settle(is_own_table=True) == tiny
+    for overrides in ({"student.hidden": [17]}, {"student.max_epochs": 5}, {}):
+        given = {"student.hidden": [8], **overrides} if overrides else {"student.sizing": "given"}
+        settled = read_recipe(None, given).settle(is_own_table=False).student
+        assert settled.temperature == StudentRecipe().temperature

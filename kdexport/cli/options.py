@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from kdexport.disk import write_file
 from kdexport.errors import OutputError, RecipeError
-from kdexport.recipe import Recipe, read_recipe
+from kdexport.recipe import EFFORTS, Recipe, read_recipe
 from kdexport.records import Progress, ProgressSink, ignore_progress
 from kdexport.sections import GoldenKind
 
@@ -86,6 +86,12 @@ def recipe_options(command: Command) -> Command:
     """Add `--recipe`, `--set` and the flags that override the recipe."""
     options = [
         click.option("--recipe", type=click.Path(path_type=Path), help="TOML file to start from."),
+        click.option(
+            "--effort",
+            type=click.Choice(list(EFFORTS)),
+            default="normal",
+            help="Time for quality, where neither a recipe nor --set says otherwise.",
+        ),
         click.option("--task", help="Built-in task, when no file is given (see --list-tasks)."),
         click.option("--test", type=click.Path(path_type=Path), help="File of test rows."),
         click.option(
@@ -131,7 +137,7 @@ def build_recipe(
     if options.get("unlabeled") is not None:
         overrides["data.unlabeled_file"] = options["unlabeled"].name
     overrides |= parse_settings(options.get("settings", ()), "--set", "SECTION.KEY=VALUE")
-    return read_recipe(options.get("recipe"), overrides)
+    return read_recipe(options.get("recipe"), overrides, effort=options.get("effort") or "normal")
 
 
 def parse_settings(settings: Sequence[str], flag: str, form: str) -> dict[str, Any]:

@@ -20,11 +20,6 @@ from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP
 from kdexport.training.pieces import Pieces
 
-# The scale always stands in the weights. Moving the centre into the bias as well turns (x - c) / s
-# into x / s - c / s; in float32 that loses about log2(|c| / s) bits, so it is done only where the
-# centre is within a deviation. Elsewhere one node subtracts it.
-MAX_FOLDED_OFFSET = 1.0
-
 
 def build_student(stack: StackedMLP, member: int) -> nn.Module:
     """Return one member as a plain module from filled raw inputs to outputs."""
@@ -129,7 +124,7 @@ class _FirstLayer(nn.Module):
             center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
             inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
             dense = dense * inverse
-            if (center * inverse).abs().le(MAX_FOLDED_OFFSET).all():
+            if encoder.is_folded or not center.any():
                 bias = bias - dense.float().double() @ center
             else:
                 self.read = _Subtract(center)

@@ -18,6 +18,7 @@ from kdexport.training.pieces import Pieces
 LARGEST_STANDARDISED = 1e20  # beyond it a network's float32 sums could overflow
 FAR_OUT = 1e6  # deviations within which no bound may fall
 LARGEST_CODE = 2**24  # compact rows hold codes as float32
+MAX_FOLDED_OFFSET = 1.0  # deviations of a centre from 0
 
 
 class Encoder(nn.Module):
@@ -28,7 +29,13 @@ class Encoder(nn.Module):
     a column that was constant in training as 0. An unseen category has code 0 of its column.
     Numbers are standardised, or with `is_piecewise` read as pieces that end where training did.
 
+    An exported network has the scale in its weights, and the centre in its bias too where every
+    one is within a deviation of 0. Elsewhere that would cost about log2(|centre| / deviation) bits
+    of float32, so one node subtracts it; and there the file gets what is read here to the last
+    bit: centres are float32 numbers and scales powers of two, so that only the difference rounds.
+
     Attributes:
+        is_folded: Whether centre and scale stand in an exported network's weights and bias alone.
         center: Mean of each numeric column, **Shape** `[F]` float64.
         inverse_scale: 1 / deviation, 0 for constant columns, **Shape** `[F]` float64.
         limit: Numbers (less their centre, where precision is float64) are bounded by +-limit,
@@ -54,6 +61,13 @@ class Encoder(nn.Module):
         self.center: Float64 = np.array(schema.center, np.float64)
         scales = np.array(schema.scale, np.float64)
         varies = scales > 0
+        is_narrow = schema.signature.precision == "float32"
+        offsets = np.abs(self.center[varies]) / scales[varies]
+        self.is_folded = is_narrow and bool((offsets <= MAX_FOLDED_OFFSET).all())
+        if not self.is_folded:
+            if is_narrow:
+                self.center = self.center.astype(np.float32).astype(np.float64)
+            scales[varies] = np.exp2(np.round(np.log2(scales[varies])))
         self.inverse_scale: Float64 = np.divide(
             1.0, scales, out=np.zeros_like(scales), where=varies
         )

@@ -93,3 +93,23 @@ def test_rare_keeps_its_own_weight() -> None:
     before = stack.weights[0].detach().clone()
     stack.fill_fallbacks()
     assert torch.equal(stack.weights[0], before)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_far_centres_are_read_as_a_file_reads_them(precision: str) -> None:
+    """Beyond a deviation from 0, one float32 difference times a power of two is all there is."""
+    rng = np.random.default_rng(3)
+    cells = rng.normal(17.3, 0.83, size=(1000, 1)).astype(precision)
+    encoder = make_encoder(1, center=17.3, scale=0.83, precision=precision)
+    assert not encoder.is_folded
+    center = np.array(encoder.center, precision)
+    in_file = (cells - center).astype(np.float32) * np.float32(encoder.inverse_scale)
+    np.testing.assert_array_equal(encoder.standardize(cells), in_file)
+    assert np.frexp(encoder.inverse_scale)[0] == 0.5  # a power of two: the product is exact
+
+
+def test_near_centres_are_folded() -> None:
+    """Where every centre is near 0, the scale is the deviation itself."""
+    encoder = make_encoder(2, center=0.5, scale=0.83)
+    assert encoder.is_folded
+    np.testing.assert_array_equal(encoder.inverse_scale, 1 / np.array([0.83, 0.83]))

@@ -1,5 +1,7 @@
 """Small schemas and encoders that several training tests share."""
 
+from typing import Literal
+
 from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
 from kdexport.training.encode import Encoder
@@ -12,6 +14,7 @@ def make_encoder(
     scale: float = 1.0,
     categories: tuple[Category, ...] = (),
     indicators: tuple[int, ...] = (),
+    precision: Literal["float32", "float64"] = "float32",
 ) -> Encoder:
     """An encoder of numbers x0, x1, ... and categories c0, c1, ..."""
     signature = Signature(
@@ -19,6 +22,7 @@ def make_encoder(
         categorical=tuple(f"c{i}" for i in range(len(categories))),
         classes=("no", "yes"),
         target="y",
+        precision=precision,
     )
     return Encoder(
         Schema(

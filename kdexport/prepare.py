@@ -42,12 +42,6 @@ def prepare(
     schema = Schema.fit(parts.train, target, recipe.columns, classes=classes)
     weight = recipe.columns.weight
     rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
-    if parts.test.n_rows < MIN_TEST_ROWS:
-        raise DataError(
-            f"intervals need {MIN_TEST_ROWS} test rows or more",
-            found=f"{parts.test.source} leaves {parts.test.n_rows}",
-            cure="pass more rows, or a larger data.test_share",
-        )
     data_sha256 = parts.train.joined_with(parts.validation).hash()
     is_task = data is None and recipe.data.file is None
     recipe = recipe.settle(is_own_table=not is_task)
@@ -66,6 +60,22 @@ def prepare(
         text = [name for name, values in features.columns.items() if values.dtype.kind == "O"]
         extra = read_unlabeled(read_source(unlabeled, recipe, text), schema, rows.test)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer, extra)
+
+
+def refuse_few_test_rows(prepared: Prepared) -> Prepared:
+    """Return a task that evidence can be measured on.
+
+    Raises:
+        DataError: It has fewer test rows than resampling needs.
+    """
+    n_rows = prepared.rows.test.n_rows
+    if n_rows < MIN_TEST_ROWS:
+        raise DataError(
+            f"evidence needs {MIN_TEST_ROWS} test rows or more",
+            found=f"{prepared.source} leaves {n_rows}",
+            cure="pass more rows, or a larger data.test_share",
+        )
+    return prepared
 
 
 def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:

@@ -64,8 +64,8 @@ NAMES = st.text(min_size=1, max_size=8).filter(lambda name: name != "y")
 
 @st.composite
 def make_tables(draw: st.DrawFn) -> dict[str, Any]:
-    """A table of 70 to 110 rows, up to five columns of any kind, and a target of any kind."""
-    n_rows = draw(st.integers(70, 110))
+    """A table of 30 to 80 rows, up to five columns of any kind, and a target of any kind."""
+    n_rows = draw(st.integers(30, 80))
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     table: dict[str, Any] = {}
     for name in draw(st.lists(NAMES, min_size=1, max_size=5, unique=True)):

@@ -22,7 +22,7 @@ test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test se
 	KDEXPORT_EXAMPLES=200 KDEXPORT_RUNS=1000 $(BIN)/python -m pytest tests/test_property.py \
 		tests/evidence/test_coverage.py
 
-test-faults: $(INSTALLED)  ## stopped, out of disk, fed hostile files: nothing lost
+test-faults: $(INSTALLED)  ## stopped, out of disk, fed hostile files and odd tables: nothing lost
 	$(BIN)/python -m pytest -m faults -rs tests/faults
 
 test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
@@ -43,12 +43,13 @@ test-deploy: $(SERVERS:%=$(DEPLOY)/%.installed) $(DEPLOY)/signing.installed $(BR
 screenshots: $(BROWSER)  ## docs/images
 	KDEXPORT_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser tests/browser -k screenshots
 
-check: $(INSTALLED)  ## style, types and walls
+check: $(INSTALLED)  ## style, types, walls, and what is known against dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python benchmarks/document.py --check
+	$(BIN)/python benchmarks/audit.py
 
 bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
 	$(BIN)/python benchmarks/training.py
@@ -56,6 +57,7 @@ bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
 	$(BIN)/python benchmarks/torch_free.py --save
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python benchmarks/runtimes.py
 
 readme: $(INSTALLED)  ## what is generated in README.md and docs/

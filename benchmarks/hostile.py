@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -499,6 +500,17 @@ def open_range() -> Iterator[Callable[[Attack], Verdict]]:
         yield attempt
 
 
+@contextmanager
+def try_attacks(attacks: Sequence[Attack]) -> Iterator[list[Future[Verdict]]]:
+    """Try attacks, as many at a time as there are cores, until the block is left."""
+    with open_range() as attempt:
+        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        try:
+            yield [pool.submit(attempt, attack) for attack in attacks]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 def _try(attack: Attack, ground: Ground) -> Verdict:
     arguments = attack.make(ground)
     before = _list_files(ground.outside.parent)
@@ -511,8 +523,8 @@ def _try(attack: Attack, ground: Ground) -> Verdict:
         stderr=(ground.outside / "stderr").open("wb"),
         cwd=ground.inside,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
-        preexec_fn=_limit,
     )
+    _limit(process.pid)
     code = process.wait()
     peak_mb = _read_peak_mb(ground.outside / "peak")
     said = (ground.outside / "stderr").read_bytes()
@@ -550,10 +562,10 @@ def _read_peak_mb(path: Path) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if "VmHWM" in line), float("inf"))
 
 
-def _limit() -> None:
+def _limit(pid: int) -> None:
     """What does not end, or wants all memory, is ended: and counts as a fault."""
-    resource.setrlimit(resource.RLIMIT_CPU, (int(MAX_S), int(MAX_S)))
-    resource.setrlimit(resource.RLIMIT_AS, (40 * GB, 40 * GB))
+    resource.prlimit(pid, resource.RLIMIT_CPU, (int(MAX_S), int(MAX_S)))
+    resource.prlimit(pid, resource.RLIMIT_AS, (40 * GB, 40 * GB))
 
 
 def _list_files(folder: Path) -> set[str]:

@@ -36,7 +36,13 @@ from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.latency import add_apart, measure_latency
 from kdexport.evidence.latency_facts import NATIVE, LatencyRecord
-from kdexport.evidence.metrics import find_metrics, measure_fidelity, measure_quality, score_rows
+from kdexport.evidence.metrics import (
+    count_rarest,
+    find_metrics,
+    measure_fidelity,
+    measure_quality,
+    score_rows,
+)
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.rival import judge_rival
 from kdexport.evidence.slices import compare_slices
@@ -204,6 +210,7 @@ def measure_groups(
         asked_share=settings.asked_share,
         n_draws=settings.n_draws,
         seed=prepared.recipe.seed,
+        n_rarest=count_rarest(rows.targets),
     )
     return edge, replicates
 

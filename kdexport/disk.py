@@ -141,8 +141,8 @@ class Claim:
     def _make_parents(self) -> None:
         absent = [folder for folder in self.output.parents if not folder.exists()]
         for folder in reversed(absent):
-            self._made.append(folder)
             folder.mkdir(exist_ok=True)
+            self._made.append(folder)
 
     def _try_lock(self) -> int | None:
         """Lock the folder; None where it was removed meanwhile."""

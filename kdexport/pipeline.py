@@ -16,7 +16,7 @@ from kdexport.disk import Claim, claim
 from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence, SearchFact
 from kdexport.extras import import_training_room
-from kdexport.prepare import Source, prepare, read_source
+from kdexport.prepare import Source, prepare, read_source, refuse_few_test_rows
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table, ignore_progress
 from kdexport.report.files import make_report_files
@@ -97,7 +97,7 @@ def run(
             data = recipe.data.file if data is None else data
             is_split_here = data is not None and test is None
             recipe = _without_synthetic_rows(recipe, is_split_here=is_split_here)
-        prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
+        prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         kept = Steps(claimed.folder / "steps", describe_job(prepared))
         learned = learn(
             prepared,
@@ -158,7 +158,7 @@ def train(
     """Prepare the data and train the teacher into a work folder."""
     with claim_output(work, force=force) as claimed:
         refuse_absent_teachers(recipe)
-        prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
+        prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         files = workspace.save_prepared(prepared)
         trained = {
             workspace.TEACHER: import_training_room("steps").train_teacher(prepared, on_progress),
@@ -263,6 +263,7 @@ def assemble(
     import_training_room("steps")  # the same packages, so the same message where they are absent
     from kdexport.assemble import assemble_bundle
 
+    refuse_few_test_rows(learned.prepared)
     rival = rival or train_rival(learned.prepared)
     return assemble_bundle(*learned, rival, on_progress, search)
 

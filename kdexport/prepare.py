@@ -24,6 +24,8 @@ from kdexport.tables import as_table, read_table
 from kdexport.unlabeled import read_unlabeled
 from kdexport.workspace import Prepared
 
+MIN_TEST_ROWS = 10  # of fewer, resampling says nothing: they would carry no claim
+
 Source = Any
 """A path to a CSV or Parquet file, or data in memory (see `kdexport.as_table`)."""
 
@@ -58,6 +60,22 @@ def prepare(
         text = [name for name, values in features.columns.items() if values.dtype.kind == "O"]
         extra = read_unlabeled(read_source(unlabeled, recipe, text), schema, rows.test)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer, extra)
+
+
+def refuse_few_test_rows(prepared: Prepared) -> Prepared:
+    """Return a task that evidence can be measured on.
+
+    Raises:
+        DataError: It has fewer test rows than resampling needs.
+    """
+    n_rows = prepared.rows.test.n_rows
+    if n_rows < MIN_TEST_ROWS:
+        raise DataError(
+            f"evidence needs {MIN_TEST_ROWS} test rows or more",
+            found=f"{prepared.source} leaves {n_rows}",
+            cure="pass more rows, or a larger data.test_share",
+        )
+    return prepared
 
 
 def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:

@@ -21,6 +21,9 @@ from kdexport.signature import Classes, Signature, listed
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_ROUNDING = 1e-5  # of a deviation: beyond it, float32 loses detail that a network could use
 SMALLEST_SCALE = 1e-30  # below it, 1 / scale would not fit float32: the column is constant
+LARGEST_TARGET_SCALE = (
+    1e15  # beyond it, a row with an infinite cell would be answered with infinity
+)
 OTHER = 0  # the code of every category without a weight of its own
 MISSING = ""
 
@@ -269,4 +272,11 @@ def _target_scaling(table: Table, target: str) -> tuple[float, float]:
             found=f"{target!r} is {exact[0]:g} in all {len(exact)} training rows",
             cure="pass another --target",
         )
-    return float(exact.mean()), float(exact.std())
+    center, scale = float(exact.mean()), float(exact.std())
+    if not SMALLEST_SCALE < scale < LARGEST_TARGET_SCALE:
+        raise DataError(
+            f"a regression's target deviates by {SMALLEST_SCALE:g} to {LARGEST_TARGET_SCALE:g}",
+            found=f"{target!r} has a standard deviation of {scale:.3g}",
+            cure="give it in another unit",
+        )
+    return center, scale

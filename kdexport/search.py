@@ -16,7 +16,7 @@ from kdexport.evidence.front import Limits, choose, describe_nearest
 from kdexport.evidence.search_facts import SearchFact
 from kdexport.extras import import_training_room
 from kdexport.pipeline import Learned, assemble, train_rival, write_files
-from kdexport.prepare import Source, prepare
+from kdexport.prepare import Source, prepare, refuse_few_test_rows
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.advice import advise
@@ -68,7 +68,7 @@ def search(
     from kdexport.finalists import measure_finalists, train_candidates
 
     with claim_output(output, force=force) as claimed:
-        prepared = prepare(recipe, data=data, test=test, unlabeled=unlabeled)
+        prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         prepared, source = find_teacher(
             prepared, teacher=teacher, data=data, weights=weights, oof=oof, on_progress=on_progress
         )

@@ -220,6 +220,31 @@ def test_debug_shows_the_traceback(flags: list[str], tmp_path: Path) -> None:
     assert ("Traceback (most recent call last):" in lines) == bool(flags)
 
 
+@pytest.mark.parametrize("way", ["from it", "while it is handled"])
+def test_what_the_system_refused(
+    way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error that comes from what the system refused is one line; a slip of ours is not."""
+
+    def fail(_: Path) -> None:
+        refused = OSError(28, "No space left on device")
+        try:
+            raise refused
+        except OSError:
+            if way == "from it":
+                raise ValueError("a slip") from refused
+            raise ValueError("a slip")  # noqa: B904
+
+    monkeypatch.setattr("kdexport.runtime.open_session", fail)
+    arguments = ("predict", "x.onnx", "x.csv", "-o", "absent.csv")
+    if way == "from it":
+        assert kdexport(monkeypatch, *arguments) == 3
+        assert "No space left" in capsys.readouterr().err
+    else:
+        with pytest.raises(ValueError, match="a slip"):
+            kdexport(monkeypatch, *arguments)
+
+
 @pytest.mark.parametrize("name", ["", *cli.commands])
 def test_help_ends_in_an_example(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

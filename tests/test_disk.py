@@ -111,6 +111,16 @@ def test_parents_that_stay_empty_are_removed(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == ["mine"]
 
 
+def test_parents_of_one_that_cannot_be_made(tmp_path: Path) -> None:
+    """Where a folder on the way cannot be made, those above it go again."""
+    with (
+        pytest.raises(OutputError, match="name too long"),
+        claim(tmp_path / "a" / ("b" * 300) / "x"),
+    ):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
 def test_failed_write_leaves_no_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders made on the way to an output that the disk refuses go again."""
 

@@ -14,6 +14,7 @@ from kdexport.cells import CsvFormat
 from kdexport.columns import days_of, texts_of
 from kdexport.errors import DataError, KdexportError
 from kdexport.kinds import decide_columns, find_classes
+from kdexport.pipeline import run
 from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
 from kdexport.schema import Schema
@@ -82,6 +83,13 @@ def test_labels_of_test_file(tmp_path: Path) -> None:
     test = csv_of(tmp_path, "a,y\n1,1\n2,2\n", "test.csv")
     prepared = prepare(read_recipe(None, {"data.target": "y"}), data=learn, test=test)
     assert prepared.rows.test.targets.tolist() == [0, 1]
+
+
+def test_few_test_rows(tmp_path: Path) -> None:
+    """Fewer than 10 test rows carry no claim, and are refused with their number."""
+    path = csv_of(tmp_path, "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(45)))
+    with pytest.raises(DataError, match=r"10 test rows or more, however: rows\.csv leaves 9"):
+        run(read_recipe(None, {"data.target": "y"}), tmp_path / "x", data=path)
 
 
 def test_thousands_in_dates(tmp_path: Path) -> None:

@@ -285,10 +285,12 @@ def test_regression() -> None:
         (spoiled(-1e39, 1), r"column 'y' of rows\.csv has 1 rows"),
         (np.array(["u", "v"] * 6, object), "'y' is of type object"),
         (COUNT.astype("M8[D]"), "'y' is of type datetime64"),
+        (COUNT * 1e-310, "standard deviation of 0"),
+        (COUNT * 1e20, r"standard deviation of 3.45e\+20"),
     ],
 )
 def test_regression_refused(labels: Column, found: str) -> None:
-    """A regression's target of one value, of infinite cells or of no numbers is refused."""
+    """A regression's target of one value, of no size to work with or of no numbers is refused."""
     with pytest.raises(DataError, match=found):
         fit(make_table(y=labels), ())
 

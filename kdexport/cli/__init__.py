@@ -106,7 +106,7 @@ def _run() -> int:
 def _find_refusal(error: BaseException | None) -> OSError | MemoryError | None:
     """Return what the system refused, where that is what an error comes from."""
     while error is not None and not isinstance(error, OSError | MemoryError):
-        error = error.__cause__ or error.__context__
+        error = error.__cause__  # not __context__: what broke while it was handled is our own slip
     return error
 
 

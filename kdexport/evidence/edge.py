@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.evidence.facts import ControlRole, Interval, Quality, Recovered, Verdict
-from kdexport.evidence.metrics import Metric, improvement
+from kdexport.evidence.metrics import Metric, improvement, widen_certain
 from kdexport.evidence.resample import Estimate, estimate_means, interval_of, stretch
 from kdexport.records import Float64
 
@@ -50,6 +50,7 @@ def measure_edge(
     asked_share: float,
     n_draws: int,
     seed: int,
+    n_rarest: int | None = None,
 ) -> EdgeResult:
     """Estimate edge and recovered edge, and the student's lead over a rival.
 
@@ -63,6 +64,7 @@ def measure_edge(
         asked_share: The share of the edge that counts as recovered.
         n_draws: Resamples.
         seed: Decides them.
+        n_rarest: Test rows of the rarest class; None: as many as of all.
     """
     rng = np.random.default_rng(seed)
     n_rows = scores[TEACHER][next(iter(metrics))].shape[1]
@@ -73,7 +75,8 @@ def measure_edge(
         for role, part in parts.items():
             factor = stretch({role: 1.0}, parts, rng)
             draws = part.value + factor * (part.moved - part.value)
-            result.quality[role][name] = interval_of(part.value, draws)
+            found = interval_of(part.value, draws)
+            result.quality[role][name] = widen_certain(metric, found, n_rows, n_rarest or n_rows)
         control = choose_control(metric, {role: part.value for role, part in parts.items()})
         result.controls[name] = control
         result.edge[name] = _compare(metric, parts, TEACHER, control, rng)

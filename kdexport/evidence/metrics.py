@@ -14,6 +14,7 @@ from kdexport.records import Answers, Column, Float32, Float64, Int64
 N_BINS = 15
 Z_95 = 1.96
 N_ECE_DRAWS = 200
+CERTAIN = 1e-12  # what rounding leaves of a difference that is none
 SMALLEST_PROBABILITY = 1e-15  # a float32 softmax can answer 0; its log loss is bounded here
 
 
@@ -28,12 +29,14 @@ class Metric:
         finish: The mean score (any shape) to the metric's value.
         higher_is_better: Whether it grows with quality.
         compares_rows: Whether a row's score depends on the other rows.
+        is_share: Whether it is a share of rows, or of pairs of them.
     """
 
     score: Callable[[Answers, Column, Float64], Float64]
     finish: Callable[[Float64], Float64] = np.asarray
     higher_is_better: bool = False
     compares_rows: bool = False
+    is_share: bool = False
 
 
 def score_correct(answers: Answers, targets: Column, _: Float64) -> Float64:
@@ -97,13 +100,13 @@ def score_auc(answers: Answers, targets: Column, weights: Float64) -> Float64:
 
 
 CLASSIFICATION: dict[str, Metric] = {
-    "accuracy": Metric(score_correct, higher_is_better=True),
+    "accuracy": Metric(score_correct, higher_is_better=True, is_share=True),
     "log_loss": Metric(score_log_loss),
     "brier": Metric(score_brier),
 }
 BINARY: dict[str, Metric] = {
     **CLASSIFICATION,
-    "auc": Metric(score_auc, higher_is_better=True, compares_rows=True),
+    "auc": Metric(score_auc, higher_is_better=True, compares_rows=True, is_share=True),
 }
 REGRESSION: dict[str, Metric] = {
     "rmse": Metric(score_square, np.sqrt),
@@ -152,7 +155,8 @@ def measure_quality(answers: Answers, targets: Column, weights: Float64) -> Qual
         ends = sorted(
             float(finish(np.asarray(max(bound, 0.0)))) for bound in (mean - margin, mean + margin)
         )
-        quality[name] = Interval(value=float(finish(np.asarray(mean))), low=ends[0], high=ends[1])
+        found = Interval(value=float(finish(np.asarray(mean))), low=ends[0], high=ends[1])
+        quality[name] = widen_certain(metrics[name], found, len(by_row), count_rarest(targets))
     if answers.probabilities.shape[1]:
         quality["ece"] = measure_ece(answers, targets, weights)
     return quality
@@ -175,6 +179,32 @@ def bound_share(share: float, n_rows: float) -> Interval:
     middle = (share + square / 2) / (1 + square)
     margin = (share * (1 - share) * square + square * square / 4) ** 0.5 / (1 + square)
     return Interval(value=share, low=middle - margin, high=middle + margin)
+
+
+def count_rarest(targets: Column) -> int:
+    """Return the rows of the rarest class that **Shape** `[n]` class positions have any of."""
+    return int(np.unique(targets, return_counts=True)[1].min())
+
+
+def widen_certain(metric: Metric, found: Interval, n_rows: int, n_rarest: int) -> Interval:
+    """Return the interval of a share that no row speaks against as wide as so few rows allow.
+
+    Rows that are all answered alike say the same however they are resampled: an interval of no
+    width, which 10 rows cannot carry. Wilson's is that of 10 successes out of 10.
+
+    Args:
+        metric: What was measured; one that is no share is returned as it is.
+        found: From resampled rows.
+        n_rows: How many there are.
+        n_rarest: Those of the rarest class, which bound what is known of pairs.
+    """
+    is_certain = min(abs(found.value), abs(1 - found.value)) < CERTAIN
+    if not metric.is_share or not is_certain or found.high - found.low > CERTAIN:
+        return found
+    bound = bound_share(round(found.value), n_rarest if metric.compares_rows else n_rows)
+    return Interval(
+        value=found.value, low=min(bound.low, found.value), high=max(bound.high, found.value)
+    )
 
 
 def measure_ece(answers: Answers, targets: Column, weights: Float64, seed: int = 0) -> Interval:

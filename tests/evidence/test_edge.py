@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 
 from kdexport.evidence.edge import EdgeResult, measure_edge
-from kdexport.evidence.metrics import CLASSIFICATION, REGRESSION, score_rows
+from kdexport.evidence.metrics import (
+    BINARY,
+    CLASSIFICATION,
+    REGRESSION,
+    measure_quality,
+    score_rows,
+)
 from kdexport.records import Answers
 
 SHARE = 0.8
+BINARY_SOME = {name: BINARY[name] for name in ("accuracy", "log_loss", "auc")}
 N_DRAWS = 200
 
 
@@ -85,6 +92,29 @@ def test_replicates_alike(noise: float) -> None:
     student = result.quality["student"]["log_loss"]
     assert student.high - student.low == pytest.approx(2 * 1.96 * 0.1 / 1000**0.5, rel=0.15)
     assert result.recovered["log_loss"].verdict == "RECOVERED"
+
+
+def test_no_row_against() -> None:
+    """Ten rows that are all answered rightly are no certainty: Wilson's interval of 10 of 10.
+
+    What is known of an AUC is bounded by the rows of the rarer class, a log loss by what it varies.
+    """
+    right = {
+        "accuracy": np.ones((1, 10)),
+        "log_loss": np.full((1, 10), 0.1),
+        "auc": np.ones((1, 10)),
+    }
+    scores = {"teacher": right, "control": right, "student": right}
+    result = measure_edge(scores, BINARY_SOME, asked_share=0.9, n_draws=100, seed=0, n_rarest=2)
+    found = result.quality["teacher"]
+    assert (found["accuracy"].value, found["accuracy"].high) == (1.0, 1.0)
+    assert found["accuracy"].low == pytest.approx(10 / (10 + 1.96**2))
+    assert found["auc"].low == pytest.approx(2 / (2 + 1.96**2))
+    assert found["log_loss"].low == pytest.approx(0.1)
+    answers = Answers(np.arange(10) % 2, np.eye(2, dtype=np.float32)[np.arange(10) % 2])
+    quality = measure_quality(answers, np.arange(10) % 2, np.ones(10))
+    assert quality["accuracy"].low == pytest.approx(10 / (10 + 1.96**2))
+    assert quality["auc"].low == pytest.approx(5 / (5 + 1.96**2))
 
 
 def test_scores_of_hand_made_rows() -> None:

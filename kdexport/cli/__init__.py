@@ -16,6 +16,7 @@ from kdexport.cli.check import check
 from kdexport.cli.measure import report
 from kdexport.cli.model import info, predict
 from kdexport.cli.pack import pack
+from kdexport.cli.quantize import quantize
 from kdexport.cli.steps import distill, export, run, schema, train
 from kdexport.disk import STOPS, written_outputs
 from kdexport.errors import KdexportError, one_line
@@ -53,7 +54,7 @@ def cli(debug: bool) -> None:
 
 for command in (
     *(run, schema, train, distill, export),
-    *(predict, info, check, bench, report, pack),
+    *(predict, info, check, bench, report, pack, quantize),
 ):
     cli.add_command(command)
 

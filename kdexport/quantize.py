@@ -36,23 +36,14 @@ from kdexport.evidence.claim_checks import (
     make_headline,
     score_golden,
 )
-from kdexport.evidence.edge import decide_verdict
-from kdexport.evidence.facts import Evidence, Interval, ParityFact, QuantizedFact, Recovered
+from kdexport.evidence.cost import lower_claims, measure_loss
+from kdexport.evidence.facts import Evidence, ParityFact, QuantizedFact
 from kdexport.evidence.golden import unpack_golden
 from kdexport.evidence.latency import measure_latency
-from kdexport.evidence.latency_facts import LatencyRecord
-from kdexport.evidence.metrics import (
-    METRICS,
-    find_metrics,
-    improvement,
-    measure_fidelity,
-    measure_quality,
-    score_rows,
-)
+from kdexport.evidence.latency_facts import FLOAT_STUDENT, LatencyRecord
+from kdexport.evidence.metrics import measure_fidelity, measure_quality
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.question import Question
-from kdexport.evidence.resample import estimate_means, interval_of
-from kdexport.evidence.rival import judge_rival
 from kdexport.evidence.slices import compare_slices
 from kdexport.evidence.stress import HUGE, make_stress_inputs
 from kdexport.export.quantize import MAX_ROWS, quantize_model
@@ -67,9 +58,7 @@ MAX_LOSS = 0.01  # share by which log loss or RMSE on validation rows may grow
 MIN_AGREEMENT = 0.98  # of validation rows: the class stays
 PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE = 0.1, 0.1
 MAX_ASKED = 2000  # test rows, and as many altered ones of each kind, that are asked in every way
-FLOAT_STUDENT = "student.onnx as float32"
 SAME = 1e-4
-Loss = Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -126,32 +115,6 @@ def quantize_bundle(
     evidence, files = _measure(bundle, prepared, content, asked.n_rows)
     write_bundle(evidence, files, output, force=force)
     return evidence
-
-
-def describe_quantized(evidence: Evidence) -> list[str]:
-    """Say what int8 saved and cost, and what it is good for."""
-    fact, size = evidence.quantized, evidence.files[STUDENT].bytes
-    if fact is None:
-        return []
-    metric = next(iter(evidence.recovered))
-    loss, edge = fact.loss[metric], evidence.edge[metric]
-    said = f"{loss.value:.2g} [{loss.low:.2g}, {loss.high:.2g}] of {metric}"
-    if edge.low > 0:
-        said += f", {loss.value / edge.value:.1%} of the edge"
-    lines = [
-        f"{size:,} bytes of {fact.source_bytes:,}; it costs {said}; {fact.flips:,} of "
-        f"{evidence.task.rows['test'].rows:,} test rows change their class"
-    ]
-    times = {
-        row.name: row.p50_us
-        for row in evidence.latency.rows
-        if (row.path, row.batch) == ("run", min(r.batch for r in evidence.latency.rows))
-    }
-    ours, theirs = times.get(STUDENT), times.get(FLOAT_STUDENT)
-    if ours is not None and theirs is not None:
-        lines.append(f"one call takes {ours.value:.1f} us, {theirs.value:.1f} us as float32")
-    lines.append("do not quantize for speed; do for flash")
-    return lines
 
 
 def _read_rows(bundle: Bundle, data: Source, test: Source) -> Prepared:
@@ -225,7 +188,13 @@ def _measure(
 ) -> tuple[Evidence, dict[str, bytes]]:
     old, test = bundle.evidence, prepared.rows.test
     pair = _ask_both(test, bundle.files[STUDENT], content)
-    loss = _measure_loss(pair, prepared)
+    loss = measure_loss(
+        test,
+        pair.before,
+        pair.after,
+        n_draws=prepared.recipe.evidence.n_draws,
+        seed=prepared.recipe.seed,
+    )
     is_class = not prepared.schema.signature.is_regression
     quantized = QuantizedFact(
         source_sha256=old.files[STUDENT].sha256,
@@ -237,7 +206,7 @@ def _measure(
         loss=dict(loss),
     )
     claims: dict[str, Any] = {name: getattr(old, name) for name in SEALED + SEALED_IF_THERE}
-    claims |= {"quantized": quantized} | _lower(old, loss)
+    claims |= {"quantized": quantized} | lower_claims(old, loss)
     claims["quality"]["shipped"] = measure_quality(pair.after, test.targets, test.weights)
     claims |= _compare_with_teacher(bundle, prepared, pair.after)
     updated = old.model_copy(update=claims)
@@ -266,86 +235,6 @@ def _measure(
     )
     files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
     return evidence, files
-
-
-def _measure_loss(pair: Pair, prepared: Prepared) -> Loss:
-    """How much worse the file became, metric by metric, both on the same resampled rows."""
-    rows, recipe = pair.rows, prepared.recipe
-    metrics = find_metrics(len(prepared.schema.signature.classes), rows.targets)
-    scores = {
-        role: {
-            name: values[None]
-            for name, values in score_rows(metrics, answers, rows.targets, rows.weights).items()
-        }
-        for role, answers in (("before", pair.before), ("after", pair.after))
-    }
-    rng = np.random.default_rng(recipe.seed)
-    found = estimate_means(scores, metrics, n_draws=recipe.evidence.n_draws, rng=rng)
-    loss = {}
-    for name, metric in metrics.items():
-        before, after = found["before"][name], found["after"][name]
-        value = improvement(metric, np.asarray(before.value), np.asarray(after.value))
-        drawn = improvement(metric, before.moved, after.moved)
-        loss[name] = interval_of(float(value), drawn)
-    return loss
-
-
-def _lower(old: Evidence, loss: Loss) -> dict[str, Any]:
-    """Return students, gain, recovered edge and lead at the loss, their bounds widened by its."""
-    quality = {role: dict(by_metric) for role, by_metric in old.quality.items()}
-    replicates = {role: dict(by_metric) for role, by_metric in old.replicates.items()}
-    gained, recovered, lead = dict(old.gained), dict(old.recovered), {}
-    for name, cost in loss.items():
-        if METRICS[name].higher_is_better:
-            moved = _less(quality["student"][name], cost)
-            shift = -cost.value
-        else:
-            opposite = Interval(value=-cost.value, low=-cost.high, high=-cost.low)
-            moved = _less(quality["student"][name], opposite)
-            shift = cost.value
-        quality["student"][name] = moved
-        replicates["student"][name] = [v + shift for v in replicates["student"][name]]
-        if name in gained:
-            gained[name] = _less(gained[name], cost)
-        if old.rival is not None and name in old.rival.lead:
-            lead[name] = _less(old.rival.lead[name], cost)
-        if name in recovered:
-            recovered[name] = _lower_share(recovered[name], cost, old.edge[name])
-    rival = judge_rival(old.rival.name, lead) if old.rival is not None else None
-    return {
-        "quality": quality,
-        "replicates": replicates,
-        "gained": gained,
-        "recovered": recovered,
-        "rival": rival,
-    }
-
-
-def _less(interval: Interval, cost: Interval) -> Interval:
-    """Subtract a cost, each bound at its worst: no less sure than either says."""
-    return Interval(
-        value=interval.value - cost.value,
-        low=interval.low - cost.high,
-        high=interval.high - cost.low,
-    )
-
-
-def _lower_share(share: Recovered, cost: Interval, edge: Interval) -> Recovered:
-    """Subtract the loss, in shares of the edge, where there is one to have a share of."""
-    edges = [edge.low, edge.high] if edge.low > 0 else [edge.value]
-    shares = [bound / e for bound in (cost.low, cost.high) for e in edges if e]
-    if not shares:
-        return share
-    lost = Interval(value=cost.value / edge.value, low=min(shares), high=max(shares))
-    moved = _less(share, lost)
-    verdict = decide_verdict(edge, moved, share.asked_share)
-    same = verdict == share.verdict
-    return Recovered(
-        **moved.model_dump(),
-        verdict=verdict,
-        asked_share=share.asked_share,
-        rows_to_settle=share.rows_to_settle if same else None,
-    )
 
 
 def _compare_with_teacher(bundle: Bundle, prepared: Prepared, after: Answers) -> dict[str, Any]:

@@ -12,18 +12,28 @@ from kdexport.pipeline import run
 from kdexport.quantize import quantize_bundle
 from kdexport.recipe import read_recipe
 from kdexport.records import Inputs
+from kdexport.report.prose import list_limits
 from kdexport.runtime import open_session
 from tests.commands import kdexport
 from tests.conftest import QUICK
+from tests.test_docs import read_blocks
 
-WIDE = {**QUICK, "data.target": "y", "student.hidden": [64, 32], "student.form": "plain"}
+WIDE = {
+    **QUICK,
+    "data.target": "y",
+    "teacher.family": "mlp",
+    "teacher.regularisation": "given",
+    "transfer.selection": "given",
+    "student.hidden": [64, 32],
+    "student.form": "plain",
+}
 
 
 @pytest.fixture(scope="module")
 def wide_path(csv_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose student is worth quantizing."""
     output = tmp_path_factory.mktemp("wide") / "x"
-    run(read_recipe(None, WIDE), output, data=csv_path)
+    run(read_recipe(None, {**WIDE, "data.file": csv_path.name}), output, data=csv_path)
     return output
 
 
@@ -143,19 +153,26 @@ def test_a_tiny_student_stays_float32(
     assert not output.exists()
 
 
-def test_no_temporary_folder_is_needed(
+def test_the_report_says_so(small_path: Path) -> None:
+    """Whoever reads the page learns that weights were rounded, and what was not asked again."""
+    limits = list_limits(load_bundle(small_path).evidence)
+    assert any("weights are int8" in sentence for sentence in limits)
+
+
+def test_the_document_runs(
     wide_path: Path,
     csv_path: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Case F: TMPDIR points nowhere."""
+    """The commands of docs/quantize.md, and TMPDIR points nowhere (case F)."""
+    shutil.copytree(wide_path, tmp_path / "models/x")
+    shutil.copy(csv_path, tmp_path / "data.csv")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "absent"))
     monkeypatch.setattr("tempfile.tempdir", None)
-    shutil.copytree(wide_path, tmp_path / "x")
-    arguments = (tmp_path / "x", "--int8", "--data", csv_path, "--max-loss", "1")
-    code, said = refuse(monkeypatch, capsys, *arguments)
-    assert code == 0
-    assert "do not quantize for speed; do for flash" in said
-    assert (tmp_path / "x-int8" / STUDENT).exists()
+    ((_, code),) = read_blocks("quantize.md")
+    for line in code.splitlines():
+        assert kdexport(monkeypatch, *line.split()[1:]) == 0, line
+    assert "do not quantize for speed; do for flash" in capsys.readouterr().err

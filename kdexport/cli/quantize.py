@@ -45,7 +45,8 @@ def quantize(
     from kdexport.extras import needing
 
     with needing("train", rule="quantize needs"):
-        from kdexport.quantize import describe_quantized, quantize_bundle
+        from kdexport.quantize import quantize_bundle
+    from kdexport.report.quantized import describe_quantized
 
     output = output or bundle.resolve().with_name(f"{bundle.resolve().name}-{form}")
     evidence = quantize_bundle(bundle, output, data=data, test=test, max_loss=max_loss, force=force)

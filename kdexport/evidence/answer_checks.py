@@ -17,6 +17,7 @@ from kdexport.evidence.parity import (
     Tolerance,
     compare_answers,
     describe_parity,
+    find_spared,
     measure_scale,
     raw_values,
 )
@@ -134,6 +135,7 @@ def _check_exact(question: Question) -> tuple[bool, str]:
         return False, f"shapes are equal, however: {exact.shape}, {source.shape} and {file.shape}"
     own, allowed = (_row_gap(exact, values).max(axis=1) for values in (file, source))
     broken = ~(np.isfinite(own) & (own <= allowed + question.tolerance.relative * scale))
+    broken &= ~find_spared(question.source.rounded, question.tolerance)
     row = int(np.argmax(np.where(broken, own, -1.0)))
     if broken.any():
         return False, (

@@ -79,10 +79,9 @@ def compare_answers(source: Answers, file: Answers, tolerance: Tolerance = FLOAT
         largest_relative = _largest_share(logit_differences, scale)
     best_two = np.sort(source.probabilities.astype(np.float64), axis=1)[:, -2:]
     tied = best_two[:, 1] - best_two[:, 0] <= 2 * allowed
-    if tolerance.is_coarse:
-        spared = _find_absurd(source)
-        passes |= spared & np.isfinite(differences)
-        tied |= spared
+    spared = find_spared(source, tolerance)
+    passes |= spared & np.isfinite(differences)
+    tied |= spared
     flipped = (source.predictions != file.predictions) & ~tied
     return ParityFact(
         rows=source.n_rows,
@@ -154,6 +153,18 @@ def measure_scale(source: Answers) -> Float64:
     )
 
 
+def find_spared(source: Answers, tolerance: Tolerance) -> npt.NDArray[np.bool_]:
+    """Say which rows rounded weights may answer otherwise, **Shape** `[n]`.
+
+    None where the tolerance is not coarse; else those whose logits or numbers are so large that no
+    real row has them: whatever cell is behind one drowns all others.
+    """
+    if not tolerance.is_coarse:
+        return np.zeros(source.n_rows, np.bool_)
+    sizes = np.abs(raw_values(source)).max(axis=1)
+    return np.asarray(sizes > ABSURD * max(float(np.median(sizes)), 1.0), np.bool_)
+
+
 def _find_absurd(source: Answers) -> npt.NDArray[np.bool_]:
     """Say which rows have terms that no real row has, **Shape** `[n]`."""
     if source.terms is None:
@@ -165,9 +176,7 @@ def _find_absurd(source: Answers) -> npt.NDArray[np.bool_]:
 def _compare_numbers(source: Answers, file: Column, tolerance: Tolerance) -> ParityFact:
     differences = _row_differences(source.predictions[:, None], file[:, None])
     scale = measure_scale(source)
-    close = differences <= tolerance.relative * scale
-    if tolerance.is_coarse:
-        close |= _find_absurd(source)
+    close = (differences <= tolerance.relative * scale) | find_spared(source, tolerance)
     passes = np.isfinite(differences) & close
     return ParityFact(
         rows=source.n_rows,

@@ -74,16 +74,14 @@ def onnx_opset(model: onnx.ModelProto) -> int:
 def count_parameters(model: onnx.ModelProto) -> int:
     """Return how many numbers the nodes with weights hold: products, tables of rows, trees."""
     weights = {n for node in model.graph.node if node.op_type in WEIGHTED for n in node.input}
-    # Those that are stored as float16 reach their node through one that widens them.
-    weights |= {
-        node.input[0]
-        for node in model.graph.node
-        if node.op_type == "Cast" and node.output[0] in weights
-    }
+    # Those that are stored as float16 or int8 reach their node through those that widen them.
+    for node in reversed(model.graph.node):
+        if node.op_type in WIDENING and node.output[0] in weights:
+            weights.add(node.input[0])
     counted = [
         tensor
         for tensor in model.graph.initializer
-        if tensor.name in weights and tensor.data_type in FLOATS
+        if tensor.name in weights and tensor.data_type in STORED
     ]
     return sum(_n_elements(tensor) for tensor in counted) + sum(
         _count_tree_numbers(node) for node in model.graph.node
@@ -102,7 +100,8 @@ def _count_tree_numbers(node: onnx.NodeProto) -> int:
 
 
 TREES = {"TreeEnsembleRegressor", "TreeEnsembleClassifier"}
-FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+STORED = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8)
+WIDENING = {"Cast", "Mul"}
 WEIGHTED = {"Gemm", "MatMul", "Gather"}
 
 

@@ -12,6 +12,7 @@ from kdexport.assemble import MAX_STRESSED
 from kdexport.bundle import Bundle
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import judge_answers
+from kdexport.evidence.checks import find_tolerance
 from kdexport.evidence.question import Question
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.records import CheckResult
@@ -42,9 +43,10 @@ def check_against_source(bundle: Bundle, work: Path) -> list[CheckResult]:
     results = []
     for name, source in sources.ask_files(inputs).items():
         try:
+            tolerance = find_tolerance(bundle.evidence, name)
             question = Question(name, bundle.files[name], inputs, np.array(origins, object))
             rule = "the file answers as its checkpoint does"
-            passed, message = judge_answers(question, source, question.answers, rule)
+            passed, message = judge_answers(question, source, question.answers, rule, tolerance)
         except (KeyError, KdexportError) as error:
             passed, message = False, f"{name} cannot be asked: {error}"
         results.append(CheckResult(f"{name}/from_source", passed, one_line(message)))

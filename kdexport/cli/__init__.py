@@ -16,6 +16,7 @@ from kdexport.cli.check import check
 from kdexport.cli.measure import report
 from kdexport.cli.model import info, predict
 from kdexport.cli.pack import pack
+from kdexport.cli.quantize import quantize
 from kdexport.cli.search import search
 from kdexport.cli.steps import distill, export, run, schema, train
 from kdexport.disk import STOPS, written_outputs
@@ -54,7 +55,7 @@ def cli(debug: bool) -> None:
 
 for command in (
     *(run, search, schema, train, distill, export),
-    *(predict, info, check, bench, report, pack),
+    *(predict, info, check, bench, report, pack, quantize),
 ):
     cli.add_command(command)
 

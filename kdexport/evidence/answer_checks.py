@@ -13,9 +13,11 @@ from kdexport.contract import LOGITS, PREDICTION, PROBABILITIES, expose_logits
 from kdexport.errors import KdexportError, one_line
 from kdexport.evidence.facts import ParityFact
 from kdexport.evidence.parity import (
-    RELATIVE_TOLERANCE,
+    FLOAT32,
+    Tolerance,
     compare_answers,
     describe_parity,
+    find_spared,
     measure_scale,
     raw_values,
 )
@@ -118,7 +120,8 @@ def _check_label(question: Question) -> tuple[bool, str]:
 
 def _check_source(question: Question) -> tuple[bool, str]:
     source = question.source.rounded if question.source else question.answers
-    return judge_answers(question, source, question.answers, "the file answers as its source did")
+    rule = "the file answers as its source did"
+    return judge_answers(question, source, question.answers, rule, question.tolerance)
 
 
 def _check_exact(question: Question) -> tuple[bool, str]:
@@ -131,7 +134,8 @@ def _check_exact(question: Question) -> tuple[bool, str]:
     if not exact.shape == source.shape == file.shape:
         return False, f"shapes are equal, however: {exact.shape}, {source.shape} and {file.shape}"
     own, allowed = (_row_gap(exact, values).max(axis=1) for values in (file, source))
-    broken = ~(np.isfinite(own) & (own <= allowed + RELATIVE_TOLERANCE * scale))
+    broken = ~(np.isfinite(own) & (own <= allowed + question.tolerance.relative * scale))
+    broken &= ~find_spared(question.source.rounded, question.tolerance)
     row = int(np.argmax(np.where(broken, own, -1.0)))
     if broken.any():
         return False, (
@@ -193,10 +197,14 @@ def _check_reference(question: Question) -> tuple[bool, str]:
 
 
 def judge_answers(
-    question: Question, source: Answers, file: Answers, rule: str
+    question: Question,
+    source: Answers,
+    file: Answers,
+    rule: str,
+    tolerance: Tolerance = FLOAT32,
 ) -> tuple[bool, str]:
     """Compare two sets of answers to a question; say what differs most, and where."""
-    fact = compare_answers(source, file)
+    fact = compare_answers(source, file, tolerance)
     if fact.passed:
         said = describe_parity(fact) if differs(fact) else "to the last bit"
         return True, f"{fact.rows:,} rows, {said}"

@@ -11,14 +11,14 @@ from kdexport.contract import parse_model
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import check_answers, judge_answers
 from kdexport.evidence.claim_checks import check_claims, check_golden_quality
-from kdexport.evidence.facts import ParityFact, Quality
+from kdexport.evidence.facts import Evidence, ParityFact, Quality
 from kdexport.evidence.file_checks import check_file
 from kdexport.evidence.gate import check_budgets
 from kdexport.evidence.golden import STUDENT_STEM, Golden, unpack_golden
-from kdexport.evidence.parity import compare_answers
+from kdexport.evidence.parity import FLOAT32, Tolerance, compare_answers
 from kdexport.evidence.question import Question
 from kdexport.evidence.user_rows import UserRows, check_quality
-from kdexport.records import Answers, CheckResult, Inputs
+from kdexport.records import CheckResult, Inputs
 from kdexport.sections import Budgets
 from kdexport.signature import Signature
 
@@ -33,7 +33,7 @@ def check_parity(bundle: Bundle) -> ParityFact:
         ParityError: The two cannot be compared.
     """
     golden = unpack_golden(bundle.files)
-    return _compare_student(golden, _ask(STUDENT, bundle, golden).answers)
+    return _compare_student(golden, _ask(STUDENT, bundle, golden))
 
 
 def check_bundle(
@@ -137,6 +137,14 @@ def read_signature(name: str, content: bytes) -> Signature:
     return Signature.from_metadata({entry.key: entry.value for entry in entries})
 
 
+def find_tolerance(evidence: Evidence, name: str) -> Tolerance:
+    """Return how far a bundle's file may be from its source: further where it is in int8."""
+    fact = evidence.quantized
+    if name != STUDENT or fact is None:
+        return FLOAT32
+    return Tolerance(fact.probability_tolerance, fact.relative_tolerance, is_coarse=True)
+
+
 def read_budgets(bundle: Bundle) -> Budgets:
     """Return the budgets of the recipe that made a bundle.
 
@@ -178,15 +186,16 @@ def _check_student(
     if golden is None:
         timed = _blank_rows(bundle.evidence.signature) if asked is None else asked
         return check_budgets(budgets, bundle, timed, bundle.evidence.parity.get(STUDENT))
-    answers = _ask(STUDENT, bundle, golden).answers
+    question = _ask(STUDENT, bundle, golden)
     return [
-        check_golden_quality(bundle, golden, answers),
-        *check_budgets(budgets, bundle, golden.inputs, _compare_student(golden, answers)),
+        check_golden_quality(bundle, golden, question.answers),
+        *check_budgets(budgets, bundle, golden.inputs, _compare_student(golden, question)),
     ]
 
 
-def _compare_student(golden: Golden, answers: Answers) -> ParityFact:
-    return compare_answers(golden.answers[STUDENT_STEM].rounded, answers)
+def _compare_student(golden: Golden, question: Question) -> ParityFact:
+    source = golden.answers[STUDENT_STEM].rounded
+    return compare_answers(source, question.answers, question.tolerance)
 
 
 def _load_golden(
@@ -223,7 +232,8 @@ def _load_golden(
 
 def _ask(name: str, bundle: Bundle, golden: Golden) -> Question:
     source = golden.answers[name.removesuffix(".onnx")]
-    return Question(name, bundle.files[name], golden.inputs, golden.origins, source)
+    tolerance = find_tolerance(bundle.evidence, name)
+    return Question(name, bundle.files[name], golden.inputs, golden.origins, source, tolerance)
 
 
 def _is_sound(results: list[CheckResult]) -> bool:

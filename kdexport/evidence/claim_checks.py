@@ -36,6 +36,7 @@ SEALED_IF_THERE = (
     "calibration",
     "curves",
     "unlabeled",
+    "quantized",
 )
 RELATIVE = 1e-5
 Rule = Callable[[Bundle], tuple[list[str], str]]

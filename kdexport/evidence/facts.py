@@ -3,7 +3,7 @@
 Units are in the names. Every estimate is an `Interval`.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -81,6 +81,29 @@ class ParityFact(Fact):
     worst_row: int
     failed_rows: int = 0
     passed: bool
+
+
+class QuantizedFact(Fact):
+    """student.onnx with weights in int8, beside the file that it was made of.
+
+    Attributes:
+        source_sha256: Of that file.
+        source_bytes: Its size.
+        calibration_rows: Training rows that chose how scales are shared.
+        probability_tolerance: How far a probability may be from the trained network's.
+        relative_tolerance: The same of logits or numbers, as a share of their row's size.
+        flips: Test rows whose class is another one than that file's; 0 of a regression.
+        loss: Metric to how much worse than that file it is on the test rows: positive is worse.
+            Students and their recovered edge stand at this loss, whose bounds widen theirs.
+    """
+
+    source_sha256: str
+    source_bytes: int
+    calibration_rows: int
+    probability_tolerance: Annotated[float, Field(ge=0, le=0.1)]
+    relative_tolerance: Annotated[float, Field(ge=0, le=0.1)]
+    flips: int
+    loss: dict[str, Interval]
 
 
 class GoldenFact(Fact):
@@ -207,6 +230,7 @@ class Evidence(Fact):
         absent: Model file to why the bundle has none.
         unlabeled: None where the students learned from no such rows.
         search: None where the student's shape was given.
+        quantized: None where the student's weights are as they were trained.
     """
 
     format_version: Literal[1] = 1
@@ -235,6 +259,7 @@ class Evidence(Fact):
     absent: dict[str, str] = Field(default_factory=dict)
     unlabeled: UnlabeledFact | None = None
     search: SearchFact | None = None
+    quantized: QuantizedFact | None = None
 
 
 def parse_evidence(content: bytes, name: str) -> Evidence:

@@ -17,6 +17,7 @@ CallPath = Literal["run", "io_binding", "call"]
 Difference = Literal["FASTER", "SLOWER", "NO_DIFFERENCE"]
 
 FLOOR = "floor"
+FLOAT_STUDENT = "student.onnx as float32"  # beside one in int8
 NATIVE = "teacher"  # the own code of a teacher of yours, called without a file
 AGAIN = "{} again"  # the name of the same file, opened a second time
 MAX_RAW_CALLS = 20_000

@@ -4,7 +4,10 @@ Takes two sets of answers for the same rows, gives what differs. Never passes on
 anything that is not a finite number.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 
 from kdexport.errors import ParityError
 from kdexport.evidence.facts import ParityFact
@@ -18,7 +21,26 @@ ABSURD = 1e6  # times the terms of ordinary rows: no real row has terms as large
 SMALLEST = float(np.finfo(np.float32).tiny)
 
 
-def compare_answers(source: Answers, file: Answers) -> ParityFact:
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a file's answers may be from its source's.
+
+    Attributes:
+        probability: Of one probability.
+        relative: Of logits or numbers, as a share of their row's size.
+        is_coarse: The file's weights are rounded: of rows with an absurdly large cell it is asked
+            that answers are finite, and no more.
+    """
+
+    probability: float = PROBABILITY_TOLERANCE
+    relative: float = RELATIVE_TOLERANCE
+    is_coarse: bool = False
+
+
+FLOAT32 = Tolerance()
+
+
+def compare_answers(source: Answers, file: Answers, tolerance: Tolerance = FLOAT32) -> ParityFact:
     """Compare a file's answers with its source's, row by row.
 
     A flip is a row whose class differs; where the source's two best classes lie within twice the
@@ -43,20 +65,23 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
             cure="expose the file's logits",
         )
     if not source.probabilities.shape[1]:
-        return _compare_numbers(source, file.predictions)
+        return _compare_numbers(source, file.predictions, tolerance)
     differences = _row_differences(source.probabilities, file.probabilities)
-    allowed = _allow_differences(source)
+    allowed = _allow_differences(source, tolerance)
     passes = differences <= allowed
     largest_logit = mean_logit = largest_relative = None
     if source.logits is not None and file.logits is not None:
         logit_differences = _row_differences(source.logits, file.logits)
         scale = measure_scale(source)
-        passes &= logit_differences <= RELATIVE_TOLERANCE * scale
+        passes &= logit_differences <= tolerance.relative * scale
         largest_logit = float(logit_differences.max())
         mean_logit = float(logit_differences.mean())
         largest_relative = _largest_share(logit_differences, scale)
     best_two = np.sort(source.probabilities.astype(np.float64), axis=1)[:, -2:]
     tied = best_two[:, 1] - best_two[:, 0] <= 2 * allowed
+    spared = find_spared(source, tolerance)
+    passes |= spared & np.isfinite(differences)
+    tied |= spared
     flipped = (source.predictions != file.predictions) & ~tied
     return ParityFact(
         rows=source.n_rows,
@@ -73,13 +98,13 @@ def compare_answers(source: Answers, file: Answers) -> ParityFact:
     )
 
 
-def _allow_differences(source: Answers) -> Float64:
+def _allow_differences(source: Answers, tolerance: Tolerance) -> Float64:
     """How far each row's probabilities may be from their source's, **Shape** `[n]`.
 
     The tolerance, or what float32 rounds a sum of large terms by: a logit of terms of size 20 is
     known to about 1e-6, on either side.
     """
-    allowed = np.full(source.n_rows, PROBABILITY_TOLERANCE)
+    allowed = np.full(source.n_rows, tolerance.probability)
     if source.terms is None:
         return allowed
     rounding = np.minimum(ROUNDING * source.terms, MOST_ROUNDING)
@@ -117,20 +142,42 @@ def measure_scale(source: Answers) -> Float64:
     even where they cancel: there, their size is the row's, and nothing there is usual.
     """
     exact = raw_values(source)
-    terms = np.ones(len(exact)) if source.terms is None else source.terms
-    absurd = terms > ABSURD * max(float(np.quantile(terms, 0.1)), SMALLEST)
+    absurd = _find_absurd(source)
     usual = 1.0
     if not source.probabilities.shape[1]:
         ordinary = exact[~absurd]
         usual = max(float(np.median(np.abs(ordinary - np.median(ordinary)))), SMALLEST)
     scale: Float64 = np.maximum(np.abs(exact).max(axis=1), usual)
-    return np.where(absurd, np.maximum(scale, terms), scale)
+    return (
+        scale if source.terms is None else np.where(absurd, np.maximum(scale, source.terms), scale)
+    )
 
 
-def _compare_numbers(source: Answers, file: Column) -> ParityFact:
+def find_spared(source: Answers, tolerance: Tolerance) -> npt.NDArray[np.bool_]:
+    """Say which rows rounded weights may answer otherwise, **Shape** `[n]`.
+
+    None where the tolerance is not coarse; else those whose logits or numbers are so large that no
+    real row has them: whatever cell is behind one drowns all others.
+    """
+    if not tolerance.is_coarse:
+        return np.zeros(source.n_rows, np.bool_)
+    sizes = np.abs(raw_values(source)).max(axis=1)
+    return np.asarray(sizes > ABSURD * max(float(np.median(sizes)), 1.0), np.bool_)
+
+
+def _find_absurd(source: Answers) -> npt.NDArray[np.bool_]:
+    """Say which rows have terms that no real row has, **Shape** `[n]`."""
+    if source.terms is None:
+        return np.zeros(source.n_rows, np.bool_)
+    usual = max(float(np.quantile(source.terms, 0.1)), SMALLEST)
+    return np.asarray(source.terms > ABSURD * usual, np.bool_)
+
+
+def _compare_numbers(source: Answers, file: Column, tolerance: Tolerance) -> ParityFact:
     differences = _row_differences(source.predictions[:, None], file[:, None])
     scale = measure_scale(source)
-    passes = np.isfinite(differences) & (differences <= RELATIVE_TOLERANCE * scale)
+    close = (differences <= tolerance.relative * scale) | find_spared(source, tolerance)
+    passes = np.isfinite(differences) & close
     return ParityFact(
         rows=source.n_rows,
         max_prediction_difference=float(differences.max()),

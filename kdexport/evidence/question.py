@@ -9,6 +9,7 @@ from functools import cached_property
 
 from kdexport.contract import expose_logits
 from kdexport.evidence.golden import SourceAnswers
+from kdexport.evidence.parity import FLOAT32, Tolerance
 from kdexport.records import Answers, Column, Inputs, Positions
 from kdexport.runtime import Optimisation, open_session
 from kdexport.signature import Signature
@@ -26,6 +27,7 @@ class Question:
         inputs: The rows.
         origins: Where each is from, in words. **Shape** `[n]` object.
         source: The source's answers to the same rows.
+        tolerance: How far from them the file's may be.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Question:
     inputs: Inputs
     origins: Column
     source: SourceAnswers | None = None
+    tolerance: Tolerance = FLOAT32
 
     @cached_property
     def signature(self) -> Signature:

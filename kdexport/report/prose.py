@@ -74,6 +74,16 @@ def list_limits(evidence: Evidence) -> list[str]:
             f"There is no teacher.onnx{reason}: "
             + (f"{rest}." if is_timed else "nothing is said of its size and speed.")
         )
+    small = evidence.quantized
+    if small is not None:
+        limits.append(
+            f"The student's weights are int8, of a file of {small.source_bytes:,} bytes. Students "
+            "and recovered edge stand at what that costs the one that ships, their intervals "
+            "widened by its bounds; teacher, controls, rival and training are as they were "
+            f"measured before. Parity allows {small.probability_tolerance:g} in a probability, "
+            f"{small.relative_tolerance:.0%} of a logit or number; {small.flips:,} test rows have "
+            "another class than before."
+        )
     temperature = evidence.training.get("teacher_temperature")
     if isinstance(temperature, float) and "teachers" in evidence.training:
         limits.append(

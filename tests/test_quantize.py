@@ -1,0 +1,178 @@
+"""`kdexport quantize`: a bundle in int8 that passes its own check, or nothing at all."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdexport.bundle import STUDENT, load_bundle
+from kdexport.evidence.checks import check_bundle
+from kdexport.pipeline import run
+from kdexport.quantize import quantize_bundle
+from kdexport.recipe import read_recipe
+from kdexport.records import Inputs
+from kdexport.report.prose import list_limits
+from kdexport.runtime import open_session
+from tests.commands import kdexport
+from tests.conftest import QUICK
+from tests.test_docs import read_blocks
+
+WIDE = {
+    **QUICK,
+    "data.target": "y",
+    "teacher.family": "mlp",
+    "teacher.regularisation": "given",
+    "transfer.selection": "given",
+    "student.hidden": [64, 32],
+    "student.form": "plain",
+}
+
+
+@pytest.fixture(scope="module")
+def wide_path(csv_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose student is worth quantizing."""
+    output = tmp_path_factory.mktemp("wide") / "x"
+    run(read_recipe(None, {**WIDE, "data.file": csv_path.name}), output, data=csv_path)
+    return output
+
+
+@pytest.fixture(scope="module")
+def small_path(wide_path: Path, csv_path: Path) -> Path:
+    """The same in int8."""
+    output = wide_path.with_name("x-int8")
+    quantize_bundle(wide_path, output, data=csv_path, max_loss=1.0)
+    return output
+
+
+def test_the_bundle_passes_its_check(small_path: Path) -> None:
+    """Files, answers, claims: by the same rules, with the tolerance that its evidence declares."""
+    failed = [result for result in check_bundle(load_bundle(small_path)) if not result.passed]
+    assert not failed
+
+
+def test_its_evidence_is_of_its_own_file(small_path: Path, wide_path: Path) -> None:
+    """Bytes, loss, edge and times are those of int8; the other bundle is as it was."""
+    old, new = (load_bundle(path).evidence for path in (wide_path, small_path))
+    fact = new.quantized
+    assert fact is not None
+    assert old.quantized is None
+    assert fact.source_sha256 == old.files[STUDENT].sha256
+    assert new.files[STUDENT].bytes < 0.5 * old.files[STUDENT].bytes
+    assert new.latency.rows[0].raw != old.latency.rows[0].raw
+    for metric, loss in fact.loss.items():
+        assert loss.low <= loss.value <= loss.high
+        shares = [evidence.recovered[metric] for evidence in (old, new)]
+        widths = [share.high - share.low for share in shares]
+        assert widths[1] >= widths[0] - 1e-12
+
+
+def test_a_wrong_answer_still_fails_the_check(small_path: Path, tmp_path: Path) -> None:
+    """The declared tolerance is wide, not blind: golden rows answered otherwise are found."""
+    bundle = load_bundle(small_path)
+    other = dict(bundle.files)
+    path = "golden/test_data_set_0/input_0.pb"
+    changed = bytearray(other[path])
+    changed[-400:] = changed[-800:-400]
+    other[path] = bytes(changed)
+    results = check_bundle(type(bundle)(bundle.path, bundle.evidence, other))
+    assert any(not result.passed for result in results if result.name.startswith(STUDENT))
+
+
+def test_broken_cells_are_answered(small_path: Path) -> None:
+    """Missing and infinite cells give finite answers, as in float32."""
+    rows = np.zeros((3, 4), np.float32)
+    rows[range(3), range(3)] = [np.nan, np.inf, -np.inf]
+    answers = open_session(small_path / STUDENT).answer(Inputs(rows, np.empty((3, 0), object)))
+    assert np.isfinite(answers.probabilities).all()
+
+
+def refuse(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str]:
+    """Run the command; return its exit code and what it said."""
+    code = kdexport(monkeypatch, "quantize", *arguments)
+    return code, capsys.readouterr().err
+
+
+def test_other_rows_and_none_are_refused(
+    wide_path: Path,
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No figure is made up: the rows are asked for, and have to be the bundle's own."""
+    output = tmp_path / "small"
+    code, said = refuse(monkeypatch, capsys, wide_path, "--int8", "-o", output)
+    assert code == 3
+    assert "pass --data table.csv" in said
+    other = tmp_path / "table.csv"
+    other.write_text("".join(csv_path.read_text().splitlines(keepends=True)[:-5]))
+    code, said = refuse(monkeypatch, capsys, wide_path, "--int8", "-o", output, "--data", other)
+    assert code == 3
+    assert "the rows are those that the bundle was made from" in said
+    assert not output.exists()
+
+
+def test_what_loses_too_much_is_dropped(
+    wide_path: Path,
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is written, and the good file is never replaced, not even with --force."""
+    before = (wide_path / STUDENT).read_bytes()
+    monkeypatch.setattr("kdexport.quantize.MIN_AGREEMENT", 1.01)
+    output = tmp_path / "small"
+    arguments = (wide_path, "--int8", "--data", csv_path)
+    code, said = refuse(monkeypatch, capsys, *arguments, "-o", output)
+    assert code == 1
+    assert "ship the float32 file" in said
+    assert not output.exists()
+    code, said = refuse(monkeypatch, capsys, *arguments, "-o", wide_path, "--force")
+    assert code == 3
+    assert "stays as it is" in said
+    assert (wide_path / STUDENT).read_bytes() == before
+
+
+def test_a_tiny_student_stays_float32(
+    bundle_path: Path,
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where there is next to nothing to save, no second file is made."""
+    output = tmp_path / "small"
+    arguments = (bundle_path, "--int8", "--data", csv_path, "-o", output)
+    code, said = refuse(monkeypatch, capsys, *arguments)
+    assert code == 3
+    assert "ship the file as it is" in said
+    assert not output.exists()
+
+
+def test_the_report_says_so(small_path: Path) -> None:
+    """Whoever reads the page learns that weights were rounded, and what was not asked again."""
+    limits = list_limits(load_bundle(small_path).evidence)
+    assert any("weights are int8" in sentence for sentence in limits)
+
+
+def test_the_document_runs(
+    wide_path: Path,
+    csv_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The commands of docs/quantize.md, and TMPDIR points nowhere (case F)."""
+    shutil.copytree(wide_path, tmp_path / "models/x")
+    shutil.copy(csv_path, tmp_path / "data.csv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "absent"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    ((_, code),) = read_blocks("quantize.md")
+    for line in code.splitlines():
+        assert kdexport(monkeypatch, *line.split()[1:]) == 0, line
+    assert "do not quantize for speed; do for flash" in capsys.readouterr().err

@@ -112,5 +112,5 @@ def test_commands(quick_flags: list[str], monkeypatch: pytest.MonkeyPatch) -> No
     (line,) = COMMANDS
     assert run_as_written(line, quick_flags, monkeypatch) == 0
     recipe = Path("models/look/recipe.toml").read_text()
-    assert 'family = "mlp"' in recipe
-    assert 'plain_control = "none"' in recipe
+    assert 'regularisation = "given"' in recipe
+    assert "max_steps = 1500" in recipe

@@ -1,5 +1,6 @@
 """The search for the smallest student that is good enough."""
 
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from kdexport.report.advice import advise
 from kdexport.report.pages import render_markdown
 from kdexport.search import search
 from tests.conftest import QUICK
+from tests.test_docs import read_blocks
 
 
 def candidate(
@@ -119,7 +121,21 @@ def test_nothing_is_written_where_none_keeps_the_limits(
     assert not (tmp_path / "none").exists()
 
 
-def test_command_is_there() -> None:
-    """`kdexport search` takes a table, limits and a recipe."""
-    names = {parameter.name for parameter in cli.commands["search"].params}
-    assert {"data", "max_bytes", "min_recovered_lower", "settings", "teachers"} <= names
+def test_the_guide_s_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command of docs/search.md asks for a search with the limits that it names."""
+    asked = []
+
+    def note(_: Recipe, output: Path, *, limits: Limits, data: Path, **__: Any) -> None:
+        asked.append((output, limits, data))
+        raise SearchError("a rule", found="nothing", cure="nothing")
+
+    monkeypatch.setattr("kdexport.search.search", note)
+    commands = [code for language, code in read_blocks("search.md") if language == ""]
+    for line in "\n".join(commands).splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "kdexport"
+        with pytest.raises(SearchError):
+            cli.main(arguments, standalone_mode=False)
+    output, data = Path("models/x"), Path("data.csv")
+    limits = (Limits(), Limits(max_bytes=4000), Limits(min_recovered_lower=0.8))
+    assert asked == [(output, one, data) for one in limits]

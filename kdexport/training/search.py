@@ -108,8 +108,8 @@ def search_students(
 ) -> list[Tried]:
     """Try every shape for a short while, the better half for longer, a few of them in full.
 
-    A shape stays by what it reaches for its size: its loss beyond the lowest one of all that are
-    no larger. The recipe's own shape stays to the end: the others are compared with it.
+    A shape stays by what it adds for its size: how far its loss lies below the lowest one of all
+    that are smaller. The recipe's own shape stays to the end: the others are compared with it.
 
     Args:
         lesson: Rows and teacher.
@@ -170,11 +170,11 @@ def _try(lesson: Lesson, tried: Tried, transfer: TransferSet, share: float) -> T
 
 
 def _halve(there: Sequence[Tried], n_kept: int, usual: Shape) -> tuple[list[Tried], list[Tried]]:
-    """Part those that stay from those that go."""
+    """Part those that stay from those that go, what adds most first."""
 
     def excess(tried: Tried) -> tuple[bool, float]:
-        smaller = [one.loss for one in there if one.n_bytes <= tried.n_bytes]
-        return tried.shape != usual, tried.loss - min(smaller)
+        smaller = [one.loss for one in there if one.n_bytes < tried.n_bytes]
+        return tried.shape != usual, tried.loss - min(smaller, default=tried.loss)
 
     ordered = sorted(there, key=excess)
     return ordered[:n_kept], ordered[n_kept:]

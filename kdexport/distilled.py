@@ -28,7 +28,7 @@ from kdexport.prepare import prepare
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Table
 from kdexport.tables import as_table
-from kdexport.training.steps import load_shipped
+from kdexport.training.checkpoints import load_shipped
 
 TARGET, WEIGHT = "y", "sample_weight"
 

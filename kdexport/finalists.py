@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from kdexport.assemble import export_model, export_student, measure_groups
 from kdexport.evidence.blocks import Candidate
@@ -18,11 +19,11 @@ from kdexport.evidence.front import mark_front
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.search_facts import CandidateFact
 from kdexport.recipe import Recipe
-from kdexport.records import Answers, Progress, ProgressSink
+from kdexport.records import Progress, ProgressSink
 from kdexport.runtime import open_session
 from kdexport.sources import Sources
+from kdexport.training.checkpoints import freeze_students
 from kdexport.training.mixture import stand_alone
-from kdexport.training.objective import find_objective
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.search import Tried, list_shapes, search_students
 from kdexport.training.small_trees import (
@@ -32,7 +33,7 @@ from kdexport.training.small_trees import (
     train_taught_trees,
     train_untaught_trees,
 )
-from kdexport.training.steps import choose_recipe, freeze_students, make_lesson, set_threads
+from kdexport.training.steps import choose_recipe, make_lesson, set_threads
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 from kdexport.trees import Trees
 from kdexport.workspace import Prepared, Trained
@@ -114,20 +115,17 @@ def _train_grove(lesson: Lesson, transfer: TransferSet, grove: Grove, recipe: Re
     seeds = range(recipe.seed, recipe.seed + recipe.student.n_replicates)
     taught = tuple(train_taught_trees(lesson, transfer, grove, seed=seed) for seed in seeds)
     untaught = tuple(train_untaught_trees(lesson, grove, seed=seed) for seed in seeds)
-    losses = [_judge_trees(lesson, trees) for trees in (taught, untaught)]
-    least = lesson.least_loss
-    share = (losses[1] - losses[0]) / (losses[1] - least) if losses[1] > least else 1.0
-    return TriedGrove(grove, taught, untaught, losses[0], share)
+    loss, alone = (
+        float(lesson.judge(_answer_validation(lesson, several)).mean())
+        for several in (taught, untaught)
+    )
+    share = lesson.find_share(taught=loss, alone=alone)
+    return TriedGrove(grove, taught, untaught, loss, share)
 
 
-def _judge_trees(lesson: Lesson, several: Sequence[Trees]) -> float:
-    """Mean loss beside the teacher's answers on the validation rows."""
-    objective = find_objective(lesson.schema)
-    outputs = torch.from_numpy(np.stack([answer_trees(lesson, trees) for trees in several]))
-    answers = objective.soften(torch.from_numpy(lesson.validation_outputs))
-    weights = torch.from_numpy(lesson.rows.validation.weights)
-    _, losses = objective.judge(outputs.float(), answers.expand(outputs.shape), weights)
-    return float(losses.mean())
+def _answer_validation(lesson: Lesson, several: Sequence[Trees]) -> Tensor:
+    """Outputs of several sums of trees on the validation rows, **Shape** `[M, v, K]` float32."""
+    return torch.from_numpy(np.stack([answer_trees(lesson, trees) for trees in several])).float()
 
 
 def measure_finalists(
@@ -138,36 +136,38 @@ def measure_finalists(
     Returns:
         Facts of all candidates, the smallest first.
     """
-    test = prepared.rows.test.inputs
+    test, schema = prepared.rows.test.inputs, prepared.schema
     files: dict[str, bytes] = {}
     edges: dict[str, EdgeResult] = {}
-    taught: Answers | None = None
-    sources: Sources | None = None
-    for position, one in enumerate(found.finalists):
-        on_progress(Progress("finalists", position, len(found.finalists)))
-        shaped = replace(prepared, recipe=one.recipe)
-        sources = Sources(shaped, teacher, found.students_of(one.shape.name), None)
-        taught = sources.ask_teacher(test) if taught is None else taught
-        files[one.shape.name] = export_student(sources)
-        groups = {"teacher": [taught], **sources.ask_students(test)}
-        edges[one.shape.name], _ = measure_groups(shaped, groups)
-    best_groves = sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]
-    for tried in best_groves:
-        if sources is None or taught is None:
-            break
-        name, schema = tried.grove.name, prepared.schema
-        groups = {"teacher": [taught]}
-        for role, several in (("student", tried.taught), ("control", tried.untaught)):
-            models = [stand_alone(trees, schema) for trees in several]
-            groups[role] = [sources.ask_mixture(model, test) for model in models]
-        files[name] = export_model(
-            None, stand_alone(tried.taught[0], schema).trees, sources.encoder
+    networks = {
+        one.shape.name: Sources(
+            replace(prepared, recipe=one.recipe), teacher, found.students_of(one.shape.name), None
         )
+        for one in found.finalists
+    }
+    usual = networks[found.usual]
+    taught = usual.ask_teacher(test)
+    for position, (name, sources) in enumerate(networks.items()):
+        on_progress(Progress("finalists", position, len(networks)))
+        files[name] = export_student(sources)
+        groups = {"teacher": [taught], **sources.ask_students(test)}
+        edges[name], _ = measure_groups(prepared, groups)
+    for tried in sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]:
+        name, groups = tried.grove.name, {"teacher": [taught]}
+        models = {
+            role: [stand_alone(trees, schema) for trees in several]
+            for role, several in (("student", tried.taught), ("control", tried.untaught))
+        }
+        groups |= {
+            role: [usual.ask_mixture(model, test) for model in several]
+            for role, several in models.items()
+        }
+        files[name] = export_model(None, models["student"][0].trees, usual.encoder)
         edges[name], _ = measure_groups(prepared, groups)
     times = _time(files, prepared)
-    facts = [_describe(one, files, edges, times) for one in found.tried]
-    facts += [_describe_grove(grove, files, edges, times) for grove in found.groves]
-    return mark_front(sorted(facts, key=lambda fact: fact.bytes or 4 * fact.parameters))
+    facts = [*map(_describe, found.tried), *map(_describe_grove, found.groves)]
+    measured = [_add_file(fact, files, edges, times) for fact in facts]
+    return mark_front(sorted(measured, key=lambda fact: fact.bytes or 4 * fact.parameters))
 
 
 def _time(files: Mapping[str, bytes], prepared: Prepared) -> dict[str, dict[str, float]]:
@@ -188,13 +188,8 @@ def _time(files: Mapping[str, bytes], prepared: Prepared) -> dict[str, dict[str,
     return times
 
 
-def _describe(
-    tried: Tried,
-    files: Mapping[str, bytes],
-    edges: Mapping[str, EdgeResult],
-    times: Mapping[str, Mapping[str, float]],
-) -> CandidateFact:
-    fact = CandidateFact(
+def _describe(tried: Tried) -> CandidateFact:
+    return CandidateFact(
         name=tried.shape.name,
         family="network",
         rounds=tried.n_rounds,
@@ -203,16 +198,10 @@ def _describe(
         validation_loss=tried.loss,
         share=tried.share,
     )
-    return _measured(fact, files, edges, times)
 
 
-def _describe_grove(
-    tried: TriedGrove,
-    files: Mapping[str, bytes],
-    edges: Mapping[str, EdgeResult],
-    times: Mapping[str, Mapping[str, float]],
-) -> CandidateFact:
-    fact = CandidateFact(
+def _describe_grove(tried: TriedGrove) -> CandidateFact:
+    return CandidateFact(
         name=tried.grove.name,
         family="trees",
         rounds=1,
@@ -221,10 +210,9 @@ def _describe_grove(
         validation_loss=tried.loss,
         share=tried.share,
     )
-    return _measured(fact, files, edges, times)
 
 
-def _measured(
+def _add_file(
     fact: CandidateFact,
     files: Mapping[str, bytes],
     edges: Mapping[str, EdgeResult],

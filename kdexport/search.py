@@ -90,11 +90,9 @@ def search(
             candidates=candidates,
             advice=advise(candidates),
         )
-        learned = _settle(prepared, found.recipe_of(chosen.name), limits)
-        learned_students = Learned(learned, source, found.students_of(chosen.name))
-        evidence, files = assemble(
-            learned_students, rival=rival, search=fact, on_progress=on_progress
-        )
+        settled = _settle(prepared, found.recipe_of(chosen.name), limits)
+        learned = Learned(settled, source, found.students_of(chosen.name))
+        evidence, files = assemble(learned, rival=rival, search=fact, on_progress=on_progress)
         write_files(claimed, evidence, files, force=force)
     return evidence
 

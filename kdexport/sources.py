@@ -19,17 +19,17 @@ from kdexport.evidence.golden import Golden, SourceAnswers
 from kdexport.evidence.golden_rows import Chosen
 from kdexport.evidence.parity import ROUNDING
 from kdexport.records import Answers, Float64, Inputs
-from kdexport.training.convert import convert_teacher
-from kdexport.training.mixture import Mixture
-from kdexport.training.native import find_native
-from kdexport.training.nets import StackedMLP, compute_member_outputs
-from kdexport.training.own_teacher import OwnTeacher
-from kdexport.training.steps import (
+from kdexport.training.checkpoints import (
     find_shipped,
     load_mixture,
     load_plain_controls,
     load_students,
 )
+from kdexport.training.convert import convert_teacher
+from kdexport.training.mixture import Mixture
+from kdexport.training.native import find_native
+from kdexport.training.nets import StackedMLP, compute_member_outputs
+from kdexport.training.own_teacher import OwnTeacher
 from kdexport.workspace import Prepared, Trained, load_rival, load_trained
 
 OWN_ROUNDING = 0.99  # quantile of the rows' own rounding

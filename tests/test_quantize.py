@@ -1,6 +1,7 @@
 """`kdexport quantize`: a bundle in int8 that passes its own check, or nothing at all."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,29 +88,31 @@ def test_broken_cells_are_answered(small_path: Path) -> None:
     assert np.isfinite(answers.probabilities).all()
 
 
-def refuse(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
-) -> tuple[int, str]:
-    """Run the command; return its exit code and what it said."""
-    code = kdexport(monkeypatch, "quantize", *arguments)
-    return code, capsys.readouterr().err
+Refuse = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refuse:
+    """Run the command with arguments; return its exit code and what it said."""
+
+    def run_command(*arguments: object) -> tuple[int, str]:
+        code = kdexport(monkeypatch, "quantize", *arguments)
+        return code, capsys.readouterr().err
+
+    return run_command
 
 
 def test_other_rows_and_none_are_refused(
-    wide_path: Path,
-    csv_path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    wide_path: Path, csv_path: Path, tmp_path: Path, refuse: Refuse
 ) -> None:
     """No figure is made up: the rows are asked for, and have to be the bundle's own."""
     output = tmp_path / "small"
-    code, said = refuse(monkeypatch, capsys, wide_path, "--int8", "-o", output)
+    code, said = refuse(wide_path, "--int8", "-o", output)
     assert code == 3
     assert "pass --data table.csv" in said
     other = tmp_path / "table.csv"
     other.write_text("".join(csv_path.read_text().splitlines(keepends=True)[:-5]))
-    code, said = refuse(monkeypatch, capsys, wide_path, "--int8", "-o", output, "--data", other)
+    code, said = refuse(wide_path, "--int8", "-o", output, "--data", other)
     assert code == 3
     assert "the rows are those that the bundle was made from" in said
     assert not output.exists()
@@ -120,34 +123,30 @@ def test_what_loses_too_much_is_dropped(
     csv_path: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refuse: Refuse,
 ) -> None:
     """Nothing is written, and the good file is never replaced, not even with --force."""
     before = (wide_path / STUDENT).read_bytes()
     monkeypatch.setattr("kdexport.quantize.MIN_AGREEMENT", 1.01)
     output = tmp_path / "small"
     arguments = (wide_path, "--int8", "--data", csv_path)
-    code, said = refuse(monkeypatch, capsys, *arguments, "-o", output)
+    code, said = refuse(*arguments, "-o", output)
     assert code == 1
     assert "ship the float32 file" in said
     assert not output.exists()
-    code, said = refuse(monkeypatch, capsys, *arguments, "-o", wide_path, "--force")
+    code, said = refuse(*arguments, "-o", wide_path, "--force")
     assert code == 3
     assert "stays as it is" in said
     assert (wide_path / STUDENT).read_bytes() == before
 
 
 def test_a_tiny_student_stays_float32(
-    bundle_path: Path,
-    csv_path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    bundle_path: Path, csv_path: Path, tmp_path: Path, refuse: Refuse
 ) -> None:
     """Where there is next to nothing to save, no second file is made."""
     output = tmp_path / "small"
     arguments = (bundle_path, "--int8", "--data", csv_path, "-o", output)
-    code, said = refuse(monkeypatch, capsys, *arguments)
+    code, said = refuse(*arguments)
     assert code == 3
     assert "ship the file as it is" in said
     assert not output.exists()

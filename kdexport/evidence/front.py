@@ -36,9 +36,19 @@ class Limits:
         return " and ".join(parts) or "what the usual student has"
 
 
+def list_measured(candidates: Sequence[CandidateFact]) -> list[CandidateFact]:
+    """Return the candidates that have a file."""
+    return [one for one in candidates if one.bytes is not None]
+
+
+def list_batches(candidates: Sequence[CandidateFact]) -> list[str]:
+    """Return the batch sizes that candidates were timed at."""
+    return list(dict.fromkeys(batch for one in candidates for batch in one.p50_us))
+
+
 def mark_front(candidates: Sequence[CandidateFact]) -> list[CandidateFact]:
     """Mark those that no other one beats in bytes and validation loss together."""
-    measured = [one for one in candidates if one.bytes is not None]
+    measured = list_measured(candidates)
 
     def is_beaten(one: CandidateFact) -> bool:
         return any(
@@ -66,8 +76,7 @@ def choose(
     Returns:
         The chosen one, or None where none keeps the limits; and the rule in words.
     """
-    networks = [c for c in candidates if c.family == "network" and c.bytes is not None]
-    small = [c for c in networks if limits.max_bytes is None or _size(c) <= limits.max_bytes]
+    networks, small = _find_networks(candidates, limits)
     if limits.min_recovered_lower is not None:
         kept = [c for c in small if (c.share or 0.0) >= limits.min_recovered_lower]
         rule = f"the smallest that keeps {limits.describe()} on validation rows"
@@ -90,10 +99,18 @@ def choose(
 
 def describe_nearest(candidates: Sequence[CandidateFact], limits: Limits) -> str:
     """Return the candidate that misses the limits by least, in words."""
-    networks = [c for c in candidates if c.family == "network" and c.bytes is not None]
-    small = [c for c in networks if limits.max_bytes is None or _size(c) <= limits.max_bytes]
+    networks, small = _find_networks(candidates, limits)
     best = max(small, key=lambda c: c.share or 0.0) if small else min(networks, key=_size)
     return f"{best.name} with {best.share or 0.0:.0%} on validation rows in {_size(best):,} bytes"
+
+
+def _find_networks(
+    candidates: Sequence[CandidateFact], limits: Limits
+) -> tuple[list[CandidateFact], list[CandidateFact]]:
+    """Return the networks that have a file, and those of them that are small enough."""
+    networks = [one for one in list_measured(candidates) if one.family == "network"]
+    most = limits.max_bytes
+    return networks, [one for one in networks if most is None or _size(one) <= most]
 
 
 def _size(candidate: CandidateFact) -> int:

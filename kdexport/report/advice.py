@@ -1,10 +1,11 @@
 """What a search's candidates say, in words.
 
-Takes candidates, gives sentences, each with its reason. Imports facts only.
+Takes candidates, gives sentences, each with its reason. Imports facts and what lists them.
 """
 
 from collections.abc import Sequence
 
+from kdexport.evidence.front import list_batches, list_measured
 from kdexport.evidence.search_facts import CandidateFact
 
 ONE = "1"
@@ -12,9 +13,9 @@ ONE = "1"
 
 def advise(candidates: Sequence[CandidateFact]) -> list[str]:
     """Say which family wins where, and what is not worth doing."""
-    measured = [one for one in candidates if one.bytes is not None]
+    measured = list_measured(candidates)
     lines = []
-    for batch in dict.fromkeys(batch for one in measured for batch in one.p50_us):
+    for batch in list_batches(measured):
         fastest = min(measured, key=lambda one: one.p50_us.get(batch, float("inf")))
         rows = "one row" if batch == ONE else f"{int(batch):,} rows"
         lines.append(
@@ -38,7 +39,7 @@ def advise(candidates: Sequence[CandidateFact]) -> list[str]:
             (one for one in on_front if one.family == "trees"), key=lambda one: one.bytes or 0
         )
         lines.append(
-            f"Small trees are on the front: {small.name} in {small.bytes:,} bytes. A bundle's "
-            "student is a network; take such trees from the rival's side of a run."
+            f"Small trees are on the front: {small.name} in {small.bytes:,} bytes. They are "
+            "reported, and do not ship: a bundle's student is a network."
         )
     return lines

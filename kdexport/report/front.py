@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from kdexport.evidence.front import list_batches, list_measured
 from kdexport.evidence.search_facts import CandidateFact, SearchFact
 
 FULL = 40  # characters of a bar that stands for the whole edge
@@ -15,7 +16,7 @@ FULL = 40  # characters of a bar that stands for the whole edge
 
 def render_search(fact: SearchFact) -> Group:
     """Return the candidates of a search, the front, and what they say."""
-    measured = [one for one in fact.candidates if one.bytes is not None]
+    measured = list_measured(fact.candidates)
     head = (
         f"{fact.chosen} is chosen among {len(fact.candidates)} students: {fact.rule}. Validation "
         "rows choose; recovered edges are on test rows."
@@ -31,7 +32,7 @@ def render_search(fact: SearchFact) -> Group:
 def _table(measured: list[CandidateFact], fact: SearchFact) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("student")
-    batches = list(dict.fromkeys(batch for one in measured for batch in one.p50_us))
+    batches = list_batches(measured)
     metric = next(iter(measured[0].recovered), "")
     heads = ["bytes", "weights", *[f"us at {int(b):,}" for b in batches], "validation share"]
     for head in (*heads, f"recovered, {metric.replace('_', ' ')}, %"):

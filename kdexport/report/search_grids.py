@@ -4,16 +4,12 @@ Takes evidence, gives `Grid`s; none where the student's shape was given.
 """
 
 from kdexport.evidence.facts import Evidence
+from kdexport.evidence.front import list_batches, list_measured
 from kdexport.evidence.search_facts import CandidateFact, SearchFact
 from kdexport.report.figures import write_percent
 from kdexport.report.grids import ABSENT, Grid
 
 MAX_NAMED = 30
-
-
-def list_measured(fact: SearchFact) -> list[CandidateFact]:
-    """Return the candidates that have a file, the smallest first."""
-    return [one for one in fact.candidates if one.bytes is not None]
 
 
 def make_search_grids(evidence: Evidence) -> list[Grid]:
@@ -22,8 +18,8 @@ def make_search_grids(evidence: Evidence) -> list[Grid]:
     if fact is None:
         return []
     metric = next(iter(evidence.recovered))
-    measured = list_measured(fact)
-    batches = list(dict.fromkeys(batch for one in measured for batch in one.p50_us))
+    measured = list_measured(fact.candidates)
+    batches = list_batches(measured)
     rows = tuple(
         (
             f"{one.name}{_mark(one, fact)}",

@@ -8,9 +8,10 @@ from typing import Any
 import altair as alt
 
 from kdexport.evidence.facts import Evidence
+from kdexport.evidence.front import list_measured
 from kdexport.report.drawing import SOFT, Picture, Scales, finish_chart, layer_charts, make_data
 from kdexport.report.figures import write_percent
-from kdexport.report.search_grids import list_measured, make_search_grids
+from kdexport.report.search_grids import make_search_grids
 
 FAMILIES = {"network": "networks", "trees": "small trees"}
 
@@ -30,7 +31,7 @@ def draw_search_pictures(evidence: Evidence) -> list[Picture]:
             "on_front": one.is_on_front,
             "said": f"{one.name}, {one.bytes:,} bytes: {write_percent(share)}",
         }
-        for one in list_measured(evidence.search)
+        for one in list_measured(evidence.search.candidates)
         if (share := one.recovered.get(metric)) is not None
     ]
     if not points:

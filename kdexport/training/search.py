@@ -19,7 +19,6 @@ from kdexport.records import Progress, ProgressSink, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.distill import Students, build_student_stack, fit_students, train_students
 from kdexport.training.nets import compute_member_outputs
-from kdexport.training.objective import find_objective
 from kdexport.training.transfer import Lesson, TransferSet
 
 Form = Literal["plain", "piecewise"]
@@ -184,28 +183,16 @@ def _train(lesson: Lesson, tried: Tried, transfer: TransferSet) -> Tried:
     """Train students and controls of a shape in full, as a run does."""
     students = train_students(lesson, tried.recipe, transfer=transfer)
     n_steps, n_networks = students.record.n_steps, students.stack.n_members
-    losses = _judge(lesson, students)
+    rows = students.stack.encoder.prepare(lesson.rows.validation.inputs, tried.recipe.device)
+    with torch.no_grad():
+        losses = lesson.judge(compute_member_outputs(students.stack, rows))
     half = n_networks // 2
     taught, alone = float(losses[:half].mean()), float(losses[half:].mean())
-    least = lesson.least_loss
     return replace(
         tried,
         loss=taught,
         n_rounds=tried.n_rounds + 1,
         cost=tried.cost + tried.n_weights * n_networks * n_steps,
         students=students,
-        share=(alone - taught) / (alone - least) if alone > least else 1.0,
+        share=lesson.find_share(taught=taught, alone=alone),
     )
-
-
-def _judge(lesson: Lesson, students: Students) -> torch.Tensor:
-    """Every network's loss beside the teacher's answers on the validation rows, **Shape** `[M]`."""
-    validation = lesson.rows.validation
-    objective = find_objective(lesson.schema)
-    rows = students.stack.encoder.prepare(validation.inputs, str(students.stack.weights[0].device))
-    with torch.no_grad():
-        outputs = compute_member_outputs(students.stack, rows)
-    answers = objective.soften(torch.from_numpy(lesson.validation_outputs).to(outputs.device))
-    targets = answers.expand(outputs.shape)
-    weights = torch.from_numpy(validation.weights).to(outputs.device)
-    return torch.from_numpy(objective.judge(outputs, targets, weights)[1])

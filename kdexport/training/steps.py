@@ -5,42 +5,38 @@ Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's th
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 
 from kdexport.recipe import Recipe
-from kdexport.records import Float64, Inputs, ProgressSink, Table
+from kdexport.records import ProgressSink, Table
 from kdexport.restore import Layout, Restorer
 from kdexport.resume import MAKE_NOW, MakeNow
 from kdexport.sections import StudentRecipe, TeacherRecipe, TransferRecipe
 from kdexport.training.calibrate import calibrate
+from kdexport.training.checkpoints import (
+    freeze,
+    freeze_students,
+    load_mixture,
+    thaw,
+    weights_of,
+)
 from kdexport.training.choose import choose_form, choose_transfer
 from kdexport.training.distill import (
-    Students,
-    build_plain_controls,
-    build_student_stack,
-    build_students,
     train_students,
 )
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
-from kdexport.training.fit import FitRecord
-from kdexport.training.mixture import Mixture, mix_with_boosting, train_rival
-from kdexport.training.nets import StackedMLP, compute_member_outputs
+from kdexport.training.mixture import mix_with_boosting, train_rival
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers
 from kdexport.training.stored import read_stored
 from kdexport.training.transfer import LabelRows, Lesson
-from kdexport.workspace import Arrays, Looks, Prepared, Trained
-
-NOTHING: Mapping[str, float] = MappingProxyType({})
-PIECEWISE = "student_piecewise"  # setting: 1 where students read numbers piece by piece
-PLAIN = "plain_controls."  # what the names of the plain controls' weights begin with
+from kdexport.workspace import Prepared, Trained
 
 
 def set_threads(asked: int) -> int:
@@ -73,7 +69,7 @@ def train_teacher(
     settings = {"dropout": recipe.teacher.dropout, "weight_decay": recipe.teacher.weight_decay}
     ensemble = steps.take(
         "ensemble",
-        lambda: _freeze(*train_ensemble(*learn, recipe, on_progress=on_progress), settings),
+        lambda: freeze(*train_ensemble(*learn, recipe, on_progress=on_progress), settings),
     )
     if recipe.teacher.family == "mlp":
         return ensemble
@@ -84,13 +80,13 @@ def _mix(
     prepared: Prepared, ensemble: Trained, n_threads: int, on_progress: ProgressSink
 ) -> Trained:
     """Add boosted trees to a trained ensemble."""
-    stack = _thaw(build_ensemble(prepared.schema, prepared.recipe), ensemble)
+    stack = thaw(build_ensemble(prepared.schema, prepared.recipe), ensemble)
     mixture, own_outputs, share = mix_with_boosting(
         stack, prepared.rows, prepared.recipe, n_threads=n_threads, on_progress=on_progress
     )
     return replace(
         ensemble,
-        weights=_weights_of(mixture.stack),
+        weights=weights_of(mixture.stack),
         settings={**ensemble.settings, "boosting_share": share},
         trees=mixture.trees,
         own_outputs=own_outputs,
@@ -244,105 +240,9 @@ def make_lesson(
     return Lesson(prepared.rows, prepared.schema, label, unlabeled, teacher.own_outputs)
 
 
-def freeze_students(students: Students, settings: Mapping[str, float] = NOTHING) -> Trained:
-    """Return the checkpoint of trained students and controls."""
-    is_piecewise = float(students.stack.encoder.pieces is not None)
-    trained = _freeze(students.stack, students.record, {**settings, PIECEWISE: is_piecewise})
-    plain = _weights_of(students.plain_controls)
-    apart = {f"{PLAIN}{name}": values for name, values in plain.items()}
-    return replace(trained, weights={**trained.weights, **apart})
-
-
 def _hash_answers(teacher: OwnTeacher, prepared: Prepared) -> str:
     """Return the hash of what a teacher answers for the rows to learn from."""
     rows = (prepared.rows.train, prepared.rows.validation)
     answers = np.concatenate([teacher.compute_outputs(part.inputs) for part in rows])
     own = b"" if teacher.own_outputs is None else teacher.own_outputs.tobytes()
     return hashlib.sha256(answers.tobytes() + own).hexdigest()[:16]
-
-
-def load_mixture(prepared: Prepared, trained: Trained) -> Mixture:
-    """Return a teacher or rival with its weights, in evaluation mode."""
-    stack = None
-    if trained.weights:
-        stack = _thaw(build_ensemble(prepared.schema, prepared.recipe), trained)
-    return Mixture(prepared.schema, stack, trained.trees, prepared.recipe.device)
-
-
-def load_students(prepared: Prepared, students: Trained) -> StackedMLP:
-    """Return students and controls with their weights, in evaluation mode."""
-    weights = {k: v for k, v in students.weights.items() if not k.startswith(PLAIN)}
-    stack = build_students(prepared.schema, _settled(prepared, students))
-    return _thaw(stack, replace(students, weights=weights))
-
-
-def load_plain_controls(prepared: Prepared, students: Trained) -> StackedMLP | None:
-    """Return the plain controls, if there are any, in evaluation mode."""
-    weights = {k.removeprefix(PLAIN): v for k, v in students.weights.items() if k.startswith(PLAIN)}
-    if not weights:
-        return None
-    stack = build_plain_controls(prepared.schema, prepared.recipe)
-    return _thaw(stack, replace(students, weights=weights))
-
-
-def _settled(prepared: Prepared, students: Trained) -> Recipe:
-    """Return the recipe with the form that the students have."""
-    return prepared.recipe.with_student_form(
-        "piecewise" if students.settings[PIECEWISE] else "plain"
-    )
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """The student that ships, as a model of inputs."""
-
-    stack: StackedMLP
-
-    def answer(self, inputs: Inputs) -> Float64:
-        """Probabilities or numbers, **Shape** `[n, K]`, computed in float64."""
-        schema = self.stack.encoder.schema
-        rows = self.stack.encoder.prepare(inputs).double()
-        outputs = compute_member_outputs(self.stack, rows)[0]
-        if schema.signature.is_regression:
-            outputs = outputs * schema.target_scale + schema.target_center
-        else:
-            outputs = torch.softmax(outputs, dim=-1)
-        answers: Float64 = outputs.numpy()
-        return answers
-
-
-def find_shipped(prepared: Prepared, students: Trained) -> int:
-    """Choose the student that ships: the one closest to its targets on the validation rows."""
-    return int(np.argmin(students.best_losses[: prepared.recipe.student.n_replicates]))
-
-
-def load_shipped(prepared: Prepared, students: Trained) -> Shipped:
-    """Return the student that ships, alone."""
-    recipe, position = _settled(prepared, students), find_shipped(prepared, students)
-    alone = {
-        name: v[position : position + 1]
-        for name, v in students.weights.items()
-        if not name.startswith(PLAIN)
-    }
-    stack = build_student_stack(prepared.schema, recipe, [recipe.seed]).cpu()
-    return Shipped(_thaw(stack, replace(students, weights=alone)).double())
-
-
-def _freeze(
-    stack: StackedMLP, record: FitRecord, settings: Mapping[str, float] = NOTHING
-) -> Trained:
-    looks = Looks(record.look_steps, record.validation_losses)
-    weights = _weights_of(stack)
-    return Trained(weights, record.n_steps, record.best_losses, dict(settings), looks=looks)
-
-
-def _weights_of(stack: StackedMLP | None) -> Arrays:
-    named = [] if stack is None else stack.named_parameters()
-    return {name: p.detach().cpu().numpy() for name, p in named}
-
-
-def _thaw(stack: StackedMLP, trained: Trained) -> StackedMLP:
-    state = {name: torch.from_numpy(np.array(v)) for name, v in trained.weights.items()}
-    stack.load_state_dict(state)
-    stack.eval()
-    return stack

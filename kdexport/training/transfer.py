@@ -55,11 +55,23 @@ class Lesson:
     @cached_property
     def least_loss(self) -> float:
         """The loss on the validation rows of a student that answers just as the teacher does."""
+        return float(self.judge(torch.from_numpy(self.validation_outputs)[None])[0])
+
+    def judge(self, outputs: Tensor) -> Float64:
+        """Compare outputs on the validation rows with the teacher's answers to them.
+
+        **Shape** `[M, v, K]` float32 to the loss of each of M students, `[M]`.
+        """
         objective = find_objective(self.schema)
-        answers = torch.from_numpy(self.validation_outputs)[None]
-        weights = torch.from_numpy(self.rows.validation.weights)
-        _, losses = objective.judge(answers, objective.soften(answers), weights)
-        return float(losses[0])
+        answers = objective.soften(torch.from_numpy(self.validation_outputs).to(outputs.device))
+        weights = torch.from_numpy(self.rows.validation.weights).to(outputs.device)
+        return objective.judge(outputs, answers.expand(outputs.shape), weights)[1]
+
+    def find_share(self, *, taught: float, alone: float) -> float:
+        """Return what share of the way from its control to the teacher a student went, by losses
+        beside the teacher's answers.
+        """
+        return (alone - taught) / (alone - self.least_loss) if alone > self.least_loss else 1.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test se
 		tests/evidence/test_coverage.py
 
 test-faults: $(INSTALLED)  ## stopped, out of disk, fed hostile files and odd tables: nothing lost
-	$(BIN)/python -m pytest -m faults -rs tests/faults
+	$(BIN)/python -m pytest -m faults -rs --numprocesses $(JOBS) --dist loadfile tests/faults
 
 test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
 	$(BIN)/python benchmarks/torch_free.py

@@ -54,7 +54,15 @@ class Draft:
             (path / name).symlink_to(path.parent / f"{path.name}.{name}")
 
     def model(self, name: str = STUDENT) -> onnx.ModelProto:
-        return onnx.load_from_string(self.files[name])
+        """Return a model whose weights are where nodes read them: none is widened from float16."""
+        model = onnx.load_from_string(self.files[name])
+        stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        for cast in [n for n in model.graph.node if n.op_type == "Cast" and n.input[0] in stored]:
+            tensor = stored[cast.input[0]]
+            wide = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(wide, cast.output[0]))
+            model.graph.node.remove(cast)
+        return model
 
     def keep(self, model: onnx.ModelProto, name: str = STUDENT) -> None:
         self.files[name] = model.SerializeToString(deterministic=True)

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdexport.cli import cli
 from tests.commands import kdexport
 from tests.test_docs import ROOT, read_blocks
 
 CI = read_blocks("ci.md")
-GITHUB, GITLAB = (code for language, code in CI if language == "yaml")
 (SHELLS,) = (code for language, code in read_blocks("cli.md") if language == "sh")
 COMPLETION = re.findall(r"_KDEXPORT_COMPLETE=(\w+)", SHELLS)
 
@@ -68,18 +66,6 @@ def test_gate_in_pytest(workplace: Path) -> None:
     (workplace / "models/x/recipe.toml").write_text("seed = 1\n")
     with pytest.raises(AssertionError):
         names["test_bundle_may_ship"]()
-
-
-def test_pipelines() -> None:
-    """The GitHub job passes inputs that the action has, the GitLab job options of `check`."""
-    action = (ROOT / "action.yml").read_text()
-    given = GITHUB.split("with:\n")[1].splitlines()
-    for line in given:
-        assert f"\n  {line.split(':')[0].strip()}:\n" in action, line
-    options = {name for option in cli.commands["check"].params for name in option.opts}
-    (command,) = re.findall(r"- (kdexport check .*)", GITLAB)
-    assert {word for word in command.split() if word.startswith("--")} <= options
-    assert f"junit: {command.split()[-1]}" in GITLAB
 
 
 def test_latency(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kdexport.bundle import load_bundle, read_bundle
+from kdexport.evidence.checks import check_bundle
 from kdexport.evidence.claim_checks import (
     SEALED,
     SEALED_IF_THERE,
@@ -144,6 +145,21 @@ def test_absent_file(copy: Path) -> None:
     """A file that the evidence names and the folder lacks is named."""
     (copy / "teacher.onnx").unlink()
     assert "teacher.onnx is absent" in failures(copy)["hashes"]
+
+
+def test_absent_golden_file(copy: Path) -> None:
+    """Whichever golden file is absent, the check of golden rows names it: no answer is compared."""
+    names = [name for name in read_bundle(copy).evidence.files if name.startswith("golden/")]
+    kept = {name: (copy / name).read_bytes() for name in names}
+    for lost in ([names[0]], [names[-1]], names):
+        for name in lost:
+            (copy / name).unlink()
+        said = {result.name: result for result in check_bundle(read_bundle(copy))}
+        assert not said["bundle/golden"].passed
+        assert f"{lost[0]} is absent" in said["bundle/golden"].message
+        assert "student.onnx/source" not in said
+        for name in lost:
+            (copy / name).write_bytes(kept[name])
 
 
 def test_strangers_and_links(copy: Path) -> None:

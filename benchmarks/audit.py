@@ -34,9 +34,7 @@ def ask(pinned: Path) -> tuple[Sequence[Mapping[str, Any]], str]:
             str(answer),
         ]
         try:
-            done = subprocess.run(
-                [*command, "-o", answer], capture_output=True, text=True, timeout=LONGEST_S
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S)
         except subprocess.TimeoutExpired:
             return [], f"no answer in {LONGEST_S} s"
         said = next(reversed(done.stderr.splitlines()), "")

@@ -46,7 +46,9 @@ def run_check(folder: Path, **inputs: str) -> "subprocess.CompletedProcess[str]"
 
 def test_metadata() -> None:
     """The action is a composite one as GitHub reads it: every step runs something, and how."""
-    assert {"name", "description", "runs"} <= set(ACTION) <= {"name", "description", "inputs", "runs"}
+    assert (
+        {"name", "description", "runs"} <= set(ACTION) <= {"name", "description", "inputs", "runs"}
+    )
     assert ACTION["runs"]["using"] == "composite"
     for name, spec in ACTION["inputs"].items():
         assert re.fullmatch("[a-z_][a-z0-9_-]*", name)

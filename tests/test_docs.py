@@ -1,6 +1,8 @@
 """docs/: what they tell a reader to type works as it is written."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -66,6 +68,13 @@ def test_concepts_say_what_the_code_does() -> None:
         assert said in text, said
     for verdict in get_args(RivalVerdict):
         assert verdict in text, verdict
+
+
+def test_what_is_generated_is_fresh() -> None:
+    """README.md and docs/ state what code and saved results say: else `make readme` is due."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "document.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_links_lead_somewhere() -> None:

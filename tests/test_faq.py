@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from kdexport.disk import claim
 from tests.commands import kdexport
 from tests.test_docs import ROOT, read_blocks
 from tests.test_readme import run_as_written, workplace
@@ -39,6 +40,7 @@ TABLES: list[tuple[str, Callable[[int], str], str]] = [
     ("a,y", lambda i: f"{i},{'no' if i % 2 else 'yes'}", "run data.csv --target y -o models/x"),
     ("a,y", lambda i: f"{i},{'no' if i % 2 else 'yes'}", RUN),
     ("a,y", lambda i: f"{i},{'no' if i % 2 else 'yes'}", "report models/x"),
+    ("a,y", lambda i: f"{i},{i % 2}", f"{RUN} --teacher model.pkl"),
     ("a,y", lambda i: "", "predict damaged.onnx data.csv -o answers.csv"),
     ("a,y", lambda i: "", "info plain.onnx"),
     ("a,c,d,e", lambda i: "1,2,3,4", "predict abcd.onnx new.csv -o answers.csv"),
@@ -55,6 +57,16 @@ FEEDS: list[dict[str, Any]] = [
 def pattern_of(line: str) -> str:
     """A documented message as a regular expression: `...` stands for anything."""
     return ".*".join(map(re.escape, line.split("...")))
+
+
+def raise_version(path: Path, name: str) -> bytes:
+    """A model file that asks for a runtime which does not exist yet."""
+    model = onnx.load(path)
+    if name == "opset":
+        model.opset_import[0].version = 99
+    else:
+        model.ir_version = 99
+    return bytes(model.SerializeToString())
 
 
 @pytest.fixture
@@ -96,7 +108,17 @@ def test_every_message_is_printed(
     (folder / "data.csv").write_text("a,y\n1,no\n2,yes\n3,no\n4,yes\n")
     kdexport(monkeypatch, *RUN.split())
     printed += capsys.readouterr().err.splitlines()
-    session = onnxruntime.InferenceSession(ROOT / "models/clicks/student.onnx")
+    shutil.copytree(ROOT / "models/clicks", "elsewhere/models/x")
+    monkeypatch.chdir("elsewhere")
+    with claim(Path("models/x")):
+        kdexport(monkeypatch, "report", "models/x")
+    printed += capsys.readouterr().err.splitlines()
+    student = ROOT / "models/clicks/student.onnx"
+    for version in ("ir_version", "opset"):
+        with pytest.raises(Exception, match="version") as error:
+            onnxruntime.InferenceSession(raise_version(student, version))
+        printed.append(str(error.value).strip().split(") ")[-1])
+    session = onnxruntime.InferenceSession(student)
     for feeds in FEEDS:
         with pytest.raises(Exception, match="input") as error:
             session.run(None, feeds)

@@ -1,10 +1,10 @@
 """`kdexport check` as a job of CI runs it."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -36,12 +36,22 @@ def test_from_python(bundle_path: Path) -> None:
     assert not failed
 
 
-def test_quick(bundle_path: Path) -> None:
-    """A check from the shell takes less than 3 s."""
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", CODE, "check", str(bundle_path)])
-    assert done.returncode == 0
-    assert time.perf_counter() - start < 3
+def time_process(*arguments: str) -> float:
+    """Return the processor's seconds that a Python process took: other processes count less."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert subprocess.run([sys.executable, *arguments]).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_quick() -> None:
+    """A check of models/clicks from the shell takes less than 3 s, of which imports are a part.
+
+    Where the machine is so busy that importing takes longer, so may the check.
+    """
+    clicks = Path(__file__).parents[1] / "models" / "clicks"
+    importing = time_process("-c", "import numpy, onnx, onnxruntime, polars, pydantic")
+    assert time_process("-c", CODE, "check", str(clicks)) < max(3.0, 6 * importing)
 
 
 def test_outputs(
@@ -93,6 +103,10 @@ def test_users_rows(
     said = capsys.readouterr().out
     assert "student.onnx on table.csv/reference" in said
     assert "600 rows of table.csv" in said
+    parquet = tmp_path / "table.parquet"
+    pl.read_csv(csv_path).write_parquet(parquet)
+    assert kdexport(monkeypatch, "check", bundle_path, "--data", parquet) == 0
+    assert "600 rows of table.parquet" in capsys.readouterr().out
     labels = predict(open_session(bundle_path / "student.onnx"), read_table(csv_path))["label"]
     wrong = np.where(labels == "yes", "no", "yes")
     worse = tmp_path / "worse.csv"
@@ -250,6 +264,22 @@ def test_without_golden_rows(
     empty = tmp_path / "empty.csv"
     empty.write_text(csv_path.read_text().splitlines()[0] + "\n")
     assert kdexport(monkeypatch, "check", output, "--data", empty) != 0
+
+
+def test_synthetic_golden_rows(
+    work_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A bundle with drawn rows passes on them, and fails where a file answers otherwise."""
+    output = tmp_path / "x"
+    assert kdexport(monkeypatch, "export", work_path, "--golden", "synthetic", "-o", output) == 0
+    assert kdexport(monkeypatch, "check", output) == 0
+    assert "synthetic rows with edges" in capsys.readouterr().out
+    (output / "student.onnx").write_bytes((output / "teacher.onnx").read_bytes())
+    assert kdexport(monkeypatch, "check", output) == 1
+    assert "student.onnx/source" in capsys.readouterr().out.split("FAILED", 1)[1]
 
 
 def test_rival_without_golden_rows(census_path: Path) -> None:

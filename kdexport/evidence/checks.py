@@ -14,7 +14,7 @@ from kdexport.evidence.claim_checks import check_claims, check_golden_quality
 from kdexport.evidence.facts import Evidence, ParityFact, Quality
 from kdexport.evidence.file_checks import check_file
 from kdexport.evidence.gate import check_budgets
-from kdexport.evidence.golden import STUDENT_STEM, Golden, unpack_golden
+from kdexport.evidence.golden import GOLDEN, STUDENT_STEM, Golden, unpack_golden
 from kdexport.evidence.parity import FLOAT32, Tolerance, compare_answers
 from kdexport.evidence.question import Question
 from kdexport.evidence.user_rows import UserRows, check_quality
@@ -212,6 +212,11 @@ def _load_golden(
             return None, CheckResult(title, True, message)
         message = "there are rows to ask, however: this bundle was exported without golden rows"
         return None, CheckResult(title, False, f"{message}; pass --data, or --from-source")
+    listed = [name for name in bundle.evidence.files if name.startswith(GOLDEN)]
+    lost = [name for name in listed if name not in bundle.files]
+    if lost:
+        message = f"golden rows are whole, however: {', '.join(lost)} is absent"
+        return None, CheckResult(title, False, message)
     try:
         golden = unpack_golden(bundle.files)
     except KdexportError as error:

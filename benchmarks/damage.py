@@ -55,7 +55,7 @@ class Draft:
             (path / name).symlink_to(path.parent / f"{path.name}.{name}")
 
     def model(self, name: str = STUDENT) -> onnx.ModelProto:
-        """Return a model whose weights are where nodes read them: none is widened as it is loaded."""
+        """Return a model whose weights are where nodes read them, none widened by a node."""
         model = onnx.load_from_string(self.files[name])
         stored = {tensor.name: tensor for tensor in model.graph.initializer}
         for cast in [n for n in model.graph.node if n.op_type == "Cast" and n.input[0] in stored]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from onnx.helper import tensor_dtype_to_np_dtype
 
 from kdexport.bundle import EVIDENCE, STUDENT
 from kdexport.evidence.claim_checks import describe_file
@@ -54,12 +55,13 @@ class Draft:
             (path / name).symlink_to(path.parent / f"{path.name}.{name}")
 
     def model(self, name: str = STUDENT) -> onnx.ModelProto:
-        """Return a model whose weights are where nodes read them: none is widened from float16."""
+        """Return a model whose weights are where nodes read them, none widened by a node."""
         model = onnx.load_from_string(self.files[name])
         stored = {tensor.name: tensor for tensor in model.graph.initializer}
         for cast in [n for n in model.graph.node if n.op_type == "Cast" and n.input[0] in stored]:
             tensor = stored[cast.input[0]]
-            wide = numpy_helper.to_array(tensor).astype(np.float32)
+            (target,) = [a.i for a in cast.attribute if a.name == "to"]
+            wide = numpy_helper.to_array(tensor).astype(tensor_dtype_to_np_dtype(target))
             tensor.CopyFrom(numpy_helper.from_array(wide, cast.output[0]))
             model.graph.node.remove(cast)
         return model

@@ -60,7 +60,7 @@ MODEL_MUTATIONS: Named = {
         "an activation changed": (replace_op("Relu", "Tanh"), ""),
         "the student is the teacher": (ship_teacher, ""),
         "an imputation constant altered": (on_model(impute_more), "=nan"),
-        "a bound lowered": (on_constant("Clip", 2, put((), 1e6)), "huge"),
+        "a bound halved": (on_constant("Clip", 2, scale((), 0.5), -1), ""),
         "a golden answer edited": (on_tensor(GOLDEN_OUTPUT, shift((5, 0), 0.01)), "row 5 "),
         "a golden logit edited": (on_tensor(GOLDEN_LOGITS, shift((5, 0), 0.01)), "row 5 "),
     },

@@ -28,6 +28,7 @@ from kdexport.prepare import prepare
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Table
 from kdexport.tables import as_table
+from kdexport.teacher import Given
 from kdexport.training.checkpoints import load_shipped
 
 TARGET, WEIGHT = "y", "sample_weight"
@@ -179,8 +180,7 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
             columns[weight] = _check_sample_weight(sample_weight, labels, dtype=np.float64)
         table = Table(columns, features.row_ids, "X")
         prepared = prepare(self._make_recipe(target, weight), data=table, unlabeled=unlabeled)
-        options: dict[str, Any] = {"weights": self.weights, "oof": self.oof}
-        self._learned = learn(prepared, teacher=self.teacher, data=data, **options)
+        self._learned = learn(prepared, Given(self.teacher, data, self.weights, self.oof))
         self._bundle = None
         self._student = load_shipped(prepared, self._learned.students)
         self.n_outputs_ = max(len(prepared.schema.signature.classes), 1)

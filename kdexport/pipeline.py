@@ -18,11 +18,11 @@ from kdexport.evidence.facts import Evidence, SearchFact
 from kdexport.extras import import_training_room
 from kdexport.prepare import Source, prepare, read_source, refuse_few_test_rows
 from kdexport.recipe import Recipe
-from kdexport.records import ProgressSink, Table, ignore_progress
+from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
 from kdexport.sections import ExportRecipe, GoldenKind
-from kdexport.teacher import find_teacher, refuse_absent_teachers
+from kdexport.teacher import NATIVE, Given, find_teacher, refuse_absent_teachers
 from kdexport.workspace import Prepared, Trained
 
 
@@ -99,17 +99,8 @@ def run(
             recipe = _without_synthetic_rows(recipe, is_split_here=is_split_here)
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         kept = Steps(claimed.folder / "steps", describe_job(prepared))
-        learned = learn(
-            prepared,
-            teacher=teacher,
-            data=data,
-            weights=weights,
-            oof=oof,
-            answers=answers[0],
-            unlabeled_answers=answers[1],
-            kept=kept,
-            on_progress=on_progress,
-        )
+        given = Given(teacher, data, weights, oof, *answers)
+        learned = learn(prepared, given, kept=kept, on_progress=on_progress)
         rival = train_rival(prepared, kept)
         evidence, files = assemble(learned, rival=rival, on_progress=on_progress)
         write_files(claimed, evidence, files, force=force)
@@ -119,28 +110,13 @@ def run(
 
 def learn(
     prepared: Prepared,
+    given: Given = NATIVE,
     *,
-    teacher: Any = None,
-    data: Source = None,
-    weights: Sequence[float] | None = None,
-    oof: bool = False,
-    answers: Table | None = None,
-    unlabeled_answers: Table | None = None,
     kept: MakeNow = MAKE_NOW,
     on_progress: ProgressSink = ignore_progress,
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
-    prepared, source = find_teacher(
-        prepared,
-        teacher=teacher,
-        data=data,
-        weights=weights,
-        oof=oof,
-        answers=answers,
-        unlabeled_answers=unlabeled_answers,
-        kept=kept,
-        on_progress=on_progress,
-    )
+    prepared, source = find_teacher(prepared, given, kept=kept, on_progress=on_progress)
     students = import_training_room("steps").train_students_of(prepared, source, on_progress, kept)
     return Learned(prepared, source, students)
 

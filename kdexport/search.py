@@ -21,7 +21,7 @@ from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.advice import advise
 from kdexport.sections import Budgets
-from kdexport.teacher import find_teacher
+from kdexport.teacher import Given, find_teacher
 from kdexport.workspace import Prepared
 
 
@@ -69,9 +69,8 @@ def search(
 
     with claim_output(output, force=force) as claimed:
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
-        prepared, source = find_teacher(
-            prepared, teacher=teacher, data=data, weights=weights, oof=oof, on_progress=on_progress
-        )
+        given = Given(teacher, data, weights, oof)
+        prepared, source = find_teacher(prepared, given, on_progress=on_progress)
         rival = train_rival(prepared)
         found = train_candidates(prepared, source, on_progress)
         candidates = measure_finalists(found, prepared, source, on_progress)

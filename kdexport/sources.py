@@ -133,15 +133,16 @@ class Sources:
     def _student_terms(self, student: Answers, inputs: Inputs) -> Float64:
         """Size of what the student's outputs round by, **Shape** `[n]`.
 
-        The terms of its last layer; of classes no less than what its own float32 logits differ
-        from float64 by on all but the worst rows, which holds the rounding of earlier layers.
+        The terms of its last layer; of classes as many times those as its own float32 logits are
+        apart from float64 on all but the worst rows, which holds the rounding of earlier layers.
         """
         terms: Float64 = self._terms(self.stack, inputs)[self.shipped].double().cpu().numpy()
         if student.logits is None:
             return terms
         exact = self._exact(self.stack, inputs)[self.shipped].numpy()
         own = np.abs(exact - student.logits).max(axis=1)
-        return np.asarray(np.maximum(terms, np.quantile(own, OWN_ROUNDING) / ROUNDING))
+        times = np.divide(own, ROUNDING * terms, out=np.zeros_like(own), where=terms > 0)
+        return np.asarray(terms * max(1.0, float(np.quantile(times, OWN_ROUNDING))))
 
     def ask_mixture(self, mixture: Mixture, inputs: Inputs) -> Answers:
         """Answer as networks, trees or the sum of both."""

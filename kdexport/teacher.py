@@ -5,7 +5,7 @@ ask. Imports torch when it is called.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +21,56 @@ from kdexport.workspace import Prepared
 PASSED = "{} (passed in Python)"  # a teacher that no command can name
 
 
+@dataclass(frozen=True)
+class Given:
+    """A user's own teacher as it was passed; nothing at all asks for the native one.
+
+    Attributes:
+        models: One or a list: fitted models, torch modules, paths of ONNX files, functions.
+        layout: The rows it was fitted on, whose form it takes; None where rows come from a file.
+        weights: One per model of a list, or None for equal ones.
+        oof: Fit copies of the models out of fold.
+        answers: Answers in place of models: of the rows of the task.
+        unlabeled_answers: The same of the unlabelled rows.
+    """
+
+    models: Any = None
+    layout: Source = None
+    weights: Sequence[float] | None = None
+    oof: bool = False
+    answers: Table | None = None
+    unlabeled_answers: Table | None = None
+
+
+NATIVE = Given()
+
+
 def find_teacher(
     prepared: Prepared,
+    given: Given = NATIVE,
     *,
-    teacher: Any = None,
-    data: Source = None,
-    weights: Sequence[float] | None = None,
-    oof: bool = False,
-    answers: Table | None = None,
-    unlabeled_answers: Table | None = None,
     kept: MakeNow = MAKE_NOW,
     on_progress: ProgressSink = ignore_progress,
 ) -> tuple[Prepared, Any]:
     """Train the teacher of a prepared task, or take the user's own; the recipe then names it."""
     steps, recipe = import_training_room("steps"), prepared.recipe
-    if answers is not None:
+    if given.answers is not None:
         if recipe.teacher.probabilities_file is None:
             recipe = recipe.with_own_teacher([PASSED.format("answers")], (), out_of_fold=False)
-        source = steps.take_answers(prepared, answers, unlabeled_answers)
-    elif teacher is None:
+        source = steps.take_answers(prepared, given.answers, given.unlabeled_answers)
+    elif given.models is None:
         refuse_absent_teachers(recipe)
         source = steps.train_teacher(prepared, on_progress, kept)
     else:
-        oof = oof or recipe.teacher.fitting == "out_of_fold"
+        oof = given.oof or recipe.teacher.fitting == "out_of_fold"
+        weights = given.weights
         if weights is None:
             weights = recipe.teacher.weights or None
         source = steps.take_teacher(
-            prepared, teacher, Layout(data), weights, oof=oof, on_progress=on_progress
+            prepared, given.models, Layout(given.layout), weights, oof=oof, on_progress=on_progress
         )
-        names = recipe.teacher.own or _name_teachers(teacher)
-        given = () if weights is None else weights
-        recipe = recipe.with_own_teacher(names, given, out_of_fold=oof)
+        names = recipe.teacher.own or _name_teachers(given.models)
+        recipe = recipe.with_own_teacher(names, () if weights is None else weights, out_of_fold=oof)
     return replace(prepared, recipe=recipe), source
 
 

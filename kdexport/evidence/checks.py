@@ -212,10 +212,10 @@ def _load_golden(
             return None, CheckResult(title, True, message)
         message = "there are rows to ask, however: this bundle was exported without golden rows"
         return None, CheckResult(title, False, f"{message}; pass --data, or --from-source")
-    stored = [name for name in bundle.evidence.files if name.startswith(GOLDEN)]
-    if lost := [name for name in stored if name not in bundle.files]:
-        found = f"{lost[0]} is absent" + (f", and {len(lost) - 1} more" if len(lost) > 1 else "")
-        message = f"the golden rows are those that the evidence lists, however: {found}"
+    listed = [name for name in bundle.evidence.files if name.startswith(GOLDEN)]
+    lost = [name for name in listed if name not in bundle.files]
+    if lost:
+        message = f"golden rows are whole, however: {', '.join(lost)} is absent"
         return None, CheckResult(title, False, message)
     try:
         golden = unpack_golden(bundle.files)

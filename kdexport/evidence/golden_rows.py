@@ -32,8 +32,8 @@ class Chosen:
 def choose_real(test: Rows, answers: Answers, schema: Schema) -> Chosen:
     """Choose test rows, evenly spread and closest to a change of class, and alter some.
 
-    The altered ones have one cell missing, unseen, smallest, largest, huge or infinite, and every
-    category that the student knows at least once.
+    The altered ones have one cell missing, unseen, smallest, largest, huge or infinite, or numbers
+    within each piece that a student may read them by, and every category that it knows.
 
     Args:
         test: Test rows.
@@ -111,18 +111,27 @@ def _with_edges(
         edges += [(1, i, MISSING, f"{name} missing"), (1, i, UNSEEN, f"{name} unseen")]
     n_edges = min(N_EDGES, _find_room(schema) // 2, len(edges))
     edges = [edges[i] for i in np.linspace(0, len(edges) - 1, n_edges).astype(np.int64)]
+    middles = _find_middles(schema)
+    n_piece_rows = max((len(column) for column in middles), default=0)
     n_category_rows = min(max((len(c.kept) for c in schema.categories), default=0), N_CATEGORY_ROWS)
-    n_altered = len(edges) + n_category_rows
+    n_altered = len(edges) + n_piece_rows + n_category_rows
     altered = real.take(np.arange(n_altered) % real.n_rows)
     numeric, texts = altered.numeric.copy(), altered.categorical.copy()
     both: tuple[Column, Column] = (numeric, texts)
     for row, (side, column, value, _) in enumerate(edges):
         both[side][row, column] = value
+    first = len(edges)
+    for i in range(n_piece_rows):
+        for column, values in enumerate(middles):
+            if len(values):
+                numeric[first + i, column] = values[i % len(values)]
+    first += n_piece_rows
     for i in range(n_category_rows):
         for column, category in enumerate(schema.categories):
             if category.kept:
-                texts[len(edges) + i, column] = category.kept[i % len(category.kept)]
+                texts[first + i, column] = category.kept[i % len(category.kept)]
     said = [what for *_, what in edges]
+    said += [f"piece {i + 1} of every number" for i in range(n_piece_rows)]
     said += [f"category {i + 1} of every text column" for i in range(n_category_rows)]
     unknown = np.full(n_altered, UNKNOWN_CLASS if targets.dtype.kind == "i" else np.nan)
     return Chosen(
@@ -130,3 +139,13 @@ def _with_edges(
         np.array(origins + said, dtype=object),
         np.concatenate([targets, unknown.astype(targets.dtype)]),
     )
+
+
+def _find_middles(schema: Schema) -> list[Float64]:
+    """Return the middle of each piece of each number that may be read by pieces."""
+    is_centred = schema.signature.precision == "float64"
+    middles = []
+    for center, knots in zip(schema.center, schema.knots, strict=False):  # no knots: no pieces
+        ends = np.array(knots) + (center if is_centred else 0.0)
+        middles.append((ends[1:] + ends[:-1]) / 2)
+    return middles

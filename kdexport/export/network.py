@@ -14,11 +14,14 @@ import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP
 from kdexport.training.pieces import Pieces
+
+N_ROUNDED = 2  # outputs whose sum over all members may round to float32
 
 
 def build_student(stack: StackedMLP, member: int) -> nn.Module:
@@ -196,7 +199,11 @@ class _Network(nn.Module):
 
 
 class _Branches(nn.Module):
-    """Members beside each other on their share of the first layer, one head over all of them."""
+    """Members beside each other on their share of the first layer, one head over all of them.
+
+    With three classes or more the head sums in float64: logits are large there, and a sum over all
+    members' units would round them by more than all other layers do.
+    """
 
     def __init__(self, branches: list[nn.Module], head: nn.Linear) -> None:
         super().__init__()
@@ -206,8 +213,12 @@ class _Branches(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         shares = torch.chunk(hidden, len(self.branches), dim=-1)
         outputs = [branch(share) for branch, share in zip(self.branches, shares, strict=True)]
-        mean: Tensor = self.head(torch.cat(outputs, dim=-1))
-        return mean
+        joined = torch.cat(outputs, dim=-1)
+        if self.head.out_features <= N_ROUNDED:
+            rounded: Tensor = self.head(joined)
+            return rounded
+        exact = [values.double() for values in (joined, self.head.weight, self.head.bias)]
+        return functional.linear(*exact).float()
 
 
 def _scale_targets(last: nn.Linear, encoder: Encoder) -> None:

@@ -1,6 +1,8 @@
 """Golden rows: which they are, how they are kept."""
 
+import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -8,10 +10,12 @@ import onnxruntime
 import pytest
 
 from kdexport import load_bundle, read_recipe, run
+from kdexport.bundle import read_bundle
 from kdexport.errors import DataError
-from kdexport.evidence.checks import check_parity
-from kdexport.evidence.golden import REPLAYED, pack_golden, unpack_golden
+from kdexport.evidence.checks import check_bundle, check_parity
+from kdexport.evidence.golden import GOLDEN, REPLAYED, pack_golden, unpack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
+from kdexport.evidence.parity import PROBABILITY_TOLERANCE, ROUNDING
 from kdexport.records import Answers, Inputs, Rows
 from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
@@ -64,6 +68,25 @@ def test_edges_of_every_column() -> None:
     assert "test row 17, near a tie" in origins
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_within_every_piece(precision: Literal["float32", "float64"]) -> None:
+    """Some row lies strictly within each piece of each number, so that none goes unasked."""
+    schema = make_schema()
+    schema = schema.model_copy(
+        update={
+            "signature": schema.signature.model_copy(update={"precision": precision}),
+            "knots": ((-1.0, 0.0, 2.0, 8.0), ()),
+            "center": (1000.0, 0.0) if precision == "float64" else (0.0, 0.0),
+        }
+    )
+    rows, answers = make_test_rows()
+    chosen = choose_real(rows, answers, schema)
+    is_between = np.char.startswith(chosen.origins.astype(str), "piece")
+    numbers = chosen.inputs.numeric[is_between].astype(np.float64) - schema.center
+    np.testing.assert_array_equal(numbers[:, 0], [-0.5, 1.0, 5.0])
+    assert np.isin(numbers[:, 1], rows.inputs.numeric[:, 1]).all()
+
+
 def test_altered_rows_have_no_label() -> None:
     """Only real rows have a target: a copy with another cell may deserve another label."""
     rows, answers = make_test_rows()
@@ -88,6 +111,23 @@ def test_synthetic_rows_are_nobodys() -> None:
     np.testing.assert_array_equal(first.inputs.numeric, second.inputs.numeric)
     assert (first.targets == -1).all()
     assert np.isnan(first.inputs.numeric).any()
+
+
+def test_terms_of_real_rows(bundle_path: Path) -> None:
+    """Rows with an absurd cell are known less closely; that excuses nothing on ordinary rows."""
+    golden = unpack_golden(load_bundle(bundle_path).files)
+    real = np.char.startswith(golden.origins.astype(str), "test row")
+    for answers in golden.answers.values():
+        assert answers.rounded.terms is not None
+        assert (ROUNDING * answers.rounded.terms[real] < 2 * PROBABILITY_TOLERANCE).all()
+
+
+def test_lost_file_is_named(bundle_path: Path, tmp_path: Path) -> None:
+    """A golden file that is gone is named, even one that other kinds of sources do not have."""
+    copied = shutil.copytree(bundle_path, tmp_path / "b")
+    (copied / GOLDEN / "source/student.logits.pb").unlink()
+    failed = {r.name: r.message for r in check_bundle(read_bundle(copied)) if not r.passed}
+    assert "student.logits.pb is absent" in failed["bundle/golden"]
 
 
 def test_kept_as_given(bundle_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Torch modules to ONNX: the same answers, whatever mode and scale they come in."""
 
+import copy
+
 import numpy as np
 import onnx
 import pytest
@@ -7,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdexport import open_session
-from kdexport.contract import serialize_model
+from kdexport.contract import expose_logits, serialize_model
 from kdexport.export.network import build_student, build_teacher, export_network
 from kdexport.records import Float32
 from tests.export.builders import (
@@ -138,6 +140,22 @@ def test_teacher_is_the_mean_of_its_members(scaling: Scaling, hidden: tuple[int,
     expected = torch.softmax(members.mean(dim=0), dim=-1)
     found = probabilities_of(network, scaling, rows)
     np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-6)
+
+
+def test_teacher_of_many_classes_sums_closely() -> None:
+    """A head over all members rounds by no more than its inputs do, however large the logits."""
+    classes = tuple("abcde")
+    stack, rows = make_stack(n_members=12, hidden=(64,), d_out=5), make_rows(NEAR, 500)
+    stack.divide_outputs(torch.full((12,), 0.01))
+    network = export_network(build_teacher(stack), d_features=len(COLUMNS), n_categorical=0)
+    content = serialize_model(wrap(network, NEAR, classes))
+    found = open_session(expose_logits(content)).answer(as_inputs(rows)).logits
+    assert found is not None
+    prepared = stack.encoder.prepare(as_inputs(rows)).double()
+    exact = copy.deepcopy(stack).double()(prepared).mean(dim=0).detach().numpy()
+    size = np.abs(exact).max()
+    assert size > 10
+    assert np.abs(found - exact).max() < 2e-7 * size
 
 
 def test_student_without_hidden_layers() -> None:

@@ -44,6 +44,7 @@ WIDTHS: tuple[tuple[int, ...], ...] = (
 SHARES = (1 / 16, 1 / 8)  # of a full training's steps, round by round
 N_TRIED = 2  # students of each candidate in those rounds
 MAX_DRAWN = 4_096_000  # rows of a full training: tiny students took twice as many for 1 % more
+MAX_AT_ONCE = 8  # threads: beyond, they wait for Python more than they work
 SIZES = 1.3  # sizes of a band: its largest may have so many times the bytes of its smallest
 HEAD_BYTES = 1500  # of a file, whatever its weights
 BYTES_PER_WEIGHT = {"plain": 4, "piecewise": 2}  # pieces' weights are float16
@@ -170,7 +171,7 @@ def _do_all(
 
     largest_first = sorted(there, key=lambda tried: -tried.n_weights)
     done: list[Tried] = []
-    with ThreadPoolExecutor(n_threads) as pool:
+    with ThreadPoolExecutor(min(n_threads, MAX_AT_ONCE)) as pool:
         try:
             for tried in pool.map(lambda one: work(one, stop), largest_first):
                 done.append(tried)

@@ -45,7 +45,7 @@ SHARES = (1 / 16, 1 / 8)  # of a full training's steps, round by round
 N_TRIED = 2  # students of each candidate in those rounds
 MAX_DRAWN = 4_096_000  # rows of a full training: tiny students took twice as many for 1 % more
 MAX_AT_ONCE = 8  # threads: beyond, they wait for Python more than they work
-SIZES = 1.3  # sizes of a band: its largest may have so many times the bytes of its smallest
+SIZES = 1.3  # times its smallest file: the largest of a band of sizes
 HEAD_BYTES = 1500  # of a file, whatever its weights
 BYTES_PER_WEIGHT = {"plain": 4, "piecewise": 2}  # pieces' weights are float16
 
@@ -229,8 +229,9 @@ def _halve(there: Sequence[Tried], usual: Tried, *, n_kept: int) -> tuple[list[T
     def find_band(tried: Tried) -> int:
         if tried.n_bytes > usual.n_bytes:
             return sys.maxsize
-        return math.floor(math.log(tried.n_bytes, SIZES))
+        return math.floor(math.log(tried.n_bytes / smallest, SIZES))
 
+    smallest = min(tried.n_bytes for tried in there)
     stay: list[Tried] = []
     for _, band in groupby(sorted(there, key=lambda tried: tried.n_bytes), find_band):
         best = sorted(band, key=lambda tried: tried.loss)[:n_kept]

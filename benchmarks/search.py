@@ -77,7 +77,8 @@ def make_claims(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     if CLICKS in rows:
         fact = SearchFact.model_validate(rows[CLICKS]["search"])
         for share, most in MOST_WEIGHTS.items():
-            kept = [c for c in fact.candidates if _share(c) >= share and c.family == "network"]
+            networks = [c for c in fact.candidates if c.family == "network"]
+            kept = [c for c in networks if _share(c) >= share and c.precision != "int8"]
             fewest = min((c.parameters for c in kept), default=10**6)
             claims.append(
                 make_claim(

@@ -5,7 +5,7 @@ measured on the ONNX files themselves, through onnxruntime.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -184,16 +184,22 @@ def export_model(network: nn.Module | None, trees: Trees | None, encoder: Encode
 
 
 def measure_groups(
-    prepared: Prepared, groups: Mapping[str, Sequence[Answers]]
+    prepared: Prepared,
+    groups: Mapping[str, Sequence[Answers]],
+    *,
+    only: Container[str] | None = None,
 ) -> tuple[EdgeResult, dict[str, dict[str, list[float]]]]:
     """Return quality, edge and recovered edge, and each replicate's own metrics.
 
     Args:
         prepared: The task.
         groups: Role to its replicates' answers to the test rows.
+        only: Names of metrics, or None for all that the rows have.
     """
     rows = prepared.rows.test
     metrics = find_metrics(len(prepared.schema.signature.classes), rows.targets)
+    if only is not None:
+        metrics = {name: metric for name, metric in metrics.items() if name in only}
     scores: dict[str, dict[str, Float64]] = {}
     replicates: dict[str, dict[str, list[float]]] = {}
     for role, answers in groups.items():

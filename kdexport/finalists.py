@@ -17,7 +17,14 @@ from kdexport.evidence.claim_checks import describe_file
 from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.front import mark_front
 from kdexport.evidence.latency import measure_latency
+from kdexport.evidence.metrics import LEADING
 from kdexport.evidence.search_facts import CandidateFact
+from kdexport.int8_candidates import (
+    Int8File,
+    describe_int8_file,
+    find_precision,
+    make_int8_file,
+)
 from kdexport.recipe import Recipe
 from kdexport.records import Progress, ProgressSink
 from kdexport.runtime import open_session
@@ -67,12 +74,14 @@ class Found:
         groves: Small trees.
         usual: Name of the shape that the recipe gives.
         teacher_rows: Rows that the teacher answered.
+        lesson: What they learned from.
     """
 
     tried: Sequence[Tried]
     groves: Sequence[TriedGrove]
     usual: str
     teacher_rows: int
+    lesson: Lesson
 
     @property
     def finalists(self) -> list[Tried]:
@@ -97,18 +106,18 @@ def train_candidates(
     prepared: Prepared, teacher: Trained | OwnTeacher, on_progress: ProgressSink
 ) -> Found:
     """Label one transfer set and train every candidate on it."""
-    set_threads(prepared.recipe.threads)
+    n_threads = set_threads(prepared.recipe.threads)
     lesson = make_lesson(prepared, teacher, on_progress)
     recipe, _ = choose_recipe(lesson, prepared.recipe, on_progress)
     transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
-    tried = search_students(lesson, recipe, transfer, on_progress=on_progress)
+    tried = search_students(lesson, recipe, transfer, n_threads=n_threads, on_progress=on_progress)
     groves: list[TriedGrove] = []
     if len(prepared.schema.signature.classes) <= MAX_CLASSES_OF_GROVES:
         for position, grove in enumerate(GROVES):
             on_progress(Progress("small trees", position, len(GROVES)))
             groves.append(_train_grove(lesson, transfer, grove, recipe))
     usual = list_shapes(prepared.schema, recipe)[0].name
-    return Found(tried, groves, usual, transfer.inputs.n_rows)
+    return Found(tried, groves, usual, transfer.inputs.n_rows, lesson)
 
 
 def _train_grove(lesson: Lesson, transfer: TransferSet, grove: Grove, recipe: Recipe) -> TriedGrove:
@@ -133,12 +142,15 @@ def measure_finalists(
 ) -> list[CandidateFact]:
     """Export every finalist, time all of them in one run, and score them on the test rows.
 
+    A network is measured in int8 too, where that is smaller and loses no more than it may.
+
     Returns:
         Facts of all candidates, the smallest first.
     """
     test, schema = prepared.rows.test.inputs, prepared.schema
     files: dict[str, bytes] = {}
     edges: dict[str, EdgeResult] = {}
+    small: dict[str, Int8File] = {}
     networks = {
         one.shape.name: Sources(
             replace(prepared, recipe=one.recipe), teacher, found.students_of(one.shape.name), None
@@ -150,8 +162,10 @@ def measure_finalists(
     for position, (name, sources) in enumerate(networks.items()):
         on_progress(Progress("finalists", position, len(networks)))
         files[name] = export_student(sources)
+        if (file := make_int8_file(files[name], prepared)) is not None:
+            small[name] = file
         groups = {"teacher": [taught], **sources.ask_students(test)}
-        edges[name], _ = measure_groups(prepared, groups)
+        edges[name], _ = measure_groups(prepared, groups, only=LEADING)
     for tried in sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]:
         name, groups = tried.grove.name, {"teacher": [taught]}
         models = {
@@ -163,10 +177,18 @@ def measure_finalists(
             for role, several in models.items()
         }
         files[name] = export_model(None, models["student"][0].trees, usual.encoder)
-        edges[name], _ = measure_groups(prepared, groups)
-    times = _time(files, prepared)
+        edges[name], _ = measure_groups(prepared, groups, only=LEADING)
+    asked = files | {f"{name} int8": file.after for name, file in small.items()}
+    times = _time(asked, prepared)
     facts = [*map(_describe, found.tried), *map(_describe_grove, found.groves)]
-    measured = [_add_file(fact, files, edges, times) for fact in facts]
+    measured = [_add_edge(fact, edges) for fact in facts]
+    for tried, fact in zip(found.tried, tuple(measured), strict=False):
+        if fact.name in small and tried.alone is not None:
+            file, edge = small[fact.name], edges[fact.name]
+            measured.append(
+                describe_int8_file(fact, file, edge, prepared, found.lesson, alone=tried.alone)
+            )
+    measured = [_add_file(fact, asked, times) for fact in measured]
     return mark_front(sorted(measured, key=lambda fact: fact.bytes or 4 * fact.parameters))
 
 
@@ -212,22 +234,26 @@ def _describe_grove(tried: TriedGrove) -> CandidateFact:
     )
 
 
+def _add_edge(fact: CandidateFact, edges: Mapping[str, EdgeResult]) -> CandidateFact:
+    """Add what the test rows say of a candidate, if it is a finalist."""
+    if fact.name not in edges:
+        return fact
+    edge = edges[fact.name]
+    return fact.model_copy(update={"quality": edge.quality["student"], "recovered": edge.recovered})
+
+
 def _add_file(
-    fact: CandidateFact,
-    files: Mapping[str, bytes],
-    edges: Mapping[str, EdgeResult],
-    times: Mapping[str, Mapping[str, float]],
+    fact: CandidateFact, files: Mapping[str, bytes], times: Mapping[str, Mapping[str, float]]
 ) -> CandidateFact:
     """Add what a candidate's file shows, if it has one."""
     if fact.name not in files:
         return fact
-    edge, file = edges[fact.name], describe_file(files[fact.name], is_model=True)
+    file = describe_file(files[fact.name], is_model=True)
     return fact.model_copy(
         update={
+            "precision": find_precision(files[fact.name]),
             "bytes": file.bytes,
             "parameters": file.parameters or fact.parameters,
-            "quality": edge.quality["student"],
-            "recovered": edge.recovered,
             "p50_us": dict(times[fact.name]),
         }
     )

@@ -109,9 +109,9 @@ def quantize_bundle(
         raise DataError("a bundle has a student.onnx", found=f"none in {path}", cure="pass another")
     source = bundle.files[STUDENT]
     prepared = _read_rows(bundle, data, test)
-    asked = _spread(prepared.rows.train.inputs, MAX_ROWS)
+    asked = spread(prepared.rows.train.inputs, MAX_ROWS)
     content = serialize_model(quantize_model(parse_model(source, STUDENT), asked.feeds()))
-    _refuse_loss(_ask_both(prepared.rows.validation, source, content), max_loss)
+    refuse_loss(ask_both(prepared.rows.validation, source, content), max_loss)
     evidence, files = _measure(bundle, prepared, content, asked.n_rows)
     write_bundle(evidence, files, output, force=force)
     return evidence
@@ -156,16 +156,18 @@ def _ask(content: bytes, inputs: Inputs) -> Answers:
     return open_session(expose_logits(content)).answer(inputs)
 
 
-def _ask_both(rows: Rows, before: bytes, after: bytes) -> Pair:
+def ask_both(rows: Rows, before: bytes, after: bytes) -> Pair:
+    """Return what both files answer to rows."""
     return Pair(rows, _ask(before, rows.inputs), _ask(after, rows.inputs))
 
 
-def _spread(inputs: Inputs, n_rows: int) -> Inputs:
+def spread(inputs: Inputs, n_rows: int) -> Inputs:
+    """Return at most so many rows, evenly spread over all of them."""
     kept = np.linspace(0, inputs.n_rows - 1, min(n_rows, inputs.n_rows))
     return inputs.take(kept.astype(np.int64))
 
 
-def _refuse_loss(pair: Pair, max_loss: float) -> None:
+def refuse_loss(pair: Pair, max_loss: float) -> None:
     """Hold the file to its budget on validation rows: test rows choose nothing."""
     metric = "log_loss" if pair.before.probabilities.shape[1] else "rmse"
     before, after = (
@@ -187,7 +189,7 @@ def _measure(
     bundle: Bundle, prepared: Prepared, content: bytes, n_asked: int
 ) -> tuple[Evidence, dict[str, bytes]]:
     old, test = bundle.evidence, prepared.rows.test
-    pair = _ask_both(test, bundle.files[STUDENT], content)
+    pair = ask_both(test, bundle.files[STUDENT], content)
     loss = measure_loss(
         test,
         pair.before,
@@ -259,7 +261,7 @@ def _seal(content: bytes, claims: Mapping[str, Any]) -> bytes:
 
 def _check_parity(evidence: Evidence, content: bytes, source: bytes, test: Rows) -> ParityFact:
     """Ask the file in every way there is, and compare it with its source on every test row."""
-    some = _spread(test.inputs, MAX_ASKED)
+    some = spread(test.inputs, MAX_ASKED)
     asked = some.joined_with(make_stress_inputs(some, max_rows=MAX_ASKED))
     question = Question(STUDENT, content, asked, np.full(asked.n_rows, "test row", object))
     failed = [result for result in check_answers(question) if not result.passed]

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdexport.bundle import STUDENT, load_bundle
+from kdexport.bundle import RECIPE, STUDENT, load_bundle
 from kdexport.evidence.checks import check_bundle
+from kdexport.int8_candidates import find_precision, make_int8_file
 from kdexport.pipeline import run
+from kdexport.prepare import prepare
 from kdexport.quantize import quantize_bundle
 from kdexport.recipe import read_recipe
 from kdexport.records import Inputs
@@ -175,3 +177,20 @@ def test_the_document_runs(
     for line in code.splitlines():
         assert kdexport(monkeypatch, *line.split()[1:]) == 0, line
     assert "do not quantize for speed; do for flash" in capsys.readouterr().err
+
+
+def test_a_candidate_of_a_search(
+    wide_path: Path, csv_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search's network in int8 is one where it is smaller, and loses no more than it may."""
+    source = load_bundle(wide_path).files[STUDENT]
+    prepared = prepare(read_recipe(wide_path / RECIPE, {}), data=csv_path)
+    monkeypatch.setattr("kdexport.int8_candidates.MAX_LOSS", 1.0)
+    file = make_int8_file(source, prepared)
+    assert file is not None
+    assert file.before == source
+    assert len(file.after) < 0.8 * len(source)
+    assert [find_precision(content) for content in (source, file.after)] == ["float32", "int8"]
+    assert make_int8_file(file.after, prepared) is None  # it is in int8 already
+    monkeypatch.setattr("kdexport.int8_candidates.MAX_LOSS", -1.0)  # it has to gain
+    assert make_int8_file(source, prepared) is None

@@ -80,6 +80,20 @@ def test_trees_do_not_ship() -> None:
     assert any("trees are on the front" in line for line in advise(mark_front([*ALL, trees])))
 
 
+def test_int8_does_not_ship() -> None:
+    """A network in int8 is on the front, and is never chosen: `kdexport quantize` makes it."""
+    small = candidate("64-32 int8", 3000, 0.101, 0.97, us=5.2, precision="int8")
+    everything = mark_front([*ALL, small])
+    assert {one.name for one in everything if one.is_on_front} == {"8-8", "64-32 int8", "64-32"}
+    chosen, _ = choose(everything, Limits(max_bytes=4500), usual="64-32")
+    assert chosen is not None
+    assert chosen.name == "16-16"
+    assert (
+        "64-32 has 3,000 bytes of 15,000, and one row takes 5.2 us of 5.0" in advise(everything)[-1]
+    )
+    assert "No network here is worth storing in int8" in advise(ALL)[-1]
+
+
 def test_nearest_is_named() -> None:
     """Where none keeps the limits, the one that misses them by least is named."""
     assert describe_nearest(ALL, Limits(4500, 0.95)).startswith("16-16 with 90%")
@@ -88,12 +102,16 @@ def test_nearest_is_named() -> None:
 
 def quick_search(csv_path: Path, output: Path, limits: Limits) -> Evidence:
     """Search among shapes that are trained for a moment."""
-    recipe: Recipe = read_recipe(None, {**QUICK, "data.target": "y", "student.max_steps": 40})
+    shape = {"student.hidden": [64, 32], "student.max_steps": 40}
+    recipe: Recipe = read_recipe(None, {**QUICK, "data.target": "y", **shape})
     return search(recipe, output, limits=limits, data=csv_path)
 
 
-def test_search_makes_a_bundle(csv_path: Path, tmp_path: Path) -> None:
+def test_search_makes_a_bundle(
+    csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A search ends in a bundle that passes its checks and says among how many it chose."""
+    monkeypatch.setattr("kdexport.int8_candidates.MAX_LOSS", 1.0)  # hardly trained, so any loss
     output = tmp_path / "found"
     evidence = quick_search(csv_path, output, Limits(max_bytes=4000))
     fact = evidence.search
@@ -104,6 +122,14 @@ def test_search_makes_a_bundle(csv_path: Path, tmp_path: Path) -> None:
     assert evidence.files["student.onnx"].parameters == shipped.parameters
     assert {one.family for one in fact.candidates if one.bytes} == {"network", "trees"}
     assert fact.teacher_rows > QUICK["transfer.n_synthetic"]
+    by_name = {one.name: one for one in fact.candidates}
+    small = by_name[f"{fact.usual} int8"]
+    before = by_name[fact.usual]
+    assert (small.precision, before.precision) == ("int8", "float32")
+    assert (small.bytes or 0) < 0.8 * (before.bytes or 0)
+    assert small.p50_us.keys() == before.p50_us.keys()
+    assert small.recovered.keys() == before.recovered.keys()
+    assert small.validation_loss == pytest.approx(before.validation_loss, rel=0.02)
     assert all(result.passed for result in check_bundle(load_bundle(output)))
     assert f"Chosen among {len(fact.candidates)}" in render_markdown(evidence, "0" * 64)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kdexport.evidence.edge import decide_verdict
-from kdexport.evidence.facts import Evidence, Interval, Recovered
+from kdexport.evidence.facts import Evidence, Interval, Quality, Recovered
 from kdexport.evidence.metrics import METRICS, find_metrics, improvement, score_rows
 from kdexport.evidence.resample import estimate_means, interval_of
 from kdexport.evidence.rival import judge_rival
@@ -46,22 +46,16 @@ def lower_claims(old: Evidence, loss: Loss) -> dict[str, Any]:
     quality = {role: dict(by_metric) for role, by_metric in old.quality.items()}
     replicates = {role: dict(by_metric) for role, by_metric in old.replicates.items()}
     gained, recovered, lead = dict(old.gained), dict(old.recovered), {}
+    quality["student"] = lower_quality(quality["student"], loss)
     for name, cost in loss.items():
-        if METRICS[name].higher_is_better:
-            moved = _less(quality["student"][name], cost)
-            shift = -cost.value
-        else:
-            opposite = Interval(value=-cost.value, low=-cost.high, high=-cost.low)
-            moved = _less(quality["student"][name], opposite)
-            shift = cost.value
-        quality["student"][name] = moved
+        shift = -cost.value if METRICS[name].higher_is_better else cost.value
         replicates["student"][name] = [v + shift for v in replicates["student"][name]]
         if name in gained:
             gained[name] = _less(gained[name], cost)
         if old.rival is not None and name in old.rival.lead:
             lead[name] = _less(old.rival.lead[name], cost)
         if name in recovered:
-            recovered[name] = _lower_share(recovered[name], cost, old.edge[name])
+            recovered[name] = lower_share(recovered[name], cost, old.edge[name])
     rival = judge_rival(old.rival.name, lead) if old.rival is not None else None
     return {
         "quality": quality,
@@ -70,6 +64,16 @@ def lower_claims(old: Evidence, loss: Loss) -> dict[str, Any]:
         "recovered": recovered,
         "rival": rival,
     }
+
+
+def lower_quality(quality: Quality, loss: Loss) -> Quality:
+    """Return students' quality at the loss, the bounds widened by its."""
+    lowered = dict(quality)
+    for name, cost in loss.items():
+        if not METRICS[name].higher_is_better:
+            cost = Interval(value=-cost.value, low=-cost.high, high=-cost.low)
+        lowered[name] = _less(quality[name], cost)
+    return lowered
 
 
 def _less(interval: Interval, cost: Interval) -> Interval:
@@ -81,7 +85,7 @@ def _less(interval: Interval, cost: Interval) -> Interval:
     )
 
 
-def _lower_share(share: Recovered, cost: Interval, edge: Interval) -> Recovered:
+def lower_share(share: Recovered, cost: Interval, edge: Interval) -> Recovered:
     """Subtract the loss, in shares of the edge, where there is one to have a share of."""
     edges = [edge.low, edge.high] if edge.low > 0 else [edge.value]
     shares = [bound / e for bound in (cost.low, cost.high) for e in edges if e]

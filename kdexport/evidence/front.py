@@ -107,8 +107,15 @@ def describe_nearest(candidates: Sequence[CandidateFact], limits: Limits) -> str
 def _find_networks(
     candidates: Sequence[CandidateFact], limits: Limits
 ) -> tuple[list[CandidateFact], list[CandidateFact]]:
-    """Return the networks that have a file, and those of them that are small enough."""
-    networks = [one for one in list_measured(candidates) if one.family == "network"]
+    """Return the networks that may ship, and those of them that are small enough.
+
+    A search's bundle is that of a network as it was trained: int8 is `kdexport quantize`'s.
+    """
+    networks = [
+        one
+        for one in list_measured(candidates)
+        if one.family == "network" and one.precision != "int8"
+    ]
     most = limits.max_bytes
     return networks, [one for one in networks if most is None or _size(one) <= most]
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from kdexport.evidence.shape import Fact, Quality, Recovered
 
 Family = Literal["network", "trees"]
+Precision = Literal["float32", "float16", "int8"]
 
 
 class CandidateFact(Fact):
@@ -15,6 +16,7 @@ class CandidateFact(Fact):
     Attributes:
         name: Such as `64-32` or `8 trees of 16 leaves`.
         family: Networks, or boosted trees.
+        precision: Of the weights in its file. One in int8 is another candidate's file, smaller.
         rounds: How many rounds of the search it was in; those of the last one have the rest.
         parameters: Of its file; while it has none, of the network alone.
         cost: Networks: weights times optimiser steps, replicates and controls included.
@@ -24,6 +26,7 @@ class CandidateFact(Fact):
         bytes: Of its file.
         quality: Metric to the mean over its replicates, on the test rows.
         recovered: Metric to its share of the teacher's edge over its own control, on the test rows.
+            In int8, its replicates stand at the loss that its file has against the other one.
         p50_us: Batch size to the median call.
         is_on_front: Whether no other one of the last round has fewer bytes and a lower validation
             loss.
@@ -31,6 +34,7 @@ class CandidateFact(Fact):
 
     name: str
     family: Family
+    precision: Precision = "float32"
     rounds: int
     parameters: int
     cost: int

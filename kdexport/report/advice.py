@@ -9,6 +9,7 @@ from kdexport.evidence.front import list_batches, list_measured
 from kdexport.evidence.search_facts import CandidateFact
 
 ONE = "1"
+SUFFIX = " int8"
 
 
 def advise(candidates: Sequence[CandidateFact]) -> list[str]:
@@ -42,4 +43,22 @@ def advise(candidates: Sequence[CandidateFact]) -> list[str]:
             f"Small trees are on the front: {small.name} in {small.bytes:,} bytes. They are "
             "reported, and do not ship: a bundle's student is a network."
         )
-    return lines
+    return [*lines, _advise_on_int8(measured)]
+
+
+def _advise_on_int8(measured: Sequence[CandidateFact]) -> str:
+    """Say what int8 saves and what a call of it takes, by the network that saves most."""
+    floats = {one.name: one for one in measured if one.precision != "int8"}
+    pairs = [
+        (floats[one.name.removesuffix(SUFFIX)], one) for one in measured if one.precision == "int8"
+    ]
+    if not pairs:
+        return (
+            "No network here is worth storing in int8: files this small save too little, or lose "
+            "too much."
+        )
+    before, after = max(pairs, key=lambda pair: (pair[0].bytes or 0) - (pair[1].bytes or 0))
+    said = f"In int8, {before.name} has {after.bytes:,} bytes of {before.bytes:,}"
+    if ONE in before.p50_us and ONE in after.p50_us:
+        said += f", and one row takes {after.p50_us[ONE]:,.1f} us of {before.p50_us[ONE]:,.1f}"
+    return f"{said}: do not quantize for speed; do for flash, with `kdexport quantize`."

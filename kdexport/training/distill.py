@@ -18,7 +18,7 @@ from kdexport.records import ProgressSink, ignore_progress
 from kdexport.schema import Schema
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import fit_on_labels, target_tensor, weight_tensor
-from kdexport.training.fit import FitRecord, Judge, Loss, count_steps, fit_stack
+from kdexport.training.fit import FitRecord, Judge, Loss, count_steps, fit_stack, take_rows
 from kdexport.training.nets import StackedMLP
 from kdexport.training.objective import Objective, find_objective
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
@@ -197,16 +197,18 @@ def make_distillation_loss(
     """
     unlabelled = torch.isnan(targets[:, 0])
     known = torch.where(unlabelled[:, None], 0.0, targets)
-    tempered, taught = objective.temper(teacher), alphas > 0
+    tempered = objective.temper(teacher)
+    taught, told = ((alphas > 0).nonzero().flatten(), (alphas < 1).nonzero().flatten())
 
     def loss(outputs: Tensor, drawn: Tensor) -> Tensor:
-        alone = unlabelled[drawn]
-        hard = torch.where(alone, 0.0, objective.score(outputs, known[drawn]))
-        losses = (1.0 - alphas[:, None]) * hard
-        soft = objective.imitate(outputs[taught], tempered[drawn[taught]])
+        alone = take_rows(unlabelled, drawn)
+        losses = outputs.new_zeros(drawn.shape)
+        hard = objective.score(outputs[told], take_rows(known, drawn[told]))
+        losses[told] = (1.0 - alphas[told, None]) * torch.where(alone[told], 0.0, hard)
+        soft = objective.imitate(outputs[taught], take_rows(tempered, drawn[taught]))
         soft_share = torch.where(alone[taught], 1.0, alphas[taught, None])
         losses[taught] = losses[taught] + soft_share * soft
-        return (losses * weights[drawn]).mean(dim=1)
+        return (losses * take_rows(weights, drawn)).mean(dim=1)
 
     return loss
 

@@ -8,8 +8,12 @@ Hyperparameter Optimization" (2016).
 """
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby
+from threading import Event
 from typing import Literal
 
 import torch
@@ -29,18 +33,21 @@ WIDTHS: tuple[tuple[int, ...], ...] = (
     (8,),
     (16,),
     (32,),
-    (6, 6),
     (8, 8),
     (12, 12),
+    (16, 8),
     (16, 16),
-    (24, 16),
+    (24, 12),
     (32, 16),
     (16, 16, 16),
 )
-SHARES = (1 / 16, 1 / 5)  # of a full training's steps, round by round
+SHARES = (1 / 16, 1 / 8)  # of a full training's steps, round by round
 N_TRIED = 2  # students of each candidate in those rounds
-MAX_FINALISTS = 5
-BYTES_PER_WEIGHT = {"plain": 4, "piecewise": 2}  # of a file: pieces' weights are float16
+MAX_DRAWN = 4_096_000  # rows of a full training: tiny students took twice as many for 1 % more
+MAX_AT_ONCE = 8  # threads: beyond, they wait for Python more than they work
+SIZES = 1.3  # times its smallest file: the largest of a band of sizes
+HEAD_BYTES = 1500  # of a file, whatever its weights
+BYTES_PER_WEIGHT = {"plain": 4, "piecewise": 2}  # pieces' weights are float16
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class Tried:
         n_rounds: Rounds it was in.
         cost: Weights of all its networks times their optimiser steps.
         students: Students and controls trained in full; None before the last round.
+        alone: Loss of the controls; None before it.
         share: Of the way from the controls to the teacher in that loss; None before it.
     """
 
@@ -78,12 +86,13 @@ class Tried:
     n_rounds: int = 0
     cost: int = 0
     students: Students | None = None
+    alone: float | None = None
     share: float | None = None
 
     @property
     def n_bytes(self) -> int:
-        """About how many bytes of a file its weights take."""
-        return self.n_weights * BYTES_PER_WEIGHT[self.shape.form]
+        """About how many bytes its file takes."""
+        return HEAD_BYTES + self.n_weights * BYTES_PER_WEIGHT[self.shape.form]
 
 
 def list_shapes(schema: Schema, recipe: Recipe) -> list[Shape]:
@@ -103,17 +112,21 @@ def search_students(
     recipe: Recipe,
     transfer: TransferSet,
     *,
+    n_threads: int = 1,
     on_progress: ProgressSink = ignore_progress,
 ) -> list[Tried]:
-    """Try every shape for a short while, the better half for longer, a few of them in full.
+    """Try every shape for a short while, the best of every size for longer, fewer of them in full.
 
-    A shape stays by what it adds for its size: how far its loss lies below the lowest one of all
-    that are smaller. The recipe's own shape stays to the end: the others are compared with it.
+    Sizes are bands of bytes. The two best of each stay after the first round, and after the second
+    the best one, unless a smaller one has a lower loss. All that are larger than the recipe's own
+    shape count as one size. That one stays to the end: the others are compared with it.
 
     Args:
         lesson: Rows and teacher.
         recipe: What the shapes have in common, settled.
         transfer: The transfer set, answered by the teacher.
+        n_threads: Shapes that are trained at a time, on a thread each: a small network is no
+            faster on two. What is trained does not depend on it.
         on_progress: Told how it goes.
 
     Returns:
@@ -121,28 +134,67 @@ def search_students(
     """
     shapes = list_shapes(lesson.schema, recipe)
     there = [_describe(lesson.schema, recipe, shape) for shape in shapes]
-    usual, left = shapes[0], []
+    usual, left = there[0], []
+    n_rounds = len(SHARES) + 1
+    torch.set_num_threads(1)
     for number, share in enumerate(SHARES, start=1):
-        for position, tried in enumerate(there):
-            on_progress(Progress(f"round {number} of {len(SHARES) + 1}", position, len(there)))
-            there[position] = _try(lesson, tried, transfer, share)
-        kept = max(MAX_FINALISTS, len(there) // 2) if share < max(SHARES) else MAX_FINALISTS
-        there, gone = _halve(there, kept, usual)
+
+        def attempt(tried: Tried, stop: ProgressSink, share: float = share) -> Tried:
+            return _try(lesson, tried, transfer, share, stop)
+
+        name = f"round {number} of {n_rounds}"
+        there = _do_all(attempt, there, n_threads, name, on_progress)
+        there, gone = _halve(there, usual, n_kept=n_rounds - number)
         left += gone
-    for position, tried in enumerate(there):
-        on_progress(Progress(f"round {len(SHARES) + 1} of {len(SHARES) + 1}", position, len(there)))
-        there[position] = _train(lesson, tried, transfer)
+
+    def finish(tried: Tried, stop: ProgressSink) -> Tried:
+        return _train(lesson, tried, transfer, stop)
+
+    there = _do_all(finish, there, n_threads, f"round {n_rounds} of {n_rounds}", on_progress)
+    torch.set_num_threads(n_threads)
     return sorted(there + left, key=lambda tried: tried.n_bytes)
+
+
+def _do_all(
+    work: Callable[[Tried, ProgressSink], Tried],
+    there: Sequence[Tried],
+    n_threads: int,
+    name: str,
+    on_progress: ProgressSink,
+) -> list[Tried]:
+    """Do the same for all candidates, several at a time; one that fails stops the others."""
+    stopped = Event()
+
+    def stop(_: Progress) -> None:
+        if stopped.is_set():
+            raise InterruptedError
+
+    largest_first = sorted(there, key=lambda tried: -tried.n_weights)
+    done: list[Tried] = []
+    with ThreadPoolExecutor(min(n_threads, MAX_AT_ONCE)) as pool:
+        try:
+            for tried in pool.map(lambda one: work(one, stop), largest_first):
+                done.append(tried)
+                on_progress(Progress(name, len(done), len(there)))
+        except BaseException:  # an interrupt too: threads would train on to their end
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return done
 
 
 def _describe(schema: Schema, recipe: Recipe, shape: Shape) -> Tried:
     student = recipe.student.shaped(shape.hidden, shape.form)
+    n_steps = min(student.max_steps, max(1, MAX_DRAWN // student.batch_size))
+    student = student.model_copy(update={"max_steps": n_steps})
     shaped = recipe.model_copy(update={"student": student})
     stack = build_student_stack(schema, shaped, [recipe.seed])
     return Tried(shape, shaped, stack.n_parameters_per_member)
 
 
-def _try(lesson: Lesson, tried: Tried, transfer: TransferSet, share: float) -> Tried:
+def _try(
+    lesson: Lesson, tried: Tried, transfer: TransferSet, share: float, stop: ProgressSink
+) -> Tried:
     """Train a few students of a shape for a share of the steps."""
     recipe = tried.recipe
     seeds = [recipe.seed + i for i in range(N_TRIED)]
@@ -157,7 +209,7 @@ def _try(lesson: Lesson, tried: Tried, transfer: TransferSet, share: float) -> T
         is_taught=[True] * N_TRIED,
         seeds=seeds,
         step_name=tried.shape.name,
-        on_progress=ignore_progress,
+        on_progress=stop,
     )
     cost = tried.n_weights * N_TRIED * record.n_steps
     return replace(
@@ -168,20 +220,30 @@ def _try(lesson: Lesson, tried: Tried, transfer: TransferSet, share: float) -> T
     )
 
 
-def _halve(there: Sequence[Tried], n_kept: int, usual: Shape) -> tuple[list[Tried], list[Tried]]:
-    """Part those that stay from those that go, what adds most first."""
+def _halve(there: Sequence[Tried], usual: Tried, *, n_kept: int) -> tuple[list[Tried], list[Tried]]:
+    """Part those that stay from those that go: of every size, so many with the lowest losses.
 
-    def excess(tried: Tried) -> tuple[bool, float]:
-        smaller = [one.loss for one in there if one.n_bytes < tried.n_bytes]
-        return tried.shape != usual, tried.loss - min(smaller, default=tried.loss)
+    Where one of each size stays, it is one that no smaller one has a lower loss than.
+    """
 
-    ordered = sorted(there, key=excess)
-    return ordered[:n_kept], ordered[n_kept:]
+    def find_band(tried: Tried) -> int:
+        if tried.n_bytes > usual.n_bytes:
+            return sys.maxsize
+        return math.floor(math.log(tried.n_bytes / smallest, SIZES))
+
+    smallest = min(tried.n_bytes for tried in there)
+    stay: list[Tried] = []
+    for _, band in groupby(sorted(there, key=lambda tried: tried.n_bytes), find_band):
+        best = sorted(band, key=lambda tried: tried.loss)[:n_kept]
+        lowest = min((tried.loss for tried in stay), default=math.inf)
+        stay += [tried for tried in best if n_kept > 1 or tried.loss < lowest]
+    names = {usual.shape, *(tried.shape for tried in stay)}
+    return [t for t in there if t.shape in names], [t for t in there if t.shape not in names]
 
 
-def _train(lesson: Lesson, tried: Tried, transfer: TransferSet) -> Tried:
+def _train(lesson: Lesson, tried: Tried, transfer: TransferSet, stop: ProgressSink) -> Tried:
     """Train students and controls of a shape in full, as a run does."""
-    students = train_students(lesson, tried.recipe, transfer=transfer)
+    students = train_students(lesson, tried.recipe, transfer=transfer, on_progress=stop)
     n_steps, n_networks = students.record.n_steps, students.stack.n_members
     rows = students.stack.encoder.prepare(lesson.rows.validation.inputs, tried.recipe.device)
     with torch.no_grad():
@@ -194,5 +256,6 @@ def _train(lesson: Lesson, tried: Tried, transfer: TransferSet) -> Tried:
         n_rounds=tried.n_rounds + 1,
         cost=tried.cost + tried.n_weights * n_networks * n_steps,
         students=students,
+        alone=alone,
         share=lesson.find_share(taught=taught, alone=alone),
     )

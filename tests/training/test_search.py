@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from kdexport.records import Float32, Inputs
+from kdexport.records import Float32, Inputs, Progress
 from kdexport.training.search import SHARES, Shape, Tried, _halve, list_shapes, search_students
 from kdexport.training.small_trees import Grove, answer_trees, train_taught_trees
 from kdexport.training.transfer import Lesson, build_transfer_set
@@ -21,27 +22,71 @@ def test_shapes() -> None:
     assert forms == ({"plain", "piecewise"} if schema.has_knots else {"plain"})
 
 
-def test_halving_goes_by_what_a_shape_reaches_for_its_size() -> None:
-    """The best of every size stays before a larger one that is worse; the usual one stays."""
+def make(hidden: tuple[int, ...], n_weights: int, loss: float) -> Tried:
+    """A plain shape with this loss."""
+    return Tried(Shape(hidden, "plain"), RECIPE, n_weights, loss=loss)
 
-    def make(hidden: tuple[int, ...], n_weights: int, loss: float) -> Tried:
-        return Tried(Shape(hidden, "plain"), RECIPE, n_weights, loss=loss)
 
-    small, worse, large, usual = (
-        make((4,), 40, 0.5),
-        make((8,), 80, 0.9),
-        make((16,), 160, 0.3),
-        make((32,), 320, 0.8),
+def test_the_best_of_every_size_stays() -> None:
+    """One or two of each band of bytes; all above the usual shape are one band; it stays itself."""
+    small, smaller, better = make((4,), 40, 0.5), make((3,), 30, 0.6), make((5,), 50, 0.4)
+    middle, usual = make((16,), 400, 0.3), make((32,), 1000, 0.35)
+    large, larger, largest = (
+        make((64,), 2000, 0.32),
+        make((128,), 4000, 0.31),
+        make((256,), 9000, 0.2),
     )
-    stay, gone = _halve([worse, usual, large, small], 3, usual.shape)
-    assert {tried.shape for tried in stay} == {usual.shape, small.shape, large.shape}
-    assert gone == [worse]
+    there = [usual, large, larger, largest, small, smaller, better, middle]
+    stay, gone = _halve(there, usual, n_kept=2)
+    assert {tried.shape for tried in gone} == {smaller.shape, large.shape}
+    stay, gone = _halve(there, usual, n_kept=1)
+    assert stay == [usual, largest, better, middle]
+    assert gone == [large, larger, small, smaller]
+
+
+def test_a_size_that_a_smaller_one_beats_has_no_finalist() -> None:
+    """In the end a shape stays only if its loss is below that of every smaller one that stays."""
+    small, worse, usual = make((4,), 40, 0.3), make((16,), 400, 0.3), make((32,), 1000, 0.2)
+    assert _halve([usual, worse, small], usual, n_kept=2)[1] == []
+    assert _halve([usual, worse, small], usual, n_kept=1) == ([usual, small], [worse])
+
+
+def test_threads_move_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shapes that are trained two at a time are those that are trained one by one."""
+    monkeypatch.setattr("kdexport.training.search.WIDTHS", ((), (3,), (4, 4)))
+    schema, parts = make_parts()
+    lesson = Lesson(parts, schema, teach)
+    transfer = build_transfer_set(lesson, RECIPE, [RECIPE.transfer])
+    found = [search_students(lesson, RECIPE, transfer, n_threads=n) for n in (1, 2)]
+    for one, other in zip(*found, strict=True):
+        assert (one.shape, one.loss, one.share) == (other.shape, other.loss, other.share)
+        if one.students is not None and other.students is not None:
+            pairs = zip(
+                one.students.stack.parameters(), other.students.stack.parameters(), strict=True
+            )
+            assert all(torch.equal(first, second) for first, second in pairs)
+
+
+def test_an_interrupt_stops_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one shape raises is raised; the others stop at their next look."""
+    schema, parts = make_parts()
+    lesson = Lesson(parts, schema, teach)
+    transfer = build_transfer_set(lesson, RECIPE, [RECIPE.transfer])
+    looks: list[int] = []
+
+    def interrupt(_: Progress) -> None:
+        looks.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kdexport.training.search.WIDTHS", ((), (3,), (4,), (5,)))
+    with pytest.raises(KeyboardInterrupt):
+        search_students(lesson, RECIPE, transfer, n_threads=2, on_progress=interrupt)
+    assert looks == [1]
 
 
 def test_the_teacher_answers_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The search asks the teacher nothing beyond its transfer set, whatever it trains on it."""
     monkeypatch.setattr("kdexport.training.search.WIDTHS", ((), (3,), (4,)))
-    monkeypatch.setattr("kdexport.training.search.MAX_FINALISTS", 2)
     schema, parts = make_parts()
     asked: list[int] = []
 

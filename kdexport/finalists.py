@@ -166,11 +166,11 @@ def measure_finalists(
             small[name] = file
         groups = {"teacher": [taught], **sources.ask_students(test)}
         edges[name], _ = measure_groups(prepared, groups, only=LEADING)
-    for tried in sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]:
-        name, groups = tried.grove.name, {"teacher": [taught]}
+    for grove in sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]:
+        name, groups = grove.grove.name, {"teacher": [taught]}
         models = {
             role: [stand_alone(trees, schema) for trees in several]
-            for role, several in (("student", tried.taught), ("control", tried.untaught))
+            for role, several in (("student", grove.taught), ("control", grove.untaught))
         }
         groups |= {
             role: [usual.ask_mixture(model, test) for model in several]

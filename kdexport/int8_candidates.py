@@ -72,7 +72,7 @@ def describe_int8_file(
     schema, evidence = prepared.schema, prepared.recipe.evidence
     checked = ask_both(prepared.rows.validation, file.before, file.after)
     before, after = (
-        float(lesson.judge(_outputs_of(answers, schema))[0])
+        float(lesson.judge(outputs_of(answers, schema))[0])
         for answers in (checked.before, checked.after)
     )
     taught = fact.validation_loss + after - before
@@ -108,10 +108,10 @@ def find_precision(content: bytes) -> Precision:
     return "float16" if onnx.TensorProto.FLOAT16 in types else "float32"
 
 
-def _outputs_of(answers: Answers, schema: Schema) -> Tensor:
+def outputs_of(answers: Answers, schema: Schema) -> Tensor:
     """Answers as outputs in the networks' unit, **Shape** `[1, n, K]` float32."""
-    outputs = answers.logits
-    if outputs is None:
-        exact = np.asarray(answers.predictions, np.float64)[:, None]
-        outputs = (exact - schema.target_center) / schema.target_scale
-    return torch.from_numpy(np.asarray(outputs, np.float32))[None]
+    if answers.logits is not None:
+        return torch.from_numpy(answers.logits)[None]
+    exact = np.asarray(answers.predictions, np.float64)[:, None]
+    standardised = (exact - schema.target_center) / schema.target_scale
+    return torch.from_numpy(standardised.astype(np.float32))[None]

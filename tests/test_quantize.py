@@ -9,14 +9,16 @@ import pytest
 
 from kdexport.bundle import RECIPE, STUDENT, load_bundle
 from kdexport.evidence.checks import check_bundle
-from kdexport.int8_candidates import find_precision, make_int8_file
+from kdexport.int8_candidates import find_precision, make_int8_file, outputs_of
 from kdexport.pipeline import run
 from kdexport.prepare import prepare
 from kdexport.quantize import quantize_bundle
 from kdexport.recipe import read_recipe
-from kdexport.records import Inputs
+from kdexport.records import Answers, Inputs
 from kdexport.report.prose import list_limits
 from kdexport.runtime import open_session
+from kdexport.schema import Schema
+from kdexport.signature import Signature
 from tests.commands import kdexport
 from tests.conftest import QUICK
 from tests.test_docs import read_blocks
@@ -194,3 +196,16 @@ def test_a_candidate_of_a_search(
     assert make_int8_file(file.after, prepared) is None  # it is in int8 already
     monkeypatch.setattr("kdexport.int8_candidates.MAX_LOSS", -1.0)  # it has to gain
     assert make_int8_file(source, prepared) is None
+
+
+def test_numbers_are_judged_in_the_networks_unit() -> None:
+    """A regression's answers, in the target's unit, are standardised; logits stay as they are."""
+    signature = Signature(numeric=("a",), target="y")
+    schema = Schema(
+        signature=signature, center=(0.0,), scale=(1.0,), target_center=5.0, target_scale=2.0
+    )
+    numbers = Answers(np.array([5.0, 9.0], np.float32), np.empty((2, 0), np.float32))
+    assert outputs_of(numbers, schema).tolist() == [[[0.0], [2.0]]]
+    logits = np.array([[1.0, 3.0]], np.float32)
+    answers = Answers(np.array(["b"]), np.array([[0.1, 0.9]], np.float32), logits)
+    assert outputs_of(answers, schema).tolist() == [logits.tolist()]

@@ -1,5 +1,6 @@
 """The command line when something is wrong, interrupted, or said in another way."""
 
+import contextlib
 import json
 import shlex
 import signal
@@ -218,6 +219,25 @@ def test_debug_shows_the_traceback(flags: list[str], tmp_path: Path) -> None:
     assert "absent.onnx" in lines[-1]
     assert (len(lines) == 1) == (not flags)
     assert ("Traceback (most recent call last):" in lines) == bool(flags)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_swallowed_interrupt(
+    number: signal.Signals,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A library that swallows an interrupt and fails later for it was interrupted all the same."""
+
+    def fail(_: Path) -> None:
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(number)
+        raise AttributeError("half imported")
+
+    monkeypatch.setattr("kdexport.runtime.open_session", fail)
+    assert kdexport(monkeypatch, "predict", "x.onnx", "x.csv", "-o", "absent.csv") == code
+    assert capsys.readouterr().err == "interrupted: nothing was written\n"
 
 
 @pytest.mark.parametrize("way", ["from it", "while it is handled"])

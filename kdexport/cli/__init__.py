@@ -22,13 +22,10 @@ from kdexport.cli.steps import distill, export, run, schema, train
 from kdexport.disk import STOPS, written_outputs
 from kdexport.errors import KdexportError, one_line
 
-INTERRUPTED, TERMINATED = 130, 143
+KILLED_BY = 128  # plus the signal: the exit code that shells give
 NOTHING = "nothing was written"
 SYSTEM = "a command needs memory, and a disk with room, however: {}; free some, or set TMPDIR"
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends a command as Ctrl-C does, so that it cleans up behind itself."""
+_arrived: list[int] = []  # the signal that a command was told to stop by
 
 
 class Commands(click.Group):
@@ -63,23 +60,23 @@ for command in (
 def main() -> None:
     """Run the command line; every error of the user's is one line and an exit code."""
     warnings.showwarning = _show_warning
+    _arrived.clear()
     for number in STOPS:
         signal.signal(number, _stop)
     try:
         code = _run()
-    except (click.Abort, KeyboardInterrupt) as stop:
+    except (click.Abort, KeyboardInterrupt):
         _ignore_stops()
         written = ", ".join(map(str, written_outputs()))
         click.echo(f"interrupted: {f'{written} was written' if written else NOTHING}", err=True)
-        is_term = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)
-        code = TERMINATED if is_term else INTERRUPTED
+        code = KILLED_BY + (_arrived[0] if _arrived else signal.SIGINT)
     sys.exit(code)
 
 
 def _run() -> int:
     debug = "--debug" in sys.argv[1:]
     try:
-        code = cli.main(standalone_mode=False)
+        code = _call()
     except KdexportError as error:
         if debug:
             traceback.print_exc()
@@ -104,6 +101,20 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
+def _call() -> Any:
+    """Run the command; after a stop, whatever else it ends with is the stop's doing.
+
+    Libraries swallow interrupts: torch's exporter, caught while it imports its own parts, goes on
+    and fails later for want of them.
+    """
+    try:
+        return cli.main(standalone_mode=False)
+    except Exception as error:
+        if _arrived:
+            raise KeyboardInterrupt from error
+        raise
+
+
 def _find_refusal(error: BaseException | None) -> OSError | MemoryError | None:
     """Return what the system refused, where that is what an error comes from."""
     while error is not None and not isinstance(error, OSError | MemoryError):
@@ -115,7 +126,8 @@ def _stop(number: int, _: object) -> None:
     """End the command, cleaning up; a second signal ends it at once."""
     for each in STOPS:
         signal.signal(each, signal.SIG_DFL)
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    _arrived.append(number)
+    raise KeyboardInterrupt
 
 
 def _ignore_stops() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from kdexport.errors import DataError
 
@@ -63,7 +63,25 @@ def parse_model(content: bytes, name: str = "the model") -> onnx.ModelProto:
         raise DataError(
             "a model is an ONNX file", found=f"{name} has no outputs", cure="pass another file"
         )
+    if _has_broken_text(model):
+        raise DataError(
+            "the names and texts of a model are UTF-8",
+            found=f"some of {name} are not",
+            cure="pass another file",
+        )
     return model
+
+
+def _has_broken_text(message: Message) -> bool:
+    """Say whether a text is none: protobuf hands such fields out as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        values = [value] if isinstance(value, str | bytes | Message) else value
+        for one in values:
+            if isinstance(one, bytes) or (isinstance(one, Message) and _has_broken_text(one)):
+                return True
+    return False
 
 
 def onnx_opset(model: onnx.ModelProto) -> int:

@@ -17,7 +17,7 @@ from kdexport.evidence.cost import lower_quality, lower_share, measure_loss
 from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.search_facts import CandidateFact, Precision
 from kdexport.export.quantize import MAX_ROWS, is_quantized, quantize_model
-from kdexport.quantize import MAX_LOSS, ask_both, refuse_loss, spread
+from kdexport.quantize import MAX_LOSS, Pair, ask_both, refuse_loss, spread
 from kdexport.records import Answers
 from kdexport.schema import Schema
 from kdexport.training.transfer import Lesson
@@ -26,10 +26,17 @@ from kdexport.workspace import Prepared
 
 @dataclass(frozen=True)
 class Int8File:
-    """A finalist's file and the same in int8."""
+    """A finalist's file and the same in int8.
+
+    Attributes:
+        before: The file.
+        after: The same in int8.
+        validation: What both answer to the validation rows, which judged them.
+    """
 
     before: bytes
     after: bytes
+    validation: Pair
 
 
 def make_int8_file(content: bytes, prepared: Prepared) -> Int8File | None:
@@ -40,10 +47,11 @@ def make_int8_file(content: bytes, prepared: Prepared) -> Int8File | None:
     rows = spread(prepared.rows.train.inputs, MAX_ROWS)
     try:
         small = serialize_model(quantize_model(parse_model(content), rows.feeds()))
-        refuse_loss(ask_both(prepared.rows.validation, content, small), MAX_LOSS)
+        validation = ask_both(prepared.rows.validation, content, small)
+        refuse_loss(validation, MAX_LOSS)
     except (DataError, ParityError):
         return None
-    return Int8File(content, small)
+    return Int8File(content, small, validation)
 
 
 def describe_int8_file(
@@ -70,10 +78,9 @@ def describe_int8_file(
         alone: Loss of the finalist's controls on them.
     """
     schema, evidence = prepared.schema, prepared.recipe.evidence
-    checked = ask_both(prepared.rows.validation, file.before, file.after)
     before, after = (
         float(lesson.judge(outputs_of(answers, schema))[0])
-        for answers in (checked.before, checked.after)
+        for answers in (file.validation.before, file.validation.after)
     )
     taught = fact.validation_loss + after - before
     test = ask_both(prepared.rows.test, file.before, file.after)

@@ -234,8 +234,12 @@ class TransferRecipe(Section):
 
     n_synthetic: Annotated[int, Field(ge=0, description="synthetic rows")] = 150_000
     method: Annotated[
-        Literal["munge", "jitter"], Field(description="how synthetic rows are made")
-    ] = "munge"
+        Literal["auto", "munge", "jitter", "gaussian_mixture"],
+        Field(
+            description="how synthetic rows are made; auto: as a mixture of Gaussians on the "
+            "built-in tasks, else munge"
+        ),
+    ] = "auto"
     swap_probability: Annotated[
         float, Field(gt=0, le=1, description="munge: share of cells taken from a neighbour")
     ] = 0.5
@@ -251,12 +255,18 @@ class TransferRecipe(Section):
     ] = "auto"
 
     def settle(self, *, is_own_table: bool) -> "TransferRecipe":
-        """Return the recipe with `auto` replaced by what it stands for."""
-        if self.selection != "auto":
-            return self
-        as_default = self.model_copy(update={"n_synthetic": TransferRecipe().n_synthetic})
-        is_chosen = is_own_table and as_default == TransferRecipe() and self.n_synthetic > 0
-        return self.model_copy(update={"selection": "chosen" if is_chosen else "given"})
+        """Return the recipe with every `auto` replaced by what it stands for."""
+        default = TransferRecipe()
+        strengths = (self.swap_probability, self.noise)
+        as_default = strengths == (default.swap_probability, default.noise)
+        settled = {}
+        if self.method == "auto":
+            is_mixture = as_default and not is_own_table
+            settled["method"] = "gaussian_mixture" if is_mixture else "munge"
+        if self.selection == "auto":
+            is_chosen = is_own_table and as_default and self.method == "auto" and self.n_synthetic
+            settled["selection"] = "chosen" if is_chosen else "given"
+        return self.model_copy(update=settled)
 
 
 class EvidenceRecipe(Section):

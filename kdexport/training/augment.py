@@ -8,9 +8,10 @@ leaves the range seen there.
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from kdexport.records import Float64, Inputs, Int64
+from kdexport.records import Float64, Inputs, Int64, Rows
 from kdexport.sections import TransferRecipe
 from kdexport.training.encode import Encoder
+from kdexport.training.gaussians import draw_alike
 
 N_NEIGHBOURS = 5
 LOCAL_NOISE = 0.5  # standard deviations of munge's noise, in distances to the neighbour
@@ -20,18 +21,19 @@ CATEGORY_DISTANCE = 2**-0.5  # of two unequal categories, in deviations: sqrt(2)
 
 
 def make_synthetic_inputs(
-    inputs: Inputs, encoder: Encoder, recipe: TransferRecipe, *, seed: int
+    rows: Rows, encoder: Encoder, recipe: TransferRecipe, *, seed: int
 ) -> tuple[Inputs, Int64]:
     """Make rows that look like the training rows but are none of them.
 
     "munge" walks from each row towards one of its near neighbours: a share of its cells takes the
     neighbour's value, numbers blurred by noise as wide as the two differ. "jitter" adds Gaussian
-    noise to every number and keeps the categories.
+    noise to every number, "gaussian_mixture" draws all numbers anew from a density fitted to each
+    class; both keep the categories.
 
     Args:
-        inputs: Training rows.
+        rows: Training rows.
         encoder: Says how far apart two rows are.
-        recipe: Number of rows, method and strength.
+        recipe: Number of rows, method and strength, settled.
         seed: Decides every draw.
 
     Returns:
@@ -42,27 +44,29 @@ def make_synthetic_inputs(
         neighbours are searched among the training rows alone (at most 10,000 of them), and drawn
         from the nearest few.
     """
-    rng = np.random.default_rng(seed)
+    rng, inputs = np.random.default_rng(seed), rows.inputs
     if inputs.n_rows < 2 or recipe.n_synthetic == 0:
         return inputs.take(slice(0)), np.empty(0, np.int64)
     d_inputs = inputs.numeric.shape[1] + inputs.categorical.shape[1]
     n = min(recipe.n_synthetic, MAX_CELLS // d_inputs)
     sources = _draw_evenly(inputs.n_rows, n, rng)
-    own = inputs.numeric[sources].astype(np.float64)
-    categorical = inputs.categorical[sources]
-    if recipe.method == "jitter":
-        scale = np.array(encoder.schema.scale)
+    seen, scale = inputs.numeric.astype(np.float64), np.array(encoder.schema.scale)
+    own, categorical = seen[sources], inputs.categorical[sources]
+    if recipe.method == "gaussian_mixture":
+        groups = rows.targets if encoder.schema.signature.classes else np.zeros(rows.n_rows)
+        center = np.array(encoder.schema.center)
+        numeric = center + scale * draw_alike((seen - center) / scale, groups, sources, rng)
+    elif recipe.method == "jitter":
         numeric = own + rng.standard_normal(own.shape) * (recipe.noise * scale)
     else:
         neighbours = _draw_neighbours(encoder, inputs, sources, rng)
-        other = inputs.numeric[neighbours].astype(np.float64)
+        other = seen[neighbours]
         noise = rng.standard_normal(own.shape) * (LOCAL_NOISE * np.abs(own - other))
         swapped = rng.random(own.shape) < recipe.swap_probability
         numeric = np.where(swapped, other + np.nan_to_num(noise), own)
         swapped = rng.random(categorical.shape) < recipe.swap_probability
         categorical = np.where(swapped, inputs.categorical[neighbours], categorical)
-    bounded = _bound(numeric, inputs.numeric.astype(np.float64))
-    return inputs.like(bounded, categorical), sources
+    return inputs.like(_bound(numeric, seen), categorical), sources
 
 
 def _bound(made: Float64, seen: Float64) -> Float64:

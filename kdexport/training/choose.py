@@ -21,6 +21,7 @@ WAYS: tuple[Mapping[str, object], ...] = (
     {"method": "munge", "swap_probability": 0.3},
     {"method": "munge", "swap_probability": 0.5},
     {"method": "jitter", "noise": 0.15},
+    {"method": "gaussian_mixture"},
 )
 N_TRIED_ROWS = 40_000  # synthetic rows of each way while they are compared
 MIDDLE = 1  # position of the way that forms are compared on

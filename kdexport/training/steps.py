@@ -38,6 +38,8 @@ from kdexport.training.stored import read_stored
 from kdexport.training.transfer import LabelRows, Lesson
 from kdexport.workspace import Prepared, Trained
 
+STRENGTHS = {"munge": "swap_probability", "jitter": "noise"}
+
 
 def set_threads(asked: int) -> int:
     """Set torch's threads: `asked`, or with 0 what this process may use. Returns their number."""
@@ -223,8 +225,9 @@ def choose_recipe(
             lambda: choose_transfer(lesson, recipe, on_progress=on_progress),
         )
         recipe = recipe.model_copy(update={"transfer": chosen})
-        strength = "noise" if chosen.method == "jitter" else "swap_probability"
-        settings[f"transfer_{chosen.method}_{strength}"] = getattr(chosen, strength)
+        strength = STRENGTHS.get(chosen.method)
+        noted = f"transfer_{chosen.method}" + (f"_{strength}" if strength else "")
+        settings[noted] = getattr(chosen, strength) if strength else 1.0
     return recipe, settings
 
 

@@ -109,7 +109,7 @@ def build_transfer_set(
     device, train, unlabeled = recipe.device, lesson.rows.train, lesson.unlabeled
     objective = find_objective(lesson.schema)
     near = Encoder(lesson.schema)  # standardised, whatever the students read
-    made = [make_synthetic_inputs(train.inputs, near, way, seed=recipe.seed) for way in ways]
+    made = [make_synthetic_inputs(train, near, way, seed=recipe.seed) for way in ways]
     inputs = train.inputs if unlabeled is None else train.inputs.joined_with(unlabeled)
     n_real = inputs.n_rows
     for synthetic, _ in made:

@@ -27,6 +27,7 @@ MUST = {"64-32": 0.95, "16-16": 0.85, "8-8": 0.54}
 FIXED = {
     "teacher.family": "mlp",
     "teacher.regularisation": "given",
+    "transfer.method": "gaussian_mixture",
     "transfer.selection": "given",
     "student.form": "plain",
     "bench.batches": [1],

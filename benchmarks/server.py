@@ -7,6 +7,7 @@ the child's process id, and its exit status once it has ended. What a child says
 FOLDER.
 """
 
+import faulthandler
 import json
 import os
 import sys
@@ -49,6 +50,7 @@ def _settle(folder: Path, environment: dict[str, str]) -> None:
     for number, name in ((0, "/dev/null"), (1, "stdout"), (2, "stderr")):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         os.dup2(os.open(name, flags, 0o600), number)
+    faulthandler.enable()  # a crash says where
 
 
 def _say(message: dict[str, object]) -> None:

@@ -48,6 +48,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 ENDED_BY = {signal.SIGINT: -2, signal.SIGTERM: -15}  # before the command line was there to say it
 COMMANDS = ("run", "export", "report")
 LONGEST_S = 120.0
+MAX_SAID = 3000  # characters: a crash says where each thread was
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,7 @@ def _find_faults(
         is_done = code == 0 and (command == "report" or left == "new")
         is_early = is_cold and code == ENDED_BY[number] and "interrupted" not in said
         if code != CODES[number] and not is_done and not is_early:
-            yield f"exit code {code}: {said[-300:]}"
+            yield f"exit code {code}: {said[-MAX_SAID:]}"
         if code == CODES[number] and not said.rstrip().splitlines()[-1].startswith("interrupted: "):
             yield f"said {said[-300:]!r}"
         if code == CODES[number] and "Traceback" in said:

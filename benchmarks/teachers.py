@@ -53,6 +53,7 @@ SETTINGS = {"rival.model": "none", "bench.batches": [1], "bench.seconds": 4.0}
 FIXED = {
     "teacher.family": "mlp",
     "teacher.regularisation": "given",
+    "transfer.method": "gaussian_mixture",
     "transfer.selection": "given",
 }
 

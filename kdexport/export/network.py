@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
+from kdexport.disk import unstoppable
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP
 from kdexport.training.pieces import Pieces
@@ -80,7 +81,7 @@ def export_network(module: nn.Module, *, d_features: int, n_categorical: int) ->
     modes = [(inner, inner.training) for inner in module.modules()]
     module.eval()
     try:
-        with _quiet_exporter():
+        with unstoppable(), _quiet_exporter():  # it swallows stops, and then fails for another cause
             program = torch.onnx.export(
                 module,
                 tuple(examples.values()),

@@ -9,8 +9,9 @@ Hyperparameter Optimization" (2016).
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from threading import Event
@@ -136,23 +137,33 @@ def search_students(
     there = [_describe(lesson.schema, recipe, shape) for shape in shapes]
     usual, left = there[0], []
     n_rounds = len(SHARES) + 1
-    torch.set_num_threads(1)
-    for number, share in enumerate(SHARES, start=1):
+    with _one_torch_thread():
+        for number, share in enumerate(SHARES, start=1):
 
-        def attempt(tried: Tried, stop: ProgressSink, share: float = share) -> Tried:
-            return _try(lesson, tried, transfer, share, stop)
+            def attempt(tried: Tried, stop: ProgressSink, share: float = share) -> Tried:
+                return _try(lesson, tried, transfer, share, stop)
 
-        name = f"round {number} of {n_rounds}"
-        there = _do_all(attempt, there, n_threads, name, on_progress)
-        there, gone = _halve(there, usual, n_kept=n_rounds - number)
-        left += gone
+            name = f"round {number} of {n_rounds}"
+            there = _do_all(attempt, there, n_threads, name, on_progress)
+            there, gone = _halve(there, usual, n_kept=n_rounds - number)
+            left += gone
 
-    def finish(tried: Tried, stop: ProgressSink) -> Tried:
-        return _train(lesson, tried, transfer, stop)
+        def finish(tried: Tried, stop: ProgressSink) -> Tried:
+            return _train(lesson, tried, transfer, stop)
 
-    there = _do_all(finish, there, n_threads, f"round {n_rounds} of {n_rounds}", on_progress)
-    torch.set_num_threads(n_threads)
+        there = _do_all(finish, there, n_threads, f"round {n_rounds} of {n_rounds}", on_progress)
     return sorted(there + left, key=lambda tried: tried.n_bytes)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Have torch run each operation on the thread that asks for it, until the block is left."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _do_all(

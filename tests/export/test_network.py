@@ -1,6 +1,7 @@
 """Torch modules to ONNX: the same answers, whatever mode and scale they come in."""
 
 import copy
+import signal
 
 import numpy as np
 import onnx
@@ -77,6 +78,25 @@ def test_modes_are_restored() -> None:
     with pytest.raises(Exception, match="no way through"):
         export_network(module, d_features=len(COLUMNS), n_categorical=0)
     assert [inner.training for inner in module.modules()] == before
+
+
+class Stopped(Modes):
+    """A network in whose export somebody stops the command."""
+
+    n_calls = 0
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not Stopped.n_calls:
+            signal.raise_signal(signal.SIGINT)
+        Stopped.n_calls += 1
+        return super().forward(features)
+
+
+def test_stop_waits_for_the_exporter() -> None:
+    """A stop in the midst of an export is kept until it has ended, then it is a stop."""
+    with pytest.raises(KeyboardInterrupt):
+        export_network(Stopped(), d_features=len(COLUMNS), n_categorical=0)
+    assert Stopped.n_calls
 
 
 def test_training_mode_stays_out() -> None:

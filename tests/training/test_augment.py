@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from kdexport.records import Float32, Inputs
+from kdexport.records import Column, Float32, Inputs, Rows
 from kdexport.schema import Category
 from kdexport.sections import TransferRecipe
 from kdexport.training.augment import make_synthetic_inputs
 from kdexport.training.encode import Encoder
 from tests.training.toys import make_encoder
 
-METHODS = pytest.mark.parametrize("method", ["munge", "jitter"])
+METHODS = pytest.mark.parametrize("method", ["munge", "jitter", "gaussian_mixture"])
 
 
 def make_features() -> Float32:
@@ -23,11 +23,25 @@ def make_features() -> Float32:
 FEATURES = make_features()
 
 
-def make(method: str, *, n: int = 300, seed: int = 0, features: Float32 = FEATURES) -> Float32:
+def label(inputs: Inputs, targets: Column | None = None) -> Rows:
+    """Rows of these classes, of one where none are given."""
+    n = inputs.n_rows
+    targets = np.zeros(n, np.int64) if targets is None else targets
+    return Rows(inputs, targets, np.ones(n), np.arange(n))
+
+
+def make(
+    method: str,
+    *,
+    n: int = 300,
+    seed: int = 0,
+    features: Float32 = FEATURES,
+    targets: Column | None = None,
+) -> Float32:
     """Make synthetic rows of numbers."""
-    inputs = Inputs(features, np.empty((len(features), 0), object))
+    rows = label(Inputs(features, np.empty((len(features), 0), object)), targets)
     recipe = TransferRecipe(n_synthetic=n, method=method)
-    made, _ = make_synthetic_inputs(inputs, make_encoder(features.shape[1]), recipe, seed=seed)
+    made, _ = make_synthetic_inputs(rows, make_encoder(features.shape[1]), recipe, seed=seed)
     return made.numeric
 
 
@@ -100,6 +114,34 @@ def test_munge_keeps_neighbourhoods() -> None:
     assert (made[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.02)
 
 
+def test_mixture_keeps_what_hangs_together() -> None:
+    """A sum of two columns is still their sum, and clusters are as far apart as they were."""
+    rng = np.random.default_rng(0)
+    far = np.where(np.arange(400) < 100, -5, 5)[:, None]
+    pairs = rng.normal(size=(400, 2)) + far
+    features = np.column_stack([pairs, pairs.sum(axis=1)]).astype(np.float32)
+    made = make("gaussian_mixture", n=4000, features=features)
+    lowest, highest = features.min(axis=0), features.max(axis=0)
+    inside = ((made > lowest) & (made < highest)).all(axis=1)  # others were bounded
+    np.testing.assert_allclose(made[inside, :2].sum(axis=1), made[inside, 2], atol=0.02)
+    assert (np.sign(made[:, 0]) == np.sign(made[:, 1])).mean() > 0.99
+    assert (made[:, 0] < 0).mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_mixture_of_each_class() -> None:
+    """A class is drawn as its own rows are spread; one of a single row is repeated."""
+    rng = np.random.default_rng(0)
+    targets = np.repeat([0, 1, 2], [200, 200, 1])
+    spreads = np.array([1.0, 100.0, 1.0])[targets]
+    features = (rng.normal(size=401) * spreads)[:, None].astype(np.float32)
+    rows = label(Inputs(features, np.empty((401, 0), object)), targets)
+    recipe = TransferRecipe(n_synthetic=8020, method="gaussian_mixture")
+    made, sources = make_synthetic_inputs(rows, make_encoder(1), recipe, seed=0)
+    for name, spread in enumerate((1, 100)):
+        assert made.numeric[targets[sources] == name].std() == pytest.approx(spread, rel=0.15)
+    assert (made.numeric[targets[sources] == 2] == features[-1]).all()
+
+
 def make_mixed() -> tuple[Inputs, Encoder]:
     """A number with missing cells and two categories, one of which follows the number's sign."""
     rng = np.random.default_rng(1)
@@ -119,20 +161,21 @@ def test_categories(method: str) -> None:
     """Categories made are those of the column; missing numbers stay as frequent as they were."""
     inputs, encoder = make_mixed()
     recipe = TransferRecipe(n_synthetic=2000, method=method)
-    made, sources = make_synthetic_inputs(inputs, encoder, recipe, seed=0)
+    made, sources = make_synthetic_inputs(label(inputs), encoder, recipe, seed=0)
     assert set(made.categorical[:, 0]) == {"left", "right"}
     assert set(made.categorical[:, 1]) == {"", "u", "v"}
     share = np.isnan(inputs.numeric).mean()
     assert np.isnan(made.numeric).mean() == pytest.approx(share, abs=0.03)
     assert sources.shape == (2000,)
-    if method == "jitter":
+    if method != "munge":
         np.testing.assert_array_equal(made.categorical, inputs.categorical[sources])
 
 
 def test_munge_keeps_categories_together() -> None:
     """Near neighbours share categories, so munge seldom makes a combination that is not there."""
     inputs, encoder = make_mixed()
-    made, _ = make_synthetic_inputs(inputs, encoder, TransferRecipe(n_synthetic=2000), seed=0)
+    recipe = TransferRecipe(n_synthetic=2000, method="munge")
+    made, _ = make_synthetic_inputs(label(inputs), encoder, recipe, seed=0)
     known = ~np.isnan(made.numeric[:, 0])
     agrees = (made.numeric[:, 0] > 0) == (made.categorical[:, 0] == "right")
     assert agrees[known].mean() > 0.9

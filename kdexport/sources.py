@@ -28,7 +28,7 @@ from kdexport.training.checkpoints import (
 from kdexport.training.convert import convert_teacher
 from kdexport.training.mixture import Mixture
 from kdexport.training.native import find_native
-from kdexport.training.nets import StackedMLP, compute_member_outputs
+from kdexport.training.nets import StackedMLP, compute_member_outputs, follow_terms
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.workspace import Prepared, Trained, load_rival, load_trained
 
@@ -133,16 +133,17 @@ class Sources:
     def _student_terms(self, student: Answers, inputs: Inputs) -> Float64:
         """Size of what the student's outputs round by, **Shape** `[n]`.
 
-        The terms of its last layer; of classes as many times those as its own float32 logits are
-        apart from float64 on all but the worst rows, which holds the rounding of earlier layers.
+        The terms of its last layer; of classes those of all its layers, as many times as its own
+        float32 logits are apart from float64 on all but the worst rows, where that is more.
         """
-        terms: Float64 = self._terms(self.stack, inputs)[self.shipped].double().cpu().numpy()
+        last: Float64 = self._terms(self.stack, inputs)[self.shipped].double().cpu().numpy()
         if student.logits is None:
-            return terms
-        exact = self._exact(self.stack, inputs)[self.shipped].numpy()
-        own = np.abs(exact - student.logits).max(axis=1)
-        times = np.divide(own, ROUNDING * terms, out=np.zeros_like(own), where=terms > 0)
-        return np.asarray(terms * max(1.0, float(np.quantile(times, OWN_ROUNDING))))
+            return last
+        exact, sizes = follow_terms(self.stack, self.shipped, self.encoder.prepare(inputs))
+        own = np.abs(exact.numpy() - student.logits).max(axis=1)
+        summed = sizes.numpy()
+        times = np.divide(own, ROUNDING * summed, out=np.zeros_like(own), where=summed > 0)
+        return np.maximum(last, summed * float(np.quantile(times, OWN_ROUNDING)))
 
     def ask_mixture(self, mixture: Mixture, inputs: Inputs) -> Answers:
         """Answer as networks, trees or the sum of both."""

@@ -5,7 +5,7 @@ losses, data or files.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from kdexport.training.encode import Encoder
 
 RANDOM_VALUES_PER_BYTE = 256
 LARGEST_FLOAT16 = 65504.0
+ROWS_AT_ONCE = 4096  # in float64
 
 
 class ByteDropout:
@@ -96,6 +97,10 @@ class StackedMLP(nn.Module):
     def n_members(self) -> int:
         return int(self.weights[0].shape[0])
 
+    def layers(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every layer's weights `[M, d_from, d_to]` and biases `[M, 1, d_to]`."""
+        yield from zip(self.weights, self.biases, strict=True)
+
     @property
     def n_parameters_per_member(self) -> int:
         return sum(p[0].numel() for p in self.parameters())
@@ -104,7 +109,7 @@ class StackedMLP(nn.Module):
         hidden = self.encoder(rows)
         if hidden.ndim == 2:
             hidden = hidden.expand(self.n_members, -1, -1)
-        *inner, last = zip(self.weights, self.biases, strict=True)
+        *inner, last = self.layers()
         for weight, bias in inner:
             hidden = torch.relu(torch.baddbmm(bias, hidden, weight))
             if self.training and self.dropout is not None:
@@ -144,7 +149,7 @@ class StackedMLP(nn.Module):
     def linears(self, member: int) -> list[nn.Linear]:
         """Return one member's layers as plain linear layers, on the CPU."""
         layers = []
-        for weight, bias in zip(self.weights, self.biases, strict=True):
+        for weight, bias in self.layers():
             layer = nn.Linear(weight.shape[1], weight.shape[2])
             layer.weight.data = weight[member].detach().T.contiguous().cpu()
             layer.bias.data = bias[member, 0].detach().clone().cpu()
@@ -181,6 +186,39 @@ def compute_member_outputs(stack: StackedMLP, rows: Tensor) -> Tensor:
 def compute_mean_outputs(stack: StackedMLP, rows: Tensor) -> Tensor:
     """The members' mean outputs, **Shape** `[n, K]`: the ensemble's answer."""
     return torch.cat([chunk.mean(dim=0) for chunk in compute_chunks(stack, rows)])
+
+
+@torch.no_grad()
+def follow_terms(stack: StackedMLP, member: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute a member's outputs in float64, and the size of all terms that they are summed from.
+
+    What a layer is off by goes through the weights of the next one as its values do, but where a
+    ReLU holds it back; without their signs nothing cancels. So an output in another precision is
+    off by a share of that size.
+
+    Args:
+        stack: The networks, on any device.
+        member: Which of them.
+        rows: **Shape** `[n, D]` float32, compact, on the CPU.
+
+    Returns:
+        Outputs, **Shape** `[n, K]` float64, and the largest sum behind one of them, `[n]` float64.
+
+    Source: Higham, "Accuracy and Stability of Numerical Algorithms" (2002), section 3.3: running
+        error analysis.
+    """
+    layers = [(w[member].cpu().double(), b[member].cpu().double()) for w, b in stack.layers()]
+    outputs, sizes = [], []
+    for some in torch.split(rows, ROWS_AT_ONCE):
+        hidden = stack.encoder(some).double()
+        size = hidden.abs()
+        for position, (weight, bias) in enumerate(layers, start=1):
+            hidden, size = hidden @ weight + bias, size @ weight.abs() + bias.abs()
+            if position < len(layers):
+                hidden, size = torch.relu(hidden), torch.where(hidden > 0, size, 0.0)
+        outputs.append(hidden)
+        sizes.append(size.amax(dim=1))
+    return torch.cat(outputs), torch.cat(sizes)
 
 
 def _uniform(shape: tuple[int, int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:

@@ -1,5 +1,7 @@
 """Dropout masks and stacked networks."""
 
+import copy
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from kdexport.training.nets import (
     compute_chunks,
     compute_mean_outputs,
     compute_member_outputs,
+    follow_terms,
 )
 from tests.training.toys import make_encoder
 
@@ -147,3 +150,34 @@ def test_divide_outputs() -> None:
     before = stack(rows).detach()
     stack.divide_outputs(torch.tensor([2.0, 0.5], dtype=torch.float64))
     torch.testing.assert_close(stack(rows).detach(), before / torch.tensor([[[2.0]], [[0.5]]]))
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 8), (8, 8, 8)])
+def test_rounding_is_a_share_of_the_terms(hidden: tuple[int, ...]) -> None:
+    """What float32 is off by grows with the terms of all layers, however they cancel."""
+    stack = StackedMLP(make_encoder(6), hidden=hidden, d_out=2, seeds=[0, 1])
+    rows = (
+        torch.randn(500, 6, generator=torch.Generator().manual_seed(0))
+        * torch.logspace(-3, 3, 500)[:, None]
+    )
+    exact, sizes = follow_terms(stack, 1, rows)
+    rounded = compute_member_outputs(stack, rows)[1]
+    expected = compute_member_outputs(copy.deepcopy(stack).double(), rows.double())[1]
+    torch.testing.assert_close(exact, expected, rtol=0, atol=1e-9)
+    off = (rounded - exact).abs().amax(dim=1)
+    n_roundings = 10 * (len(hidden) + 1)  # of a sum of at most 8 products and a bias
+    assert (off <= n_roundings * 2.0**-24 * sizes).all()
+    assert (exact.abs().amax(dim=1) <= sizes).all()
+
+
+def test_terms_of_early_layers() -> None:
+    """Units that nearly cancel in front of the last layer are told from those that do not."""
+    stack = StackedMLP(make_encoder(1), hidden=(2, 1), d_out=1, seeds=[0])
+    with torch.no_grad():
+        for parameter in stack.parameters():
+            parameter.zero_()
+        stack.weights[0][0, 0] = torch.tensor([1e4, 1e4])
+        stack.weights[1][0, :, 0] = torch.tensor([1.0, -0.9999])
+        stack.weights[2].fill_(1.0)
+    _, sizes = follow_terms(stack, 0, torch.tensor([[1.0], [-1.0]]))
+    assert sizes.tolist() == [pytest.approx(1.9999e4), 0.0]

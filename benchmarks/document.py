@@ -7,7 +7,6 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 from pydantic import BaseModel
@@ -18,9 +17,10 @@ from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.recipe import Recipe
 from kdexport.report.pages import render_markdown
 
+import result_tables as tables  # isort: skip  # beside this script
+
 ROOT = Path(__file__).parent.parent
 CLICKS = ROOT / "models/clicks/evidence.json"
-BATCHES = (1, 1024)
 START, END = "<!-- generated: {} -->", "<!-- end -->"
 
 
@@ -33,17 +33,21 @@ def main() -> int:
         ROOT / "README.md": {
             "headline": headline(),
             "results": results(),
-            "training": claims("training"),
-            "tables": tables(),
-            "peers": peers(),
-            "install": install(),
-            "rivals": rivals(),
+            "recovery": tables.recovery(),
+            "training": tables.claims("training"),
+            "tables": tables.real_tables(),
+            "peers": tables.peers(),
+            "install": tables.install(),
+            "rivals": tables.rivals(),
         },
         ROOT / "docs" / "cli.md": {"commands": commands()},
         ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
-        ROOT / "docs" / "deploy.md": {"runtimes": runtimes()},
-        ROOT / "docs" / "quantize.md": {"forms": forms()},
-        ROOT / "docs" / "latency.md": {"claims": claims("latency"), "rivals": rivals()},
+        ROOT / "docs" / "deploy.md": {"runtimes": tables.runtimes()},
+        ROOT / "docs" / "quantize.md": {"forms": tables.forms()},
+        ROOT / "docs" / "latency.md": {
+            "claims": tables.claims("latency"),
+            "rivals": tables.rivals(),
+        },
     }.items():
         text = path.read_text(encoding="utf-8")
         fresh = text
@@ -118,152 +122,6 @@ def results() -> str:
             f"\nRecovered edge, {metric.replace('_', ' ')}: {100 * share.value:.1f} % "
             f"[{100 * share.low:.1f}, {100 * share.high:.1f}], {share.verdict}."
         )
-    return "\n".join(lines)
-
-
-def claims(name: str) -> str:
-    """The claims of a benchmark's saved result."""
-    lines = ["| claim | value | interval | target | met |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {c['name']} | {c['value']:,.2f} {c['unit']} | [{c['low']:,.2f}, {c['high']:,.2f}] "
-        f"| {c['target']:,} | {'yes' if c['met'] else 'no'} |"
-        for c in _result(name)["claims"]
-    ]
-    return "\n".join(lines)
-
-
-def runtimes() -> str:
-    """The same rows in every runtime: largest difference, flips, p50 of a single row."""
-    rows = _result("runtimes")["rows"]
-    lines = ["| bundle | runtime | version | largest difference | flips | p50 us, batch 1 |"]
-    lines += ["|---|---|---|---|---|---|"]
-    lines += [
-        f"| {row['bundle']} | {row['runtime']} | {row['version']} "
-        f"| {row['max_probability_difference']:.1e} of {row['rows']} rows | {row['flips']} "
-        f"| {row['p50_us']:,.1f} |"
-        for row in rows
-    ]
-    bare, service = (
-        next(row for row in rows if (row["bundle"], row["runtime"]) == ("clicks", name))
-        for name in ("onnxruntime", "service")
-    )
-    lines.append(
-        f"\nThe service answers a row of clicks over HTTP in {service['p50_us']:,.0f} us, "
-        f"{service['requests_per_second']:,.0f} requests per second on one connection, where the "
-        f"bare session takes {bare['p50_us']:,.1f} us: HTTP and JSON are the rest."
-    )
-    return "\n".join(lines)
-
-
-def forms() -> str:
-    """The student in float32 and in forms of int8."""
-    lines = [
-        "| models/clicks/student.onnx | bytes | p50 us, batch 1 | batch 1,024 | accuracy, % "
-        "| log loss | same class, % | largest difference | moved by its batch |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    result = _result("quantize")
-    for row in result["rows"]:
-        times = [row[f"p50_us_batch_{batch}"] for batch in BATCHES]
-        cells = [
-            row["form"],
-            f"{row['bytes']:,}",
-            *[f"{time:,.1f}" if time else "-" for time in times],
-            f"{100 * row['accuracy']:.3f}",
-            f"{row['log_loss']:.4f}",
-            f"{100 * row['agreement']:.2f}",
-            f"{row['max_probability_difference']:.3f}",
-            f"{row['moved_by_its_batch']:.3f}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    lost = result["claims"][1]["value"]
-    lines.append(
-        f"\nOn the same 100,000 test rows, `{result['command']}`. int8 costs {100 * lost:.1f} % of "
-        "the accuracy edge; below 0, chance favours it. onnxruntime's static forms round the "
-        "probabilities as well, which log loss shows."
-    )
-    return "\n".join(lines)
-
-
-def rivals() -> str:
-    """The student and what one could ship instead, p50 in microseconds, one thread."""
-    rows = [row for row in _result("latency")["rows"] if row["part"] == "rivals"]
-    plain = [row for row in rows if row.get("path") in ("run", "call")]
-    names = dict.fromkeys(row["name"] for row in plain if not row["name"].endswith(" again"))
-    lines = ["| | batch 1 | batch 1,024 | rows per second |", "|---|---|---|---|"]
-    for name in names:
-        one, many = (
-            next(r for r in plain if (r["name"], r["batch"]) == (name, b)) for b in BATCHES
-        )
-        cells = [f"{row['p50_us']['value']:,.1f}" for row in (one, many)]
-        lines.append(f"| {name} | {' | '.join(cells)} | {many['rows_per_second']:,.0f} |")
-    absent = [row["name"] for row in rows if "absent" in row]
-    return "\n".join(lines) + (f"\n\nNot installed: {', '.join(absent)}." if absent else "")
-
-
-def _result(name: str) -> dict[str, Any]:
-    return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
-
-
-def install() -> str:
-    """What the two ways to install take."""
-    (row,) = _result("torch_free")["rows"]
-    core, full = (row[name] / 1e6 for name in ("core_bytes", "full_bytes"))
-    return (
-        f"`check`, `bench`, `predict`, `info` and `report` need no torch: `pip install kdexport` "
-        f"takes {core:,.0f} MB and {row['core_install_seconds']:.0f} s, `kdexport[train]` and what "
-        f"the tests need {full:,.0f} MB (with a CPU build of torch)."
-    )
-
-
-def tables() -> str:
-    """Real tables: quality by the metric that the edge is stated in, size, latency, parity."""
-    lines = [
-        "| table | rows, columns | metric | teacher | rival | control | student | recovered "
-        "| bytes | us over floor |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in _result("tables")["rows"]:
-        metric = "rmse" if row["kind"] == "regression" else "log_loss"
-        found = {role: by_metric[metric] for role, by_metric in row["quality"].items()}
-        found["control"] = min(found["control"], found.get("plain_control", found["control"]))
-        values = [found[role] for role in ("teacher", "rival", "control", "student")]
-        share = row["recovered"][metric]
-        recovered = "no edge"
-        if share["verdict"] != "NO_EDGE":
-            bounds = f"[{100 * share['low']:.0f}, {100 * share['high']:.0f}]"
-            recovered = f"{100 * share['value']:.0f} % {bounds}"
-        cells = [
-            row["table"],
-            f"{sum(row['rows'].values()):,}, {row['numeric']} + {row['categorical']} text",
-            metric.replace("_", " "),
-            *[f"{value:.4f}" if value < 10 else f"{value:,.0f}" for value in values],
-            recovered,
-            f"{row['student_bytes']:,}",
-            f"{row['over_floor_us']:.1f}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def peers() -> str:
-    """Log loss of the shipped student beside other tools' on the same rows."""
-    lines = [
-        "| table | our student | AutoGluon's best distilled | LightGBM | AutoGluon's ensemble "
-        "| our bytes | our us |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in _result("peers")["rows"]:
-        shipped = row["quality"]["shipped"]["log_loss"]
-        cells = [
-            row["table"],
-            f"{shipped['value']:.4f} [{shipped['low']:.3f}, {shipped['high']:.3f}]",
-            *[f"{row[key]:.4f}" for key in ("best_distilled", "boosted")],
-            f"{row['tools']['AutoGluon ensemble']['log_loss']:.4f}",
-            f"{row['bytes']:,}",
-            f"{row['p50_us']:.1f}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

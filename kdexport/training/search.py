@@ -44,7 +44,7 @@ WIDTHS: tuple[tuple[int, ...], ...] = (
 )
 SHARES = (1 / 16, 1 / 8)  # of a full training's steps, round by round
 N_TRIED = 2  # students of each candidate in those rounds
-MAX_DRAWN = 4_096_000  # rows of a full training: twice as many cost twice the time, see the guide
+MAX_DRAWN = 2_560_000  # rows of a full training: see the guide for what more of them give
 MAX_AT_ONCE = 8  # threads: beyond, they wait for Python more than they work
 SIZES = 1.3  # times its smallest file: the largest of a band of sizes
 HEAD_BYTES = 1500  # of a file, whatever its weights

@@ -23,7 +23,8 @@ def draw_alike(
     """Draw numbers anew for some rows, each from the Gaussian that its row is likely to be of.
 
     So what a row has besides numbers (its categories, and which cells are missing) goes with
-    numbers of the same group and component. The only row of a group keeps its own.
+    numbers of the same group and component. The only row of a group keeps its own, and so do all
+    of a group whose numbers are too far apart for a covariance in float64.
 
     Args:
         numbers: Standardised, **Shape** `[n, d]`; NaN where missing, which counts as 0.
@@ -38,32 +39,35 @@ def draw_alike(
         Algorithm" (1977); how many components: Schwarz, "Estimating the Dimension of a Model"
         (1978).
     """
-    rows = np.nan_to_num(numbers)
+    rows = np.where(np.isnan(numbers), 0.0, numbers)
     made = rows[sources]
     with threadpool_limits(1):  # several threads add up in no fixed order
         for group in np.unique(groups):
             members = np.flatnonzero(groups == group)
-            if len(members) > 1 and rows.shape[1]:
-                mixture = _fit(rows[members], rng)
+            mixture = _fit(rows[members], rng)
+            if mixture is not None:
                 drawn = np.flatnonzero(groups[sources] == group)
                 made[drawn] = _draw(mixture, made[drawn], rng)
     made[np.isnan(numbers[sources])] = np.nan
     return made
 
 
-def _fit(rows: Float64, rng: np.random.Generator) -> GaussianMixture:
-    """Fit mixtures of more and more components until the criterion rises."""
+def _fit(rows: Float64, rng: np.random.Generator) -> GaussianMixture | None:
+    """Fit mixtures of more and more components until the criterion rises; None where none fits."""
     if len(rows) > MAX_FITTED:
         rows = rows[rng.choice(len(rows), MAX_FITTED, replace=False)]
     seed = int(rng.integers(2**31))
     best, lowest = None, np.inf
-    fitting = [n for n in N_COMPONENTS if 2 * n <= len(rows)]
+    fitting = [n for n in N_COMPONENTS if 2 * n <= len(rows) and rows.shape[1]]
     for n_components in fitting if rows.shape[1] <= MAX_COLUMNS else fitting[:1]:
         mixture = GaussianMixture(n_components, init_params="k-means++", random_state=seed)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the criterion judges all alike
-            criterion = mixture.fit(rows).bic(rows)
-        if criterion >= lowest:
+            try:
+                criterion = mixture.fit(rows).bic(rows)
+            except ValueError:  # no covariance that can be inverted
+                break
+        if not criterion < lowest:
             break
         best, lowest = mixture, criterion
     return best
@@ -74,8 +78,7 @@ def _draw(mixture: GaussianMixture, rows: Float64, rng: np.random.Generator) -> 
     shares = np.cumsum(mixture.predict_proba(rows), axis=1)
     drawn = (rng.random((len(rows), 1)) > shares[:, :-1]).sum(axis=1)
     noise, made = rng.standard_normal(rows.shape), np.empty_like(rows)
-    for component, covariance in enumerate(mixture.covariances_):
+    for component, root in enumerate(mixture.precisions_cholesky_):
         own = drawn == component
-        turned = noise[own] @ np.linalg.cholesky(covariance).T
-        made[own] = mixture.means_[component] + turned
+        made[own] = mixture.means_[component] + np.linalg.solve(root.T, noise[own].T).T
     return made

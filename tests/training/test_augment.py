@@ -142,6 +142,18 @@ def test_mixture_of_each_class() -> None:
     assert (made.numeric[targets[sources] == 2] == features[-1]).all()
 
 
+@pytest.mark.parametrize("far", [1e6, 1e30])
+def test_mixture_beside_an_outlier(far: float) -> None:
+    """One absurd cell is no error, and the rows made stay finite and within what was seen."""
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=300)
+    features = np.column_stack([first, first * 2, rng.normal(size=300)]).astype(np.float32)
+    features[7] = far
+    made = make("gaussian_mixture", n=600, features=features)
+    assert np.isfinite(made).all()
+    assert (made <= features.max(axis=0)).all()
+
+
 def make_mixed() -> tuple[Inputs, Encoder]:
     """A number with missing cells and two categories, one of which follows the number's sign."""
     rng = np.random.default_rng(1)

@@ -42,7 +42,7 @@ def draw_alike(
     rows = np.where(np.isnan(numbers), 0.0, numbers)
     made = rows[sources]
     with threadpool_limits(1):  # several threads add up in no fixed order
-        for group in np.unique(groups):
+        for group in np.unique(groups[sources]):
             members = np.flatnonzero(groups == group)
             mixture = _fit(rows[members], rng)
             if mixture is not None:

@@ -142,6 +142,12 @@ def test_mixture_of_each_class() -> None:
     assert (made.numeric[targets[sources] == 2] == features[-1]).all()
 
 
+def test_mixture_of_more_classes_than_rows_made() -> None:
+    """Where fewer rows are made than there are classes, some classes have none."""
+    targets = np.repeat(np.arange(20), 4)
+    assert make("gaussian_mixture", n=3, targets=targets).shape == (3, 4)
+
+
 @pytest.mark.parametrize("far", [1e6, 1e30])
 def test_mixture_beside_an_outlier(far: float) -> None:
     """One absurd cell is no error, and the rows made stay finite and within what was seen."""

@@ -54,8 +54,8 @@ def make_synthetic_inputs(
     own, categorical = seen[sources], inputs.categorical[sources]
     if recipe.method == "gaussian_mixture":
         groups = rows.targets if encoder.schema.signature.classes else np.zeros(rows.n_rows)
-        center = np.array(encoder.schema.center)
-        numeric = center + scale * draw_alike((seen - center) / scale, groups, sources, rng)
+        center, unit = np.array(encoder.schema.center), np.where(scale > 0, scale, 1.0)
+        numeric = center + unit * draw_alike((seen - center) / unit, groups, sources, rng)
     elif recipe.method == "jitter":
         numeric = own + rng.standard_normal(own.shape) * (recipe.noise * scale)
     else:

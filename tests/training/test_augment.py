@@ -142,6 +142,18 @@ def test_mixture_of_each_class() -> None:
     assert (made.numeric[targets[sources] == 2] == features[-1]).all()
 
 
+def test_mixture_beside_a_constant() -> None:
+    """A column of one value, whose scale is 0, keeps it; the others are drawn anew."""
+    rng = np.random.default_rng(0)
+    features = np.column_stack([np.full(200, 3.0), rng.normal(size=200)]).astype(np.float32)
+    rows = label(Inputs(features, np.empty((200, 0), object)))
+    encoder = make_encoder(2, scale=0.0, center=3.0)
+    recipe = TransferRecipe(n_synthetic=400, method="gaussian_mixture")
+    made, _ = make_synthetic_inputs(rows, encoder, recipe, seed=0)
+    assert (made.numeric[:, 0] == 3).all()
+    assert len(np.unique(made.numeric[:, 1])) > 300
+
+
 def test_mixture_of_more_classes_than_rows_made() -> None:
     """Where fewer rows are made than there are classes, some classes have none."""
     targets = np.repeat(np.arange(20), 4)

@@ -264,7 +264,8 @@ class TransferRecipe(Section):
             is_mixture = as_default and not is_own_table
             settled["method"] = "gaussian_mixture" if is_mixture else "munge"
         if self.selection == "auto":
-            is_chosen = is_own_table and as_default and self.method == "auto" and self.n_synthetic
+            is_default = as_default and self.method == "auto"
+            is_chosen = is_own_table and is_default and self.n_synthetic > 0
             settled["selection"] = "chosen" if is_chosen else "given"
         return self.model_copy(update=settled)
 

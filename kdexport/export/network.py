@@ -81,10 +81,8 @@ def export_network(module: nn.Module, *, d_features: int, n_categorical: int) ->
     modes = [(inner, inner.training) for inner in module.modules()]
     module.eval()
     try:
-        with (
-            unstoppable(),
-            _quiet_exporter(),
-        ):  # it swallows stops, and then fails for another cause
+        # The exporter swallows stops, and then fails for another cause.
+        with unstoppable(), _quiet_exporter():
             program = torch.onnx.export(
                 module,
                 tuple(examples.values()),

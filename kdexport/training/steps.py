@@ -38,6 +38,7 @@ from kdexport.training.stored import read_stored
 from kdexport.training.transfer import LabelRows, Lesson
 from kdexport.workspace import Prepared, Trained
 
+# What each way of making synthetic rows is set by; those that are not here have no strength.
 STRENGTHS = {"munge": "swap_probability", "jitter": "noise"}
 
 
@@ -225,9 +226,10 @@ def choose_recipe(
             lambda: choose_transfer(lesson, recipe, on_progress=on_progress),
         )
         recipe = recipe.model_copy(update={"transfer": chosen})
-        strength = STRENGTHS.get(chosen.method)
-        noted = f"transfer_{chosen.method}" + (f"_{strength}" if strength else "")
-        settings[noted] = getattr(chosen, strength) if strength else 1.0
+        if strength := STRENGTHS.get(chosen.method):
+            settings[f"transfer_{chosen.method}_{strength}"] = getattr(chosen, strength)
+        else:
+            settings[f"transfer_{chosen.method}"] = 1.0
     return recipe, settings
 
 

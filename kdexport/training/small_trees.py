@@ -17,7 +17,7 @@ from kdexport.training.boosting import BoostingSettings, train_boosting, widen_c
 from kdexport.training.estimators import compute_tree_outputs, trees_of
 from kdexport.training.objective import find_objective
 from kdexport.training.transfer import Lesson, TransferSet
-from kdexport.training.tree_inputs import rank_categories, read_features
+from kdexport.training.tree_inputs import rank_categories, read_features, round_to_quantiles
 from kdexport.trees import Trees
 
 LEARNING_RATE = 0.4  # few rounds have to go far
@@ -60,7 +60,7 @@ def train_taught_trees(lesson: Lesson, transfer: TransferSet, grove: Grove, *, s
     pool = transfer.pools[0].cpu().numpy()
     drawn = np.random.default_rng(seed).permutation(pool)[:MAX_ROWS]
     features = read_features(transfer.inputs.take(drawn), schema, ranks)
-    features = np.clip(features, -FLOAT32_MAX, FLOAT32_MAX)
+    features = round_to_quantiles(np.clip(features, -FLOAT32_MAX, FLOAT32_MAX))
     soft = objective.soften(transfer.outputs[drawn]).cpu().numpy().astype(np.float64)
     weights = transfer.weights.cpu().numpy()[drawn].astype(np.float64)
     settings: dict[str, Any] = {

@@ -11,6 +11,7 @@ from kdexport.records import Float32, Float64, Inputs, Rows
 from kdexport.schema import Schema
 
 PRIOR_ROWS = 10.0  # how many rows of the average target a category starts with, when ranked
+MAX_BINS = 255  # of one column, in scikit-learn's trees
 
 
 def read_features(inputs: Inputs, schema: Schema, ranks: Float32) -> Float32:
@@ -38,6 +39,29 @@ def read_features(inputs: Inputs, schema: Schema, ranks: Float32) -> Float32:
     ranked = ranks[schema.encode_categories(inputs.categorical) + offsets]
     joined: Float32 = np.concatenate([numbers.astype(np.float32), ranked], axis=1)
     return joined
+
+
+def round_to_quantiles(features: Float32) -> Float32:
+    """Round a column of more than 255 different values to the nearest of as many quantiles.
+
+    A missing value stays.
+
+    scikit-learn splits between such values anyway, in the middle of two of them, so that rows fall
+    as their unrounded values do. It finds quantiles of its own where rows have weights: each one
+    by sorting the column again, which took 60 times as long as the trees.
+
+    **Shape** `[n, F]` float32 twice.
+    """
+    rounded = features.copy()
+    for column in range(features.shape[1]):
+        known = ~np.isnan(features[:, column])
+        values = features[known, column].astype(np.float64)
+        if len(np.unique(values)) > MAX_BINS:
+            shares = np.linspace(0, 1, MAX_BINS)
+            kept = np.unique(np.quantile(values, shares, method="nearest"))
+            middles = (kept[1:] + kept[:-1]) / 2
+            rounded[known, column] = kept[np.searchsorted(middles, values)]
+    return rounded
 
 
 def rank_categories(train: Rows, schema: Schema) -> Float32:

@@ -5,7 +5,9 @@ edge. Everything that needs torch in a search meets here; `search` tells the sto
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ from kdexport.int8_candidates import (
     make_int8_file,
 )
 from kdexport.recipe import Recipe
-from kdexport.records import Progress, ProgressSink
+from kdexport.records import Answers, Progress, ProgressSink
 from kdexport.runtime import open_session
 from kdexport.sources import Sources
 from kdexport.training.checkpoints import freeze_students
@@ -113,14 +115,16 @@ def train_candidates(
     tried = search_students(lesson, recipe, transfer, n_threads=n_threads, on_progress=on_progress)
     groves: list[TriedGrove] = []
     if len(prepared.schema.signature.classes) <= MAX_CLASSES_OF_GROVES:
-        for position, grove in enumerate(GROVES):
-            on_progress(Progress("small trees", position, len(GROVES)))
-            groves.append(_train_grove(lesson, transfer, grove, recipe))
+        with ThreadPoolExecutor(n_threads) as pool:
+            train = partial(_train_grove, lesson, transfer, recipe)
+            for grove in pool.map(train, GROVES):
+                groves.append(grove)
+                on_progress(Progress("small trees", len(groves), len(GROVES)))
     usual = list_shapes(prepared.schema, recipe)[0].name
     return Found(tried, groves, usual, transfer.inputs.n_rows, lesson)
 
 
-def _train_grove(lesson: Lesson, transfer: TransferSet, grove: Grove, recipe: Recipe) -> TriedGrove:
+def _train_grove(lesson: Lesson, transfer: TransferSet, recipe: Recipe, grove: Grove) -> TriedGrove:
     seeds = range(recipe.seed, recipe.seed + recipe.student.n_replicates)
     taught = tuple(train_taught_trees(lesson, transfer, grove, seed=seed) for seed in seeds)
     untaught = tuple(train_untaught_trees(lesson, grove, seed=seed) for seed in seeds)
@@ -147,9 +151,7 @@ def measure_finalists(
     Returns:
         Facts of all candidates, the smallest first.
     """
-    test, schema = prepared.rows.test.inputs, prepared.schema
     files: dict[str, bytes] = {}
-    edges: dict[str, EdgeResult] = {}
     small: dict[str, Int8File] = {}
     networks = {
         one.shape.name: Sources(
@@ -157,29 +159,18 @@ def measure_finalists(
         )
         for one in found.finalists
     }
-    usual = networks[found.usual]
-    taught = usual.ask_teacher(test)
+    groves = sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]
     for position, (name, sources) in enumerate(networks.items()):
-        on_progress(Progress("finalists", position, len(networks)))
+        on_progress(Progress("files", position, len(networks)))
         files[name] = export_student(sources)
         if (file := make_int8_file(files[name], prepared)) is not None:
             small[name] = file
-        groups = {"teacher": [taught], **sources.ask_students(test)}
-        edges[name], _ = measure_groups(prepared, groups, only=LEADING)
-    for grove in sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]:
-        name, groups = grove.grove.name, {"teacher": [taught]}
-        models = {
-            role: [stand_alone(trees, schema) for trees in several]
-            for role, several in (("student", grove.taught), ("control", grove.untaught))
-        }
-        groups |= {
-            role: [usual.ask_mixture(model, test) for model in several]
-            for role, several in models.items()
-        }
-        files[name] = export_model(None, models["student"][0].trees, usual.encoder)
-        edges[name], _ = measure_groups(prepared, groups, only=LEADING)
+    for grove in groves:
+        trees = stand_alone(grove.taught[0], prepared.schema).trees
+        files[grove.grove.name] = export_model(None, trees, networks[found.usual].encoder)
     asked = files | {f"{name} int8": file.after for name, file in small.items()}
     times = _time(asked, prepared)
+    edges = _measure_edges(networks, groves, prepared, networks[found.usual], on_progress)
     facts = [*map(_describe, found.tried), *map(_describe_grove, found.groves)]
     measured = [_add_edge(fact, edges) for fact in facts]
     for tried, fact in zip(found.tried, tuple(measured), strict=False):
@@ -190,6 +181,39 @@ def measure_finalists(
             )
     measured = [_add_file(fact, asked, times) for fact in measured]
     return mark_front(sorted(measured, key=lambda fact: fact.bytes or 4 * fact.parameters))
+
+
+def _measure_edges(
+    networks: Mapping[str, Sources],
+    groves: Sequence[TriedGrove],
+    prepared: Prepared,
+    usual: Sources,
+    on_progress: ProgressSink,
+) -> dict[str, EdgeResult]:
+    """Score every finalist on the test rows, several at a time: its name to its edges."""
+    test = prepared.rows.test.inputs
+    taught = usual.ask_teacher(test)
+
+    def ask_trees(several: Sequence[Trees]) -> list[Answers]:
+        return [usual.ask_mixture(stand_alone(trees, prepared.schema), test) for trees in several]
+
+    def measure(finalist: Sources | TriedGrove) -> EdgeResult:
+        if isinstance(finalist, Sources):
+            groups = finalist.ask_students(test)
+        else:
+            groups = {
+                "student": ask_trees(finalist.taught),
+                "control": ask_trees(finalist.untaught),
+            }
+        return measure_groups(prepared, {"teacher": [taught], **groups}, only=LEADING)[0]
+
+    finalists = {**networks, **{grove.grove.name: grove for grove in groves}}
+    edges: dict[str, EdgeResult] = {}
+    with ThreadPoolExecutor(set_threads(prepared.recipe.threads)) as pool:
+        for name, edge in zip(finalists, pool.map(measure, finalists.values()), strict=True):
+            edges[name] = edge
+            on_progress(Progress("finalists", len(edges), len(finalists)))
+    return edges
 
 
 def _time(files: Mapping[str, bytes], prepared: Prepared) -> dict[str, dict[str, float]]:

@@ -34,6 +34,7 @@ def main() -> int:
             "headline": headline(),
             "results": results(),
             "recovery": tables.recovery(),
+            "smallest": tables.smallest(_clicks().files["teacher.onnx"].parameters or 0),
             "training": tables.claims("training"),
             "tables": tables.real_tables(),
             "peers": tables.peers(),
@@ -43,6 +44,15 @@ def main() -> int:
         ROOT / "docs" / "cli.md": {"commands": commands()},
         ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
         ROOT / "docs" / "deploy.md": {"runtimes": tables.runtimes()},
+        ROOT / "docs" / "search.md": {
+            "front": tables.front(),
+            "found": tables.found_students(),
+            "claims": tables.claims("search"),
+        },
+        ROOT / "docs" / "teachers.md": {
+            "pairs": tables.own_teachers(),
+            "claims": tables.claims("teachers"),
+        },
         ROOT / "docs" / "quantize.md": {"forms": tables.forms()},
         ROOT / "docs" / "latency.md": {
             "claims": tables.claims("latency"),

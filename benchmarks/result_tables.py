@@ -8,9 +8,13 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
+from kdexport.evidence.front import Limits, choose, list_measured
+from kdexport.evidence.search_facts import SearchFact
+
 from record import RESULTS  # isort: skip  # beside this script
 
 BATCHES = (1, 1024)
+SHARE_TO_KEEP = Limits(min_recovered_lower=0.8)
 
 
 def claims(name: str) -> str:
@@ -171,6 +175,91 @@ def recovery() -> str:
     return _table(titles, cells)
 
 
+def front() -> str:
+    """Every measured candidate of the search on the built-in task, the smallest first."""
+    fact = _search("clicks")
+    usual = next(one for one in fact.candidates if one.name == fact.usual)
+    titles = ["student", "weights", "bytes", "accuracy edge recovered", "on validation rows"]
+    titles += [f"batch {batch}, times {fact.usual}" for batch in BATCHES]
+    cells = [
+        [
+            one.name,
+            f"{one.parameters:,}",
+            f"{one.bytes:,}",
+            _show_share(one.recovered["accuracy"].model_dump()),
+            f"{100 * (one.share or 0):.0f} %",
+            *[f"{one.p50_us[str(b)] / usual.p50_us[str(b)]:.2f}" for b in BATCHES],
+        ]
+        for one in list_measured(fact.candidates)
+    ]
+    return _table(titles, cells)
+
+
+def smallest(teacher_parameters: int) -> str:
+    """What a search with a share to keep finds on the built-in task, in words."""
+    fact = _search("clicks")
+    found, _ = choose(fact.candidates, SHARE_TO_KEEP, usual=fact.usual)
+    if found is None:
+        raise ValueError("no candidate keeps the share")
+    tried = len({one.name.removesuffix(" int8") for one in fact.candidates})
+    return (
+        f"How small a student can be, `kdexport search` says: of {tried} tried on draw 42, the "
+        f"smallest that keeps {SHARE_TO_KEEP.min_recovered_lower:.0%} of the way on validation "
+        f"rows is {found.name}. On the test rows its **{found.parameters:,} weights** "
+        f"({teacher_parameters / found.parameters:,.0f} times fewer than the ensemble's) recover "
+        f"**{_show_share(found.recovered['accuracy'].model_dump())}** of the accuracy edge, in "
+        f"{found.bytes:,} bytes ([docs/search.md](docs/search.md))."
+    )
+
+
+def found_students() -> str:
+    """Real tables: the student that a search ships beside the usual one."""
+    titles = ["table", "student", "bytes", "log loss", "recovered", "one row, times the usual"]
+    cells = []
+    for row in (row for row in _result("search")["rows"] if row["task"] != "clicks"):
+        fact = SearchFact.model_validate(row["search"])
+        by_name = {one.name: one for one in fact.candidates}
+        usual = by_name[fact.usual]
+        for one in dict.fromkeys([fact.usual, fact.chosen]):
+            shown = by_name[one]
+            role = "found" if one == fact.chosen else "usual"
+            metric = row["metric"]
+            cells.append(
+                [
+                    row["task"],
+                    f"{role}: {one}",
+                    f"{shown.bytes:,}",
+                    f"{shown.quality[metric].value:.4f}",
+                    _show_share(shown.recovered[metric].model_dump()),
+                    f"{shown.p50_us['1'] / usual.p50_us['1']:.2f}",
+                ]
+            )
+    return _table(titles, cells)
+
+
+def own_teachers() -> str:
+    """Teachers of one's own: what their students recover, and how much faster they are."""
+    titles = ["table", "teacher", "its log loss", "control", "student", "recovered"]
+    titles += ["times faster than the native teacher", "teacher.onnx"]
+    cells = []
+    for row in _result("teachers")["rows"]:
+        losses = {role: by_metric["log_loss"] for role, by_metric in row["quality"].items()}
+        losses["control"] = min(losses["control"], losses.get("plain_control", losses["control"]))
+        share, ratio = row["recovered"]["log_loss"], row["native_over_student"]
+        file = row["teacher_file"]
+        cells.append(
+            [
+                row["table"],
+                row["teacher"].replace("_", " "),
+                *[f"{losses[role]:.4f}" for role in ("teacher", "control", "student")],
+                "no edge" if share["verdict"] == "NO_EDGE" else _show_share(share),
+                _show_ratio(ratio) if ratio else "-",
+                f"{file['bytes']:,}" if "bytes" in file else "none",
+            ]
+        )
+    return _table(titles, cells)
+
+
 def _table(titles: list[str], rows: Iterable[list[str]]) -> str:
     """A table of Markdown, its columns under these titles."""
     head = [f" {title} " if title else " " for title in titles]
@@ -182,6 +271,17 @@ def _table(titles: list[str], rows: Iterable[list[str]]) -> str:
 def _show_share(share: dict[str, Any]) -> str:
     low, high = (f"{100 * share[bound]:.0f}" for bound in ("low", "high"))
     return f"{100 * share['value']:.0f} % [{low}, {high}]"
+
+
+def _show_ratio(ratio: dict[str, Any]) -> str:
+    value, low, high = (f"{ratio[part]:,.0f}" for part in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _search(task: str) -> SearchFact:
+    """What a search found on one task."""
+    row = next(row for row in _result("search")["rows"] if row["task"] == task)
+    return SearchFact.model_validate(row["search"])
 
 
 def _result(name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kdexport import read_recipe
-from kdexport.evidence.front import Limits
+from kdexport.evidence.front import SLACK, SLOWER, Limits
 from kdexport.evidence.search_facts import CandidateFact, SearchFact
 from kdexport.search import search
 
@@ -66,7 +66,7 @@ def measure(name: str, folder: Path | None) -> dict[str, Any]:
     return {
         "task": name,
         "seconds": round(seconds, 1),
-        "metric": next(iter(evidence.recovered)),
+        "metric": "accuracy" if name == CLICKS else "log_loss",
         "search": fact.model_dump(mode="json"),
     }
 
@@ -100,16 +100,17 @@ def make_claims(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
         )
     real = [row for name, row in rows.items() if name != CLICKS]
     if real:
-        claims.append(
-            make_claim(
-                f"tables of {len(real)} whose found student beats the default on one axis at least "
-                "(quality, bytes, p50 of one row) and loses on none",
-                sum(_is_better(row) for row in real),
-                unit="tables",
-                target=4,
-                at_least=True,
-            )
+        name = (
+            f"tables of {len(real)} whose found student loses to the default on no axis "
+            "(recovered log loss edge, bytes, p50 of one row)"
         )
+        claims += [
+            make_claim(name, n, unit="tables", target=4, at_least=True)
+            for name, n in (
+                (name, sum(_is_as_good(row) for row in real)),
+                ("the same, and is smaller", sum(_is_smaller(row) for row in real)),
+            )
+        ]
     return claims
 
 
@@ -118,15 +119,31 @@ def _share(candidate: CandidateFact) -> float:
     return share.value if share else float("-inf")
 
 
-def _is_better(row: dict[str, Any]) -> bool:
-    """Whether the found student is the default itself or better: quality within its interval."""
+def _is_as_good(row: dict[str, Any]) -> bool:
+    """Whether the found student is the default itself, or loses nothing on the test rows.
+
+    It recovers as much of the edge, but for the slack that the search allows, in no more bytes, and
+    a call of one row takes no longer than noise makes it.
+    """
+    found, usual = _find_both(row)
+    share, own = (one.recovered[row["metric"]].value for one in (found, usual))
+    return (
+        share >= own - SLACK
+        and (found.bytes or 0) <= (usual.bytes or 0)
+        and found.p50_us["1"] <= SLOWER * usual.p50_us["1"]
+    )
+
+
+def _is_smaller(row: dict[str, Any]) -> bool:
+    found, usual = _find_both(row)
+    return _is_as_good(row) and (found.bytes or 0) < (usual.bytes or 0)
+
+
+def _find_both(row: dict[str, Any]) -> tuple[CandidateFact, CandidateFact]:
+    """The student that ships and the default one."""
     fact = SearchFact.model_validate(row["search"])
     by_name = {one.name: one for one in fact.candidates}
-    found, usual = by_name[fact.chosen], by_name[fact.usual]
-    loss, own = found.quality[row["metric"]], usual.quality[row["metric"]]
-    as_good = own.low <= loss.value <= own.high
-    smaller = (found.bytes or 0) < (usual.bytes or 0)
-    return as_good and smaller and found.p50_us["1"] <= 1.05 * usual.p50_us["1"]
+    return by_name[fact.chosen], by_name[fact.usual]
 
 
 if __name__ == "__main__":

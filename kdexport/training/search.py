@@ -32,7 +32,6 @@ Form = Literal["plain", "piecewise"]
 WIDTHS: tuple[tuple[int, ...], ...] = (
     (),
     (8,),
-    (16,),
     (6, 6),
     (8, 8),
     (12, 12),
@@ -40,6 +39,7 @@ WIDTHS: tuple[tuple[int, ...], ...] = (
     (16, 16),
     (24, 12),
     (32, 16),
+    (48, 24),
     (16, 16, 16),
 )
 SHARES = (1 / 16, 1 / 8)  # of a full training's steps, round by round

@@ -7,7 +7,7 @@ were checked. Knows no model and no runtime.
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,18 @@ REPORTS = ("report.md", "report.html")
 """Made from the evidence and so not named in it: a bundle is whole with and without them."""
 SIGNATURE = "model.sig"
 """Written last, over everything else, by whoever signs: a bundle is whole without one."""
+
+
+WORK_FILES = (
+    "prepared.json",
+    "rows.safetensors",
+    "teacher.safetensors",
+    "students.safetensors",
+    "rival.safetensors",
+)
+"""What `train` and `distill` leave: a folder between two steps of one job."""
+MARKS = {EVIDENCE, WORK_FILES[0]}
+REPLACED = "--force replaces only a folder that kdexport wrote, and nothing else in it"
 
 
 @dataclass(frozen=True)
@@ -81,13 +93,28 @@ def check_output(output: Path, *, force: bool) -> None:
             found=f"{str(output)!r} exists",
             cure="pass --force to replace it, or another -o",
         )
-    known = {STUDENT, EVIDENCE, RECIPE}
-    if names and not known & names:
+    if names and not MARKS & names:
         raise OutputError(
-            "--force replaces only a folder that kdexport wrote",
-            found=f"{str(output)!r} holds none of {', '.join(sorted(known))}",
+            REPLACED,
+            found=f"{str(output)!r} holds none of {', '.join(sorted(MARKS))}",
             cure="pass another -o",
         )
+    strangers = sorted(names - _list_own(output))
+    if strangers:
+        raise OutputError(
+            REPLACED,
+            found=f"{str(output)!r} holds {strangers[0]!r} too, which would be lost",
+            cure="move it away, or pass another -o",
+        )
+
+
+def _list_own(output: Path) -> set[str]:
+    """Names that kdexport may have written into a bundle or a work folder."""
+    own = {STUDENT, TEACHER, RIVAL, EVIDENCE, RECIPE, SIGNATURE, *REPORTS, *WORK_FILES}
+    with suppress(DataError):  # no evidence, or damaged
+        files = parse_evidence(_read(output / EVIDENCE), EVIDENCE).files
+        own |= {Path(name).parts[0] for name in files if Path(name).parts}
+    return own
 
 
 def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:

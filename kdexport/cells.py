@@ -14,11 +14,12 @@ from typing import Literal
 import polars as pl
 
 from kdexport.columns import parse_dates
-from kdexport.errors import KdexportWarning
+from kdexport.errors import KdexportWarning, RecipeError
 
 CODE_WITH_ZEROS = r"^[+-]?0\d"  # 00501 is a name, not a number
 OTHER_LOCALE = r"^[+-]?(\d{1,3}([. ']\d{3})+|\d+),\d+$|^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 NEARLY_ALL = 0.9
+DECIMALS, THOUSANDS = (".", ","), ("", ".", ",", " ", "'")
 MAX_MARKERS = 3
 
 Spelling = Literal["whole", "number", "flag", "date"]
@@ -43,13 +44,38 @@ class CsvFormat:
     thousands: str = ""
     missing: Collection[str] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse marks by which cells cannot be told apart.
+
+        Raises:
+            RecipeError: See its message.
+        """
+        marks = (self.separator, self.decimal, self.thousands)
+        if len(self.separator) != 1 or not self.separator.isascii():
+            raise _unclear(f"the separator {self.separator!r}", "one ASCII character")
+        if self.decimal not in DECIMALS or self.thousands not in THOUSANDS:
+            raise _unclear(f"{marks[1:]}", "--decimal . or , and --thousands of . , ' or a space")
+        if self.thousands == self.decimal:
+            raise _unclear(f"{self.decimal!r} for both", "another --decimal or --thousands")
+
 
 COMMA_CSV = CsvFormat()
 
 
-def type_column(cells: pl.Series, csv_format: CsvFormat, *, as_text: bool) -> pl.Series:
+def _unclear(found: str, wanted: str) -> RecipeError:
+    return RecipeError(
+        "a CSV has one mark between cells, and decimals and thousands have different ones",
+        found=found,
+        cure=f"pass {wanted} ($'\\t' in a shell is a tab)",
+    )
+
+
+def type_column(
+    cells: pl.Series, csv_format: CsvFormat, *, as_text: bool, is_number: bool = False
+) -> pl.Series:
     """Turn a column of text cells into the narrowest type that all of them spell."""
-    return cast_column(cells, csv_format, None if as_text else find_spelling(cells, csv_format))
+    spelling = None if as_text else find_spelling(cells, csv_format)
+    return cast_column(cells, csv_format, spelling, is_number=is_number)
 
 
 def find_spelling(cells: pl.Series, csv_format: CsvFormat) -> Spelling | None:
@@ -87,11 +113,20 @@ def find_spellings(cells: pl.Series, csv_format: CsvFormat) -> set[Spelling] | N
     return spelled
 
 
-def cast_column(cells: pl.Series, csv_format: CsvFormat, spelling: Spelling | None) -> pl.Series:
-    """Turn text cells into what they were found to spell; None leaves them text."""
+def cast_column(
+    cells: pl.Series, csv_format: CsvFormat, spelling: Spelling | None, *, is_number: bool = False
+) -> pl.Series:
+    """Turn text cells into what they were found to spell; None leaves them text.
+
+    Of a column of numbers, whose reader takes them one by one, those that the format spells are
+    then written plainly: one odd cell does not change what its neighbours mean.
+    """
     known = _find_known(cells, csv_format)
     if spelling is None:
-        return known
+        if not is_number:
+            return known
+        plain = _spell_plainly(_trim(known), csv_format)
+        return plain.fill_null(known)
     trimmed = _trim(known)
     if spelling == "flag":
         return trimmed.str.to_lowercase() == "true"

@@ -58,8 +58,11 @@ def _narrow(objects: Column, name: str) -> Column:
     if types and types <= {bool} and None not in plain:
         return np.array(plain, bool)
     if types and types <= {int, float, Decimal}:
-        exact = {int} == types and None not in plain and max(map(abs, plain)) <= LARGEST_INT64
-        return np.array(plain, np.int64 if exact else np.float64)
+        largest = max(abs(value) for value in plain if value is not None)
+        is_whole, has_gaps = types == {int}, None in plain
+        if not (is_whole and has_gaps and largest >= EXACT):  # float64 would round those
+            exact = is_whole and not has_gaps and largest <= LARGEST_INT64
+            return np.array(plain, np.int64 if exact else np.float64)
     if types and all(issubclass(t, datetime.date) for t in types):
         return np.array([_as_moment(value) for value in plain], "datetime64[us]")
     tidy = np.empty(len(plain), object)

@@ -48,9 +48,15 @@ class Claim:
         self.is_kept = is_kept
         try:
             self.output = Path(os.path.realpath(output))
-            self.folder = self.output.with_name(f".{self.output.name}.kdexport")
+            self.folder = self._find_folder()
         except (OSError, ValueError) as error:  # no working directory, or the root of all
             raise self._refusal(error) from error
+
+    def _find_folder(self) -> Path:
+        """Beside the output, but within one that is mounted: no rename leaves a file system."""
+        if os.path.ismount(self.output):
+            return self.output / ".kdexport"
+        return self.output.with_name(f".{self.output.name}.kdexport")
 
     def write_folder(self, files: Mapping[str, bytes]) -> None:
         """Write files into a folder that takes the output's place.

@@ -19,13 +19,19 @@ def write_toml(values: Mapping[str, Any], *, section: str = "") -> str:
     """
     plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
     lines = [f"[{section}]"] if section else []
-    # JSON's text for strings, numbers, lists and booleans is TOML's too.
-    lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+    lines += [f"{key} = {_write_value(value)}" for key, value in plain.items()]
     text = "\n".join(lines) + "\n"
     for key, value in values.items():
         if isinstance(value, dict):
             text += "\n" + write_toml(value, section=f"{section}.{key}" if section else key)
     return text
+
+
+def _write_value(value: Any) -> str:
+    """JSON's text for strings, numbers, lists and booleans is TOML's too, but for two things: TOML
+    knows no pairs of surrogates, and wants U+007F escaped.
+    """
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def find_differences(value: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:

@@ -155,6 +155,7 @@ def distill(
     A recipe given here replaces the folder's sections from [student] on; data and teacher stay
     those that the folder was trained with.
     """
+    check_output(work, force=True)  # the folder is swapped whole
     with claim(work) as claimed:
         prepared = workspace.load_prepared(work, recipe_path, from_section="student")
         teacher = workspace.load_trained(work, workspace.TEACHER)

@@ -108,7 +108,6 @@ def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], st
     learn, test_table, target = _read(recipe, data, test)
     labels = column_of(learn, target)
     goal, _ = find_goal(labels, recipe.columns.goal)
-    classes = find_classes(labels, target) if goal == "classification" else ()
     settings = recipe.data
     parts = split_table(
         learn,
@@ -120,6 +119,9 @@ def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], st
         validation_share=settings.validation_share,
         seed=recipe.seed,
     )
+    classes: Classes = ()
+    if goal == "classification":  # of the rows to learn from: a stranger among test rows is refused
+        classes = find_classes(column_of(parts.train.joined_with(parts.validation), target), target)
     return parts, target, classes
 
 

@@ -175,7 +175,10 @@ class StudentRecipe(FitRecipe):
 
     plain_control: Annotated[
         Literal["trained", "none"],
-        Field(description="a second control: Adam at 1e-3 on batches of 64 rows for 30 epochs"),
+        Field(
+            description="a second control: Adam at 1e-3 on batches of 64 rows for 30 epochs, at "
+            "most max_steps"
+        ),
     ] = "trained"
 
     form: Annotated[

@@ -52,6 +52,11 @@ class Signature(BaseModel):
         return self.numeric + self.categorical
 
     @property
+    def plain_numbers(self) -> tuple[str, ...]:
+        """Columns whose cells are read as numbers, one by one."""
+        return tuple(name for name in self.numeric if name not in self.kinds)
+
+    @property
     def label_dtype(self) -> LabelType:
         first = self.classes[0]
         if isinstance(first, bool):

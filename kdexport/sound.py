@@ -6,6 +6,7 @@ more memory than the file has bytes to show for. Runs nothing: knows onnx, not o
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import onnx
@@ -16,7 +17,10 @@ from kdexport.errors import DataError
 
 MAX_GROWN = 2**26  # elements that a node may make out of nothing: 256 MB of float32
 MAX_DEPTH = 8  # graphs within graphs: each level can double the work
-GROWING = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Reshape": 1}
+GROWING = {
+    **{"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Reshape": 1},
+    **{"OneHot": 1, "Pad": 1, "Range": 1, "Resize": 3},
+}
 """Node type to the input that says how large its output is."""
 FIELDS = ("float_data", "int32_data", "int64_data", "uint64_data", "double_data", "string_data")
 
@@ -163,20 +167,33 @@ def _find_cycle(model: ModelProto) -> str | None:
 
 def _check_growth(graph: GraphProto, name: str) -> None:
     """Refuse a node that makes a huge tensor out of a few numbers of the file."""
-    sizes = {t.name: t for t in walk_tensors(graph) if t.data_type == TensorProto.INT64}
+    sizes = _find_sizes(graph)
     for node in walk_nodes(graph):
         position = GROWING.get(node.op_type)
         if position is None or len(node.input) <= position:
             continue
-        tensor = sizes.get(node.input[position])
-        if tensor is None or tensor.external_data:
-            continue
-        try:
-            n_made = math.prod(abs(int(size)) for size in numpy_helper.to_array(tensor).ravel())
-        except (ValueError, TypeError, DecodeError):
-            continue  # no sizes, which onnxruntime says itself
+        n_made = math.prod(max(abs(size), 1) for size in sizes.get(node.input[position], ()))
         if n_made > MAX_GROWN:
             raise _unsound(name, f"{node.op_type} would make {n_made:,} values out of nothing")
+
+
+def _find_sizes(graph: GraphProto) -> dict[str, list[int]]:
+    """Whole numbers that the file holds, by the name that nodes know them by."""
+    held = {t.name: t for t in walk_tensors(graph) if t.data_type == TensorProto.INT64}
+    sizes: dict[str, list[int]] = {}
+    for node in walk_nodes(graph):
+        if node.op_type != "Constant" or not node.output:
+            continue
+        for attribute in node.attribute:
+            if attribute.name == "value":
+                held[node.output[0]] = attribute.t
+            elif attribute.name in ("value_int", "value_ints"):
+                sizes[node.output[0]] = [*attribute.ints] or [attribute.i]
+    for name, tensor in held.items():
+        with suppress(ValueError, TypeError, DecodeError):  # no sizes: onnxruntime says it itself
+            if not tensor.external_data and tensor.data_type == TensorProto.INT64:
+                sizes[name] = numpy_helper.to_array(tensor).ravel().tolist()
+    return sizes
 
 
 def _unsound(name: str, found: str) -> DataError:

@@ -22,6 +22,7 @@ from kdexport.cells import (
     first_of,
 )
 from kdexport.disk import name_of, write_file
+from kdexport.errors import DataError
 from kdexport.records import Column, Table
 from kdexport.tables import (
     differing_headers,
@@ -48,11 +49,13 @@ class TableFile:
         path: The file; its content says which of the two it is.
         csv_format: How a CSV is written.
         text: Columns of a CSV whose cells are text whatever they look like.
+        numbers: Columns of a CSV whose cells are numbers, each for itself, where others are not.
     """
 
     path: Path
     csv_format: CsvFormat = COMMA_CSV
     text: Collection[str] = ()
+    numbers: Collection[str] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -66,29 +69,40 @@ class TableFile:
                 return tuple(pl.read_parquet_schema(self.path))
             return tuple(read_header(self.path, self.csv_format))
 
-    def read_chunks(self, columns: Collection[str]) -> Iterator[pl.DataFrame]:
+    def read_chunks(
+        self, columns: Collection[str], keep: Collection[str] = ()
+    ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         """Yield the rows in order, less the columns that nobody asks for.
 
         A CSV is read twice: what a column is depends on its last cell too.
+
+        Args:
+            columns: Those that are asked for, in their types.
+            keep: Those that are wanted as they stand in the file.
+
+        Returns:
+            Frames of the first and of the second, as many rows in each.
 
         Raises:
             DataError: It cannot be read whole, or has no rows.
         """
         taken = [name for name in self.names if name in columns]
-        if is_parquet(self.path):
-            chunks = self._scan_chunks(taken)
-        else:
-            spellings = self._find_spellings(taken)
-            chunks = (
-                frame.with_columns(
-                    cast_column(frame[name], self.csv_format, spellings[name]) for name in taken
-                )
-                for frame in self._scan_chunks(taken)
-            )
+        spellings = None if is_parquet(self.path) else self._find_spellings(taken)
         n_rows = 0
-        for frame in chunks:
+        for frame in self._scan_chunks([n for n in self.names if n in columns or n in keep]):
+            typed = frame.select(taken)
+            if spellings is not None:
+                typed = typed.with_columns(
+                    cast_column(
+                        frame[name],
+                        self.csv_format,
+                        spellings[name],
+                        is_number=name in self.numbers,
+                    )
+                    for name in taken
+                )
             n_rows += frame.height
-            yield frame
+            yield typed, frame.select(keep)
         if n_rows == 0:
             raise has_no_rows(self.path, self.names)
 
@@ -112,12 +126,13 @@ class TableFile:
 
     def _scan(self) -> pl.LazyFrame:
         if is_parquet(self.path):
-            return pl.scan_parquet(name_of(self.path))
+            return pl.scan_parquet(name_of(self.path), glob=False)
         frame = pl.scan_csv(
             name_of(self.path),
             infer_schema=False,
             separator=self.csv_format.separator,
             raise_if_empty=False,
+            glob=False,
         )
         found = frame.collect_schema().names()
         if len(found) != len(self.names):
@@ -135,7 +150,7 @@ def answer_file(
         answer: What is asked, a chunk at a time.
         output: CSV or Parquet file to write, by its ending.
         columns: Those that `answer` looks at.
-        keep: Columns to copy, before the answers.
+        keep: Columns to copy as they stand in the file, before the answers.
 
     Returns:
         How many rows there were.
@@ -146,13 +161,23 @@ def answer_file(
     n_rows = 0
     with write_file(output) as staged:
         writer = _PartsWriter(staged) if names_parquet(output) else _CsvWriter(staged)
-        for frame in file.read_chunks({*columns, *keep}):
+        for frame, kept in file.read_chunks(columns, keep):
             answers = to_polars(answer(from_polars(frame, file.path.name)))
-            kept = [frame[name] for name in keep if name not in answers.columns]
-            writer.write(pl.DataFrame([*kept, *answers.iter_columns()]))
+            _refuse_twice(keep, answers.columns)
+            writer.write(pl.concat([kept, answers], how="horizontal"))
             n_rows += frame.height
         writer.finish()
     return n_rows
+
+
+def _refuse_twice(keep: Sequence[str], answers: Sequence[str]) -> None:
+    twice = [name for name in keep if name in answers]
+    if twice:
+        raise DataError(
+            "--keep names columns that no answer is called by",
+            found=f"{twice[0]!r} is an answer's name too",
+            cure="rename that column of the data, or leave it out",
+        )
 
 
 class _CsvWriter:
@@ -175,11 +200,12 @@ class _PartsWriter:
         self._path = path
         self._parts = path.with_name("parts")
         self._parts.mkdir()
-        self._n_parts = 0
+        self._written: list[str] = []
 
     def write(self, frame: pl.DataFrame) -> None:
-        frame.write_parquet(self._parts / f"{self._n_parts:09}.parquet")
-        self._n_parts += 1
+        part = self._parts / f"{len(self._written)}.parquet"
+        frame.write_parquet(part)
+        self._written.append(name_of(part))
 
     def finish(self) -> None:
-        pl.scan_parquet(self._parts / "*.parquet", glob=True).sink_parquet(self._path)
+        pl.scan_parquet(self._written, glob=False).sink_parquet(self._path)

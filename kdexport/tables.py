@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from kdexport.cells import COMMA_CSV, CsvFormat, type_column
-from kdexport.columns import tidy_column
+from kdexport.columns import EXACT, tidy_column
 from kdexport.disk import write_file
 from kdexport.errors import DataError
 from kdexport.records import Column, Table
@@ -26,7 +26,11 @@ MAX_SAID = 300  # characters of polars' own message
 
 
 def read_table(
-    path: Path, *, csv_format: CsvFormat = COMMA_CSV, text: Collection[str] = ()
+    path: Path,
+    *,
+    csv_format: CsvFormat = COMMA_CSV,
+    text: Collection[str] = (),
+    numbers: Collection[str] = (),
 ) -> Table:
     """Read a CSV (with a header line) or Parquet file.
 
@@ -34,13 +38,17 @@ def read_table(
         path: The file; its content says which of the two it is.
         csv_format: How a CSV is written.
         text: Columns of a CSV whose cells are text whatever they look like.
+        numbers: Columns of a CSV whose cells are numbers, each for itself, where others are not.
 
     Raises:
         DataError: There is no such file, it is empty or has no rows, it is neither format, or
             its header names a column twice.
     """
     with reading(path):
-        frame = pl.read_parquet(path) if is_parquet(path) else _read_csv(path, csv_format, text)
+        if is_parquet(path):
+            frame = pl.read_parquet(path, glob=False)
+        else:
+            frame = _read_csv(path, csv_format, text, numbers)
     if frame.height == 0:
         raise has_no_rows(path, frame.columns)
     return from_polars(frame, path.name)
@@ -160,10 +168,16 @@ def is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _read_csv(path: Path, csv_format: CsvFormat, text: Collection[str]) -> pl.DataFrame:
+def _read_csv(
+    path: Path, csv_format: CsvFormat, text: Collection[str], numbers: Collection[str]
+) -> pl.DataFrame:
     header = read_header(path, csv_format)
     frame = pl.read_csv(
-        path, infer_schema=False, separator=csv_format.separator, raise_if_empty=False
+        path,
+        infer_schema=False,
+        separator=csv_format.separator,
+        raise_if_empty=False,
+        glob=False,
     )
     if not header:
         return frame
@@ -172,7 +186,12 @@ def _read_csv(path: Path, csv_format: CsvFormat, text: Collection[str]) -> pl.Da
     # polars leaves doubled quotes in a header as they are; the csv module reads what was meant.
     cells = frame.rename(dict(zip(frame.columns, header, strict=True)))
     return cells.with_columns(
-        type_column(column, csv_format, as_text=column.name in text)
+        type_column(
+            column,
+            csv_format,
+            as_text=column.name in text,
+            is_number=column.name in numbers,
+        )
         for column in cells.iter_columns()
     )
 
@@ -221,6 +240,12 @@ def _from_pandas(series: Any) -> Column:
     return objects
 
 
+def _has_large(series: pl.Series) -> bool:
+    """Say whether whole numbers are among them that float64 cannot tell from their neighbours."""
+    ends = [end for end in (series.min(), series.max()) if isinstance(end, int)]
+    return any(abs(end) >= EXACT for end in ends)
+
+
 def _to_numpy(series: pl.Series) -> Column:
     dtype = series.dtype
     if dtype in (pl.Categorical, pl.Enum):
@@ -229,6 +254,10 @@ def _to_numpy(series: pl.Series) -> Column:
         whole = series.cast(pl.Int64, strict=False)
         if whole.null_count() == 0:
             return whole.to_numpy()
+    if dtype.is_integer() and _has_large(series):
+        objects = np.empty(len(series), object)  # float64, which has gaps, would round them
+        objects[:] = series.to_list()
+        return objects
     if dtype.is_numeric():
         return series.cast(pl.Float64, strict=False).to_numpy()
     if dtype == pl.Boolean and series.null_count() == 0:

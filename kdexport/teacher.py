@@ -54,6 +54,12 @@ def find_teacher(
 ) -> tuple[Prepared, Any]:
     """Train the teacher of a prepared task, or take the user's own; the recipe then names it."""
     steps, recipe = import_training_room("steps"), prepared.recipe
+    if given.answers is not None and given.models is not None:
+        raise DataError(
+            "a teacher is asked, or its stored answers are taken",
+            found="both a teacher and answers",
+            cure="pass one of them",
+        )
     if given.answers is not None:
         if recipe.teacher.probabilities_file is None:
             recipe = recipe.with_own_teacher([PASSED.format("answers")], (), out_of_fold=False)
@@ -87,6 +93,12 @@ def _name_teachers(teacher: Any) -> list[str]:
 
 def refuse_absent_teachers(recipe: Recipe) -> None:
     """Refuse to train a native teacher where the recipe names others."""
+    if recipe.teacher.probabilities_file is not None:
+        raise DataError(
+            "only kdexport run learns from stored answers",
+            found=f"teacher.probabilities_file is {recipe.teacher.probabilities_file!r}",
+            cure="kdexport run --teacher-probabilities, or pass the teacher itself",
+        )
     if recipe.teacher.own:
         raise DataError(
             "the teachers that a recipe names are passed with it",

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from kdexport.bundle import RECIPE, WORK_FILES
 from kdexport.disk import read_file
 from kdexport.errors import DataError
 from kdexport.recipe import Recipe, read_recipe
@@ -22,9 +23,7 @@ from kdexport.restore import Restorer
 from kdexport.schema import Schema
 from kdexport.trees import Trees
 
-RECIPE, PREPARED, ROWS = "recipe.toml", "prepared.json", "rows.safetensors"
-TEACHER, STUDENTS = "teacher.safetensors", "students.safetensors"
-RIVAL = "rival.safetensors"
+PREPARED, ROWS, TEACHER, STUDENTS, RIVAL = WORK_FILES
 MADE_BY = {
     RECIPE: "kdexport train",
     PREPARED: "kdexport train",

@@ -25,8 +25,8 @@ GITHUB, GITLAB = (
 
 def run_check(folder: Path, **inputs: str) -> "subprocess.CompletedProcess[str]":
     """Run the step that checks as a runner does: bash's own options, inputs in the environment."""
-    command = folder / "bin" / "kdexport"
-    command.parent.mkdir(exist_ok=True)
+    command = folder / "kdexport" / "bin" / "kdexport"
+    command.parent.mkdir(parents=True, exist_ok=True)
     command.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c '{CODE}' \"$@\"\n")
     command.chmod(0o755)
     values = {name: str(spec.get("default", "")) for name, spec in ACTION["inputs"].items()}
@@ -38,7 +38,7 @@ def run_check(folder: Path, **inputs: str) -> "subprocess.CompletedProcess[str]"
     script = folder / "step.sh"
     script.write_text(CHECK["run"])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **given}
-    environment["PATH"] = f"{command.parent}:{environment['PATH']}"
+    environment["RUNNER_TEMP"] = str(folder)
     environment["GITHUB_STEP_SUMMARY"] = str(folder / "summary.md")
     bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
     return subprocess.run(bash, cwd=folder, env=environment, capture_output=True, text=True)

@@ -28,6 +28,7 @@ def test_default() -> None:
     [
         {},
         {"seed": 7, "teacher.hidden": [4, 4], "student.alpha": 0.5},
+        {"data.target": "y\U0001f600\x7f", "columns.drop": ["\U0001f600"]},
         {"data.file": 'x "q" \\ y\n.csv', "data.target": "größe: [1]"},
         {"teacher.weight_decay": 1e-9, "student.learning_rate": 1e-5, "student.hidden": []},
     ],

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from kdexport.errors import DataError, KdexportWarning
+from kdexport.prepare import prepare
+from kdexport.recipe import read_recipe
 from kdexport.records import Column, Parts, Table
 from kdexport.splits import drop_unlabelled, drop_weightless, split_table
 from kdexport.tables import as_table
@@ -261,3 +263,14 @@ def test_lone_class_warned() -> None:
     with pytest.warns(KdexportWarning, match=r"1 classes of 'y' .*'odd'"):
         parts = split(table)
     assert "odd" in parts.train.columns["y"]
+
+
+def test_class_of_test_rows_alone() -> None:
+    """The model's classes are those of the rows to learn from, whoever split the table."""
+    where = np.array((["train"] * 4 + ["val"] * 2 + ["test"] * 2) * 10, object)
+    labels = np.array([["a", "b"][i % 2] for i in range(80)], object)
+    labels[-1] = "c"
+    data = {"x": np.arange(80.0), "part": where, "y": labels}
+    recipe = read_recipe(None, {"data.target": "y", "data.split_column": "part"})
+    with pytest.raises(DataError, match="c"):
+        prepare(recipe, data=data)

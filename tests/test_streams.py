@@ -8,10 +8,12 @@ import polars as pl
 import pytest
 
 from kdexport import streams
+from kdexport.cells import CsvFormat
+from kdexport.columns import numbers_of
 from kdexport.errors import DataError
 from kdexport.records import Column, Table
 from kdexport.streams import TableFile, answer_file
-from kdexport.tables import read_table
+from kdexport.tables import from_polars, read_table
 
 CSV = "w,x,flag,day,code,s\n" + "\n".join(
     f"{i},{i if i < 70 else i / 4},{str(i % 2 == 0).lower()},2026-01-{i % 28 + 1:02},"
@@ -41,7 +43,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_as_if_read_at_once(source: Path, ending: str, tmp_path: Path) -> None:
-    """Chunks have the rows, order and types of the whole table; copied columns and answers too."""
+    """Chunks have the rows, order and types of the whole table; what is copied has its cells."""
     whole, seen = read_table(source), []
     names = tuple(whole.columns)
 
@@ -58,11 +60,10 @@ def test_as_if_read_at_once(source: Path, ending: str, tmp_path: Path) -> None:
         assert np.concatenate(pieces).tolist() == whole.columns[name].tolist()
     written = read_table(output)
     assert list(written.columns) == ["day", "w", "double"]
-    assert written.columns["w"].tolist() == list(range(100))
+    assert [int(cell) for cell in written.columns["w"].tolist()] == list(range(100))
     assert written.columns["double"].tolist() == (2 * whole.columns["x"]).tolist()
-    assert written.columns["day"].astype("M8[D]").tolist() == (
-        whole.columns["day"].astype("M8[D]").tolist()
-    )
+    days = [str(cell)[:10] for cell in written.columns["day"].tolist()]
+    assert days == whole.columns["day"].astype("M8[D]").astype(str).tolist()
 
 
 def test_late_fault(tmp_path: Path) -> None:
@@ -74,3 +75,53 @@ def test_late_fault(tmp_path: Path) -> None:
             TableFile(path), lambda t: t.columns, tmp_path / "out.csv", columns=["w"], keep=[]
         )
     assert [entry.name for entry in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_names_are_no_patterns(tmp_path: Path) -> None:
+    """Brackets and stars in a file's name, or its folder's, are letters of it."""
+    folder = tmp_path / "of [2026]*"
+    folder.mkdir()
+    (folder / "rows1.csv").write_text("a\n1\n")
+    (folder / "rows[1].csv").write_text("a\n100\n")
+    asked = folder / "rows[1].csv"
+    assert read_table(asked).columns["a"].tolist() == [100]
+    output = folder / "out[1].parquet"
+    answer_file(TableFile(asked), answer_with_a, output, columns=["a"], keep=[])
+    assert read_table(output).columns["b"].tolist() == [100]
+
+
+def answer_with_a(table: Table) -> Mapping[str, Column]:
+    """An answer that can be told by the row's cell."""
+    return {"b": table.columns["a"]}
+
+
+def test_kept_as_they_stand(tmp_path: Path) -> None:
+    """Kept cells are copied, not read: long ids, amounts, flags and dates stay as written."""
+    cells = ["12345678901234567890", "1.10", "TRUE", "2026-01-31"]
+    path, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text(f"a,id,pay,flag,day\n1,{','.join(cells)}\n")
+    answer_file(
+        TableFile(path), answer_with_a, output, columns=["a"], keep=["id", "pay", "flag", "day"]
+    )
+    assert output.read_text() == f"id,pay,flag,day,b\n{','.join(cells)},1\n"
+
+
+def test_kept_under_an_answers_name(tmp_path: Path) -> None:
+    """A kept column that an answer is called by is refused: one of the two would be lost."""
+    path, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="'b' is an answer's name too"):
+        answer_file(TableFile(path), answer_with_a, output, columns=["a"], keep=["b"])
+    assert not output.exists()
+
+
+def test_an_odd_cell_leaves_its_neighbours_alone(tmp_path: Path) -> None:
+    """In a column of numbers, each cell is read by the format, whatever stands below it."""
+    path = tmp_path / "in.csv"
+    path.write_text("x;y\n1.299;a\n007;b\nNaN;c\n")
+    given = CsvFormat(";", ",", ".")
+    for table in (
+        read_table(path, csv_format=given, numbers=["x"]),
+        from_polars(next(TableFile(path, given, (), ["x"]).read_chunks(["x"]))[0], "rows"),
+    ):
+        np.testing.assert_array_equal(numbers_of(table, "x"), [1299, 7, np.nan])

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from kdexport.cells import CsvFormat
-from kdexport.errors import DataError, KdexportWarning, OutputError
+from kdexport.columns import texts_of
+from kdexport.errors import DataError, KdexportWarning, OutputError, RecipeError
 from kdexport.records import Column, Table
 from kdexport.tables import as_table, iter_chunks, read_table, write_columns
 
@@ -297,3 +298,21 @@ def test_dates_of_files_and_frames_agree(tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "d.csv")
     hashes = {read_table(tmp_path / f"d.{ending}").hash() for ending in ("csv", "parquet")}
     assert hashes == {as_table(frame).hash()}
+
+
+def test_long_whole_numbers_beside_gaps(tmp_path: Path) -> None:
+    """Ids that float64 cannot tell apart stay whole numbers where a cell is missing."""
+    ids = [2**53 + 1, 2**53 + 3, None]
+    pl.DataFrame({"id": ids}).write_parquet(tmp_path / "x.parquet")
+    frame = pd.DataFrame({"id": pd.array(ids, "Int64")})
+    for table in (read_table(tmp_path / "x.parquet"), as_table(frame)):
+        assert texts_of(table, "id").tolist() == ["9007199254740993", "9007199254740995", ""]
+
+
+@pytest.mark.parametrize(
+    "marks", [("\\t", ".", ""), ("§", ".", ""), (";", ".", "."), (";", "x", "")]
+)
+def test_marks_that_cannot_be_told_apart(marks: tuple[str, str, str]) -> None:
+    """Whoever builds the format, command or library, marks that mean two things are refused."""
+    with pytest.raises(RecipeError, match="one mark between cells"):
+        CsvFormat(*marks)

@@ -163,7 +163,10 @@ def _read_rows(data: Path, signature: "Signature", csv: dict[str, Any]) -> "User
     text = list(signature.categorical)
     if signature.classes and signature.label_dtype == "string":
         text.append(signature.target)
-    table = read_table(data, csv_format=CsvFormat(**given), text=text)
+    numbers = [*signature.plain_numbers]
+    if signature.is_regression:
+        numbers.append(signature.target)
+    table = read_table(data, csv_format=CsvFormat(**given), text=text, numbers=numbers)
     return take_user_rows(table, signature)
 
 

@@ -20,7 +20,7 @@ GOLDEN = {
 @click.argument("model", type=PATH)
 @click.argument("data", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="CSV or Parquet file to write.")
-@click.option("--keep", help="Input columns to copy, between commas.")
+@click.option("--keep", help="Input columns to copy as they stand in the data, between commas.")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @csv_options
 def predict(
@@ -48,7 +48,7 @@ def predict(
     session = open_session(model)
     given = {name: value for name, value in options.items() if value}
     signature = session.signature
-    file = TableFile(data, CsvFormat(**given), signature.categorical)
+    file = TableFile(data, CsvFormat(**given), signature.categorical, signature.plain_numbers)
     kept = [name for name in (keep or "").split(",") if name]
     absent = [name for name in kept if name not in file.names]
     if absent:

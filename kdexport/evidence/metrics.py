@@ -69,10 +69,17 @@ def score_absolute(answers: Answers, targets: Column, _: Float64) -> Float64:
 
 
 def score_unexplained(answers: Answers, targets: Column, weights: Float64) -> Float64:
-    """Squared error in variances of the targets: its mean is 1 - R2."""
-    center = np.average(targets, weights=weights)
-    variance = float(np.average(np.square(targets - center), weights=weights)) or 1.0
-    return score_square(answers, targets, weights) / variance
+    """Squared error in variances of the targets: its mean is 1 - R2.
+
+    What a row adds to the variance is taken off again, times that mean: so rows can be resampled
+    as those of any mean are, to first order.
+    """
+    spread = np.square(targets - np.average(targets, weights=weights))
+    variance = float(np.average(spread, weights=weights)) or 1.0
+    shares = score_square(answers, targets, weights) / variance
+    unexplained = np.average(shares, weights=weights)
+    moved: Float64 = shares - unexplained * (spread / variance - 1)
+    return moved
 
 
 def score_auc(answers: Answers, targets: Column, weights: Float64) -> Float64:
@@ -111,7 +118,12 @@ BINARY: dict[str, Metric] = {
 REGRESSION: dict[str, Metric] = {
     "rmse": Metric(score_square, np.sqrt),
     "mae": Metric(score_absolute),
-    "r2": Metric(score_unexplained, lambda mean: np.asarray(1 - mean), higher_is_better=True),
+    "r2": Metric(
+        score_unexplained,
+        lambda mean: np.asarray(1 - mean),
+        higher_is_better=True,
+        compares_rows=True,
+    ),
 }
 
 
@@ -136,12 +148,21 @@ def score_rows(
 ) -> dict[str, Float64]:
     """Score every row on every metric.
 
+    Of rows that weigh more than others, the distance to the weighted mean is what counts more: the
+    mean stays, and rows can be resampled as those of a ratio to the sum of weights are, to first
+    order (Hajek).
+
     **Shape** targets `[n]` (int64 class positions, or numbers), weights `[n]` of mean 1; each
     result `[n]` float64.
     """
-    return {
-        name: metric.score(answers, targets, weights) * weights for name, metric in metrics.items()
-    }
+    scores = {}
+    for name, metric in metrics.items():
+        plain = metric.score(answers, targets, weights)
+        if (weights != 1).any():
+            mean = np.average(plain, weights=weights)
+            plain = mean + weights * (plain - mean)
+        scores[name] = plain
+    return scores
 
 
 def measure_quality(answers: Answers, targets: Column, weights: Float64) -> Quality:
@@ -155,6 +176,8 @@ def measure_quality(answers: Answers, targets: Column, weights: Float64) -> Qual
         ends = sorted(
             float(finish(np.asarray(max(bound, 0.0)))) for bound in (mean - margin, mean + margin)
         )
+        if metrics[name].is_share:
+            ends = [min(end, 1.0) for end in ends]
         found = Interval(value=float(finish(np.asarray(mean))), low=ends[0], high=ends[1])
         quality[name] = widen_certain(metrics[name], found, len(by_row), count_rarest(targets))
     if answers.probabilities.shape[1]:
@@ -211,22 +234,34 @@ def measure_ece(answers: Answers, targets: Column, weights: Float64, seed: int =
     """Expected calibration error (Guo et al. 2017), its 95 % interval from resampled rows.
 
     The mean distance between confidence and accuracy, over equal bins of confidence. Noise can
-    only add to a distance, so with few rows it is large for a calibrated model too.
+    only add to a distance: with few rows it is large for a calibrated model too, and larger still
+    where rows are resampled. The value is as measured. Its interval is reflected (the basic
+    bootstrap), which takes off what noise adds, reaches up to the value at least, and begins at 0
+    where a model that means what it says could well have come out like this one (consistency
+    resampling).
+
+    Source: Broecker and Smith, "Increasing the Reliability of Reliability Diagrams" (2007).
     """
     confidence, correct, bins = bin_by_confidence(answers, targets)
-    gap = correct - confidence
 
-    def measure(counts: Float64) -> float:
-        in_bins = np.bincount(bins, weights=counts * gap, minlength=N_BINS)
+    def measure(hits: Float64, counts: Float64) -> float:
+        in_bins = np.bincount(bins, weights=counts * (hits - confidence), minlength=N_BINS)
         return float(np.abs(in_bins).sum() / counts.sum())
 
     rng, n = np.random.default_rng(seed), len(targets)
     drawn = [
-        measure(weights * np.bincount(rng.integers(n, size=n), minlength=n))
+        measure(correct, weights * np.bincount(rng.integers(n, size=n), minlength=n))
         for _ in range(N_ECE_DRAWS)
     ]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Interval(value=measure(weights), low=float(low), high=float(high))
+    calibrated = [
+        measure((rng.random(n) < confidence).astype(np.float64), weights)
+        for _ in range(N_ECE_DRAWS)
+    ]
+    measured = measure(correct, weights)
+    low, high = (2 * measured - np.percentile(drawn, [97.5, 2.5])).tolist()
+    if measured <= np.percentile(calibrated, 97.5):
+        low = 0.0
+    return Interval(value=measured, low=max(low, 0.0), high=max(high, measured))
 
 
 def improvement(metric: Metric, value: Float64, reference: Float64) -> Float64:

@@ -16,7 +16,8 @@ WIDTH = 30
 
 def render_line(result: CheckResult) -> str:
     """Return one result as one line."""
-    return f"{'passed' if result.passed else 'FAILED'}  {result.name:{WIDTH}}  {result.message}"
+    verdict = "passed" if result.passed else "FAILED"
+    return f"{verdict}  {one_line(result.name):{WIDTH}}  {one_line(result.message)}"
 
 
 def render_verdict(results: Sequence[CheckResult]) -> str:

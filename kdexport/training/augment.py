@@ -8,7 +8,7 @@ leaves the range seen there.
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from kdexport.records import Float64, Inputs, Int64, Rows
+from kdexport.records import Float32, Float64, Inputs, Int64, Rows
 from kdexport.sections import TransferRecipe
 from kdexport.training.encode import Encoder
 from kdexport.training.gaussians import draw_alike
@@ -16,6 +16,7 @@ from kdexport.training.gaussians import draw_alike
 N_NEIGHBOURS = 5
 LOCAL_NOISE = 0.5  # standard deviations of munge's noise, in distances to the neighbour
 MAX_SEARCHED = 10_000  # rows among which neighbours are searched: the search grows with it
+ROWS_AT_ONCE = 10_000  # rows whose neighbours are asked for together
 MAX_CELLS = 30_000_000  # of synthetic rows: 240 MB of float64
 CATEGORY_DISTANCE = 2**-0.5  # of two unequal categories, in deviations: sqrt(2) * this = 1
 
@@ -94,10 +95,16 @@ def _draw_neighbours(
     if len(searched) > MAX_SEARCHED:
         searched = np.sort(rng.choice(searched, MAX_SEARCHED, replace=False))
     n_neighbours = min(N_NEIGHBOURS, len(searched) - 1)
-    rows = encoder(encoder.prepare(inputs)).numpy()
-    rows[:, encoder.d_dense :] *= CATEGORY_DISTANCE
-    search = NearestNeighbors(n_neighbors=n_neighbours + 1).fit(rows[searched])
-    nearest = searched[search.kneighbors(rows[used], return_distance=False)]
+
+    def place(positions: Int64) -> Float32:
+        rows: Float32 = encoder(encoder.prepare(inputs.take(positions))).numpy()
+        rows[:, encoder.d_dense :] *= CATEGORY_DISTANCE
+        return rows
+
+    search = NearestNeighbors(n_neighbors=n_neighbours + 1).fit(place(searched))
+    parts = np.split(used, range(ROWS_AT_ONCE, len(used), ROWS_AT_ONCE))
+    found = [search.kneighbors(place(part), return_distance=False) for part in parts]
+    nearest = searched[np.concatenate(found)]
     # A row found as its own neighbour is moved to the end, which is never drawn.
     nearest = np.take_along_axis(
         nearest, np.argsort(nearest == used[:, None], axis=1, kind="stable"), axis=1

@@ -146,16 +146,24 @@ def train_fold_boosting(
 
     models = []
     with ThreadPoolExecutor(n_threads) as pool:
-        for fold, model in enumerate(pool.map(fit_fold, range(n_folds))):
+        for fold, model in enumerate(pool.map(fit_fold, range(len(folds)))):
             outputs[folds[fold]] = compute_tree_outputs(model, features[folds[fold]])
             models.append(model.with_ranks(ranks))
-            on_progress(Progress(f"boosting ({n_folds} folds)", fold + 1, n_folds))
+            on_progress(Progress(f"boosting ({len(folds)} folds)", fold + 1, len(folds)))
     return mean_of(models), outputs
 
 
 def split_folds(train: Rows, schema: Schema, n_folds: int, seed: int) -> list[Int64]:
-    """Positions of the rows of each fold, every class spread over all of them."""
-    kind: Any = KFold if schema.signature.is_regression else StratifiedKFold
+    """Positions of the rows of each fold, every class spread over all of them.
+
+    There are fewer where there are fewer rows, and where no class has as many rows as folds, rows
+    fall into them as they come.
+    """
+    n_folds = min(n_folds, train.n_rows)
+    is_spread = not schema.signature.is_regression and (
+        np.bincount(train.targets.astype(np.int64)).max() >= n_folds
+    )
+    kind: Any = StratifiedKFold if is_spread else KFold
     splitter = kind(n_folds, shuffle=True, random_state=seed)
     placeholder = np.empty((train.n_rows, 0))
     with warnings.catch_warnings():

@@ -158,8 +158,8 @@ def fit_students(
 def _train_plain_controls(lesson: Lesson, recipe: Recipe, on_progress: ProgressSink) -> StackedMLP:
     """Train R networks on labels by the recipe that most people start from.
 
-    Adam at 1e-3, batches of 64 rows, 30 epochs. Their weights are chosen and calibrated on
-    validation rows like everyone's, which can only help them.
+    Adam at 1e-3, batches of 64 rows, 30 epochs, but no more steps than students take. Their
+    weights are chosen and calibrated on validation rows like everyone's, which can only help them.
     """
     stack = build_plain_controls(lesson.schema, recipe)
     fit_on_labels(

@@ -56,7 +56,8 @@ class FitRecord:
     @property
     def best_losses(self) -> Float64:
         """**Shape** `[M]`: the validation log loss of the weights each member kept."""
-        lowest: Float64 = self.validation_losses.min(axis=0)
+        known = np.isfinite(self.validation_losses)  # a look at weights that diverged is none
+        lowest: Float64 = np.where(known, self.validation_losses, np.inf).min(axis=0)
         return lowest
 
 

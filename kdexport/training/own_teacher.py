@@ -40,6 +40,8 @@ from kdexport.training.teachers import (
 )
 
 SMALLEST_PROBABILITY = 1e-6  # exact 0 and 1 become it and what it leaves: logits stay finite
+N_MOVED = 200  # rows on which teachers show whether they look at columns that are left out
+MOVED = 1e-6  # of a probability, or of a target's usual size: less is rounding
 SUM_TOLERANCE = 1e-3  # how far from 1 probabilities may sum: those of a file can be rounded
 
 
@@ -78,7 +80,7 @@ class OwnTeacher:
         """
         classes, n_rows = self.schema.signature.classes, table.n_rows
         step = f"{n_rows:,} rows to label"
-        parts = []
+        mean: Float64 = np.zeros(())
         for i, teacher in enumerate(self.teachers):
 
             def tell(n_done: int, i: int = i) -> None:
@@ -86,8 +88,7 @@ class OwnTeacher:
                     n_all = len(self.teachers) * n_rows
                     on_progress(Progress(step, i * n_rows + n_done, n_all))
 
-            parts.append(ask_teacher(teacher, table, classes, on_rows=tell))
-        mean: Float64 = np.tensordot(np.array(self.weights), np.stack(parts), axes=1)
+            mean = mean + self.weights[i] * ask_teacher(teacher, table, classes, on_rows=tell)
         return mean
 
     def make_answers(self, inputs: Inputs) -> Answers:
@@ -109,6 +110,31 @@ class OwnTeacher:
         logs = np.log(clipped) / self.temperature
         outputs: Float64 = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
         return outputs.astype(np.float32)
+
+
+def refuse_other_columns(own: OwnTeacher, train: Inputs) -> None:
+    """Refuse teachers whose answers rest on columns that the student leaves out.
+
+    Such a column's cells are no inputs, so a teacher is given those of other rows. Of the first
+    training rows they are the rows' own: in another order, answers that do not look there stay.
+
+    Raises:
+        DataError: They do not; the message names the columns.
+    """
+    left_out = [name for name in own.restorer.examples if name not in own.schema.signature.columns]
+    order = np.arange(min(train.n_rows, N_MOVED))
+    if not left_out or len(order) < 2:
+        return
+    answers = own.answer(own.restorer.restore(train.take(order)))
+    moved = np.roll(order, 1)
+    apart = np.abs(own.answer(own.restorer.restore(train.take(moved))) - answers[moved])
+    scale = own.schema.target_scale if own.schema.signature.is_regression else 1.0
+    if apart.max() > MOVED * scale:
+        raise DataError(
+            "a teacher looks at columns that the student takes",
+            found=f"its answers change with what is left out: {', '.join(left_out)}",
+            cure="take them in (--categorical, --numeric), or fit the teacher without them",
+        )
 
 
 def ask_teacher(

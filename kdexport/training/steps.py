@@ -33,7 +33,7 @@ from kdexport.training.distill import (
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
 from kdexport.training.mixture import mix_with_boosting, train_rival
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
-from kdexport.training.own_teacher import OwnTeacher, mix_teachers
+from kdexport.training.own_teacher import OwnTeacher, mix_teachers, refuse_other_columns
 from kdexport.training.stored import read_stored
 from kdexport.training.transfer import LabelRows, Lesson
 from kdexport.workspace import Prepared, Trained
@@ -126,6 +126,7 @@ def take_teacher(
     """
     restorer = _restorer_of(prepared)
     own = mix_teachers(teachers, prepared.schema, restorer, layout, weights=weights)
+    refuse_other_columns(own, prepared.rows.train.inputs)
     train, recipe = prepared.rows.train, prepared.recipe
     if oof:
         n_folds = recipe.teacher.n_folds

@@ -76,10 +76,12 @@ def rank_categories(train: Rows, schema: Schema) -> Float32:
 
     Source: Wright and Koenig, "Splitting on categorical predictors in random forests" (2019).
     """
+    if not schema.categories:
+        return np.empty(0, np.float32)
     codes = schema.encode_categories(train.inputs.categorical)
     targets = _target_columns(train, schema)
     overall = np.average(targets, axis=0, weights=train.weights)
-    parts = [np.empty(0, np.float32)]
+    parts = []
     for column, category in enumerate(schema.categories):
         in_code = codes[:, column]
         counts = np.bincount(in_code, train.weights, category.n_codes).astype(np.float64)

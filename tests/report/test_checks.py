@@ -39,3 +39,9 @@ def test_lines() -> None:
     assert render_line(RESULTS[1]).startswith("FAILED  student.onnx on a/b.csv/source")
     assert render_verdict(RESULTS) == "1 of 3 checks failed: do not ship it"
     assert render_verdict(RESULTS[:1]) == "1 checks passed"
+
+
+def test_names_stay_in_their_line() -> None:
+    """Names come from a bundle, which may be a stranger's: one cannot write lines of a log."""
+    line = render_line(CheckResult("x\n::error::y\n", True, "a\nb"))
+    assert len(line.splitlines()) == 1

@@ -1,6 +1,7 @@
 """Boosting on the task's rows: what it reads, when it stops, and what it answers."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,12 @@ from kdexport.errors import DataError
 from kdexport.records import Column, Float64, Inputs, Rows
 from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
-from kdexport.training.boosting import BoostingSettings, train_boosting, train_fold_boosting
+from kdexport.training.boosting import (
+    BoostingSettings,
+    split_folds,
+    train_boosting,
+    train_fold_boosting,
+)
 from kdexport.training.estimators import compute_tree_outputs
 from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import LEAF, Trees
@@ -278,3 +284,14 @@ def test_bounds_on_trees() -> None:
     schema, rows = make_task("multiclass")
     few = replace(QUICK, max_trees=7)
     assert train_boosting(rows.train, rows.validation, schema, few, seed=0).n_trees == 6
+
+
+@pytest.mark.parametrize(("n_classes", "n_each"), [(60, 3), (3, 2), (2, 40)])
+def test_folds_of_small_classes(n_classes: int, n_each: int) -> None:
+    """Classes of fewer rows than folds, all of them: every row is in one fold still."""
+    targets = np.repeat(np.arange(n_classes), n_each)
+    train = SimpleNamespace(targets=targets, n_rows=len(targets))
+    schema = SimpleNamespace(signature=SimpleNamespace(is_regression=False))
+    folds = split_folds(train, schema, 5, 0)  # type: ignore[arg-type]
+    assert len(folds) == 5
+    assert sorted(np.concatenate(folds)) == [*range(len(targets))]

@@ -22,7 +22,7 @@ from kdexport.restore import Layout, Restorer
 from kdexport.schema import Schema
 from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
-from kdexport.training.own_teacher import OwnTeacher, mix_teachers
+from kdexport.training.own_teacher import OwnTeacher, mix_teachers, refuse_other_columns
 from kdexport.training.teachers import ROWS_AT_ONCE
 
 RNG = np.random.default_rng(0)
@@ -313,3 +313,22 @@ def test_many_rows_are_labelled_in_parts_and_told() -> None:
 
     with pytest.raises(DataError, match=f"for row {n - 1}, the first of 1"):
         answer(mix(wrong, frame, labels), frame)
+
+
+def test_columns_that_are_left_out() -> None:
+    """A teacher that reads what the student does not take is asked about rows mixed up: refused."""
+    frame = FRAME.assign(note=[f"note {i} of {label}" for i, label in enumerate(LABELS)])
+    schema = make_schema(frame)
+    assert "note" not in schema.signature.columns
+
+    def read_note(rows: Any) -> Any:
+        is_yes = np.array([str(note).endswith("yes") for note in rows["note"]])
+        return np.stack([~is_yes, is_yes], axis=1).astype(float)
+
+    def read_others(rows: Any) -> Any:
+        return np.stack([rows["a"] > 0, rows["a"] <= 0], axis=1).astype(float)
+
+    inputs = schema.signature.take_inputs(as_table(frame))
+    refuse_other_columns(mix(read_others, frame), inputs)
+    with pytest.raises(DataError, match="change with what is left out: note"):
+        refuse_other_columns(mix(read_note, frame), inputs)

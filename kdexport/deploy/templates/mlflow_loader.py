@@ -1,11 +1,14 @@
 """How MLflow asks model.onnx: a table in, a table of answers out."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pandas as pd
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?", re.ASCII)
 
 
 class Model:
@@ -44,8 +47,15 @@ class Model:
 def to_numbers(cells, kind):
     """Return a column as numbers; dates as days since 1970, UTC where they name no zone."""
     if kind == "date" and not pd.api.types.is_numeric_dtype(cells):
-        days = (pd.to_datetime(cells, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-        return days.to_numpy("float64")
+        texts = [cell for cell in cells.dropna().tolist() if isinstance(cell, str)]
+        others = [text for text in texts if not DATE.fullmatch(text)]
+        if others:
+            raise ValueError(f"column {cells.name!r} takes dates such as 2026-01-31: {others[0]!r}")
+        try:
+            moments = pd.to_datetime(cells, utc=True, format="ISO8601" if texts else None)
+        except ValueError as error:
+            raise ValueError(f"column {cells.name!r} takes dates: {error}") from error
+        return ((moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy("float64")
     try:
         return cells.astype("object").where(cells.notna(), None).to_numpy().astype("float64")
     except (TypeError, ValueError) as error:

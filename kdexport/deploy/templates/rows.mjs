@@ -2,7 +2,7 @@
 // A missing cell is null. Works with onnxruntime-node and onnxruntime-web, given as `ort`.
 
 const MS_PER_DAY = 86400000;
-const ZONE = /(Z|[+-]\d\d:?\d\d)$/i;
+const DAY = /^(\d{4}-\d\d-\d\d)([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?$/;
 
 function read(row, name) {
   if (!Object.hasOwn(row, name)) throw new Error(`no column ${JSON.stringify(name)}`);
@@ -13,11 +13,20 @@ function toNumber(cell, name, kind) {
   if (cell === null) return NaN;
   if (typeof cell === 'number' || typeof cell === 'boolean') return Number(cell);
   if (kind === 'date') {
-    const zoned = cell.includes(':') && !ZONE.test(cell) ? `${cell}Z` : cell;
-    const days = Date.parse(zoned) / MS_PER_DAY;
+    const days = toDays(cell);
     if (!Number.isNaN(days)) return days;
   }
   throw new Error(`column ${JSON.stringify(name)} takes a ${kind ?? 'number'}`);
+}
+
+// Days since 1970 of a date in ISO form, UTC; NaN where it is another form, or no day.
+function toDays(cell) {
+  const [, day, time] = DAY.exec(cell) ?? [];
+  if (day === undefined) return NaN;
+  const midnight = Date.parse(`${day}T00:00:00Z`);
+  if (Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(day)) return NaN;
+  const moment = time === undefined ? midnight : Date.parse(`${day}T${time.slice(1).replace(/Z$/, '')}Z`);
+  return moment / MS_PER_DAY;
 }
 
 export function makeFeeds(ort, columns, rows) {
@@ -46,7 +55,8 @@ export function readAnswers(columns, outputs) {
   const { classes, labels } = columns;
   const { data } = outputs.probabilities;
   return Array.from(outputs.label.data, (value, i) => {
-    let label = typeof value === 'bigint' ? Number(value) : value;
+    const isExact = Number.isSafeInteger(Number(value));  // beyond, a BigInt stays one
+    let label = typeof value === 'bigint' && isExact ? Number(value) : value;
     if (labels !== null) label = labels[label];
     if (typeof classes[0] === 'boolean') label = Boolean(label);
     const shares = classes.map((name, k) => [String(name), data[i * classes.length + k]]);

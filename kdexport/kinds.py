@@ -135,6 +135,23 @@ def find_classes(labels: Column, target: str) -> Classes:
     Raises:
         DataError: They are no classes: fractions, a single one, dates, or nearly as many as rows.
     """
+    values = list_classes(labels, target)
+    n_rows = len(labels)
+    if len(values) > MAX_CLASSES or 2 * len(values) > n_rows:
+        raise DataError(
+            f"a class has two rows or more on average, and a target at most {MAX_CLASSES} classes",
+            found=f"{target!r} holds {len(values)} distinct values in {n_rows} rows",
+            cure="pass more rows, or a target that is not an id or a measured number",
+        )
+    return values
+
+
+def list_classes(labels: Column, target: str) -> Classes:
+    """Return the sorted distinct labels, however many rows each of them has.
+
+    Raises:
+        DataError: They are no classes: fractions, a single one, or dates.
+    """
     values: Classes
     kind = labels.dtype.kind
     if kind == "b":
@@ -155,18 +172,11 @@ def find_classes(labels: Column, target: str) -> Classes:
             found=f"{target!r} is of type {labels.dtype}",
             cure="turn it into one of them",
         )
-    n_rows = len(labels)
     if len(values) < 2:
         raise DataError(
             "a target has at least two classes",
-            found=f"{target!r} holds only {listed(values)} in {n_rows} rows",
+            found=f"{target!r} holds only {listed(values)} in {len(labels)} rows",
             cure="pass rows of every class, or another --target",
-        )
-    if len(values) > MAX_CLASSES or 2 * len(values) > n_rows:
-        raise DataError(
-            f"a class has two rows or more on average, and a target at most {MAX_CLASSES} classes",
-            found=f"{target!r} holds {len(values)} distinct values in {n_rows} rows",
-            cure="pass more rows, or a target that is not an id or a measured number",
         )
     return values
 

@@ -12,7 +12,7 @@ from typing import Any
 from kdexport.cells import CsvFormat
 from kdexport.errors import DataError
 from kdexport.extras import import_training_room
-from kdexport.kinds import Description, decide_columns, find_classes, find_goal
+from kdexport.kinds import Description, decide_columns, find_classes, find_goal, list_classes
 from kdexport.knots import MAX_PIECES
 from kdexport.recipe import Recipe
 from kdexport.records import Parts, Table
@@ -108,6 +108,7 @@ def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], st
     learn, test_table, target = _read(recipe, data, test)
     labels = column_of(learn, target)
     goal, _ = find_goal(labels, recipe.columns.goal)
+    classes = find_classes(labels, target) if goal == "classification" else ()
     settings = recipe.data
     parts = split_table(
         learn,
@@ -119,9 +120,8 @@ def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], st
         validation_share=settings.validation_share,
         seed=recipe.seed,
     )
-    classes: Classes = ()
-    if goal == "classification":  # of the rows to learn from: a stranger among test rows is refused
-        classes = find_classes(column_of(parts.train.joined_with(parts.validation), target), target)
+    if classes:  # those of the rows to learn from: a stranger among test rows is refused
+        classes = list_classes(column_of(parts.train.joined_with(parts.validation), target), target)
     return parts, target, classes
 
 

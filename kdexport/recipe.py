@@ -67,7 +67,7 @@ class Recipe(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of splits and of every network")] = 0
     device: Annotated[str, Field(description="torch device that trains")] = "cpu"
     threads: Annotated[
-        int, Field(ge=0, description="threads that train; 0 is what the process may use")
+        int, Field(ge=0, le=256, description="threads that train; 0 is what the process may use")
     ] = 0
     data: DataRecipe = DataRecipe()
     columns: ColumnsRecipe = ColumnsRecipe()

@@ -287,7 +287,7 @@ class BenchRecipe(Section):
 
     batches: Annotated[Widths, Field(description="rows per call")] = (1, 1024)
     seconds: Annotated[float, Field(gt=0, description="time for all of it")] = 8.0
-    n_threads: Annotated[Count, Field(description="onnxruntime's intra-op threads")] = 1
+    n_threads: Annotated[Count, Field(le=256, description="onnxruntime's intra-op threads")] = 1
 
 
 class ExportRecipe(Section):

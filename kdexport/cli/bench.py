@@ -36,7 +36,9 @@ counts_option = partial(click.option, callback=read_counts, show_default=True)
 @counts_option("--batch", default="1,32,1024,4096", help="Rows per call.")
 @counts_option("--threads", default="1", help="Intra-op threads.")
 @click.option("--seconds", type=POSITIVE, default=15.0, show_default=True, help="For everything.")
-@click.option("--load", "n_clients", type=click.IntRange(1), help="Client threads on one session.")
+@click.option(
+    "--load", "n_clients", type=click.IntRange(1, 256), help="Client threads on one session."
+)
 @click.option("--baseline", type=PATH, help="Record of an earlier --json to compare with.")
 @click.option("--max-slowdown", callback=read_percent, default="10%", show_default=True)
 @click.option("--force", is_flag=True, help="Compare across CPUs and versions.")

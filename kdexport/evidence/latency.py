@@ -40,6 +40,7 @@ from kdexport.records import Int64, Progress, ProgressSink, ignore_progress
 from kdexport.runtime import Feeds, open_session
 
 N_MEMORY_CALLS = 3
+MAX_THREADS = 256  # of a session: thousands take a machine down
 REAL_CLOCKS = Clocks()
 
 
@@ -72,6 +73,12 @@ def measure_latency(
         DataError: A candidate's name is taken, its inputs have no rows, or it cannot take a
             batch size.
     """
+    if max(threads) > MAX_THREADS:
+        raise DataError(
+            f"a session has at most {MAX_THREADS} threads",
+            found=f"{max(threads):,}",
+            cure="ask for as many as the machine has cores, or fewer",
+        )
     reference = next(iter(candidates))
     again = AGAIN.format(reference)
     everyone = _add_company(candidates, feeds, again)

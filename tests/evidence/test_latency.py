@@ -136,3 +136,11 @@ def test_names_of_the_company_are_taken() -> None:
     """A candidate cannot be called as the floor is."""
     with pytest.raises(DataError, match="'floor'"):
         measure_latency({"floor": lambda _: None}, FEEDS, batches=[1], seconds=0.1)
+
+
+def test_threads_are_bounded() -> None:
+    """A slip such as 9999 takes no machine down."""
+    with pytest.raises(DataError, match="at most 256 threads"):
+        measure_latency(
+            {"f": lambda _: []}, {"x": np.zeros((4, 1))}, batches=[1], threads=[1, 9999], seconds=1
+        )

@@ -8,7 +8,8 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?", re.ASCII)
+TIME = r"[ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?"
+DATE = re.compile(rf"\d{{4}}-\d\d-\d\d({TIME})?", re.ASCII)
 
 
 class Model:

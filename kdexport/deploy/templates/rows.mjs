@@ -2,7 +2,7 @@
 // A missing cell is null. Works with onnxruntime-node and onnxruntime-web, given as `ort`.
 
 const MS_PER_DAY = 86400000;
-const DAY = /^(\d{4}-\d\d-\d\d)([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?$/;
+const DATE = /^(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d:\d\d)?)?$/;
 
 function read(row, name) {
   if (!Object.hasOwn(row, name)) throw new Error(`no column ${JSON.stringify(name)}`);
@@ -19,13 +19,14 @@ function toNumber(cell, name, kind) {
   throw new Error(`column ${JSON.stringify(name)} takes a ${kind ?? 'number'}`);
 }
 
-// Days since 1970 of a date in ISO form, UTC; NaN where it is another form, or no day.
+// Days since 1970 of a date in ISO form, UTC where it names no zone; NaN where it is another form
+// or no such day.
 function toDays(cell) {
-  const [, day, time] = DAY.exec(cell) ?? [];
+  const [, day, time, zone] = DATE.exec(cell) ?? [];
   if (day === undefined) return NaN;
   const midnight = Date.parse(`${day}T00:00:00Z`);
   if (Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(day)) return NaN;
-  const moment = time === undefined ? midnight : Date.parse(`${day}T${time.slice(1).replace(/Z$/, '')}Z`);
+  const moment = time === undefined ? midnight : Date.parse(`${day}T${time}${zone ?? 'Z'}`);
   return moment / MS_PER_DAY;
 }
 

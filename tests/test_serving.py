@@ -124,3 +124,36 @@ def test_node(workplace: Path) -> None:
             assert answers[name] == values.tolist()
         else:
             np.testing.assert_allclose(answers[name], values.ravel(), rtol=1e-5, atol=1e-6)
+
+
+DATES_IN_NODE = """
+import { makeFeeds } from '%s';
+const ort = { Tensor: class { constructor(type, data) { this.data = data; } } };
+const columns = { numeric: ['d'], categorical: [], kinds: { d: 'date' }, precision: 'float64' };
+const read = (cell) => {
+  try { return makeFeeds(ort, columns, [{ d: cell }]).numeric.data[0]; } catch { return 'refused'; }
+};
+console.log(JSON.stringify(JSON.parse(process.argv[2]).map(read)));
+"""
+
+
+def test_dates_of_packs_in_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ISO dates alone, UTC where they name no zone, wherever the server stands."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip(NO_NODE)
+    script = tmp_path / "dates.mjs"
+    script.write_text(DATES_IN_NODE % (ROOT / "kdexport/deploy/templates/rows.mjs"))
+    days: dict[Any, Any] = {
+        "2026-01-31": 20484,
+        "2026-01-31T12:00": 20484.5,
+        "2026-01-31 12:00:00Z": 20484.5,
+        "2026-01-31T12:00:00+06:00": 20484.25,
+        20484: 20484,
+        **dict.fromkeys(["2026-02-31", "01/02/2026", "1", "2026", "2026-01-31T25:00"], "refused"),
+    }
+    monkeypatch.setenv("TZ", "America/New_York")
+    said = subprocess.run(
+        [node, script, json.dumps([*days])], check=True, capture_output=True, text=True
+    )
+    assert json.loads(said.stdout) == [*days.values()]

@@ -22,7 +22,13 @@ from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
 from kdexport.sections import ExportRecipe, GoldenKind
-from kdexport.teacher import NATIVE, Given, find_teacher, refuse_absent_teachers
+from kdexport.teacher import (
+    NATIVE,
+    Given,
+    find_teacher,
+    refuse_absent_teachers,
+    refuse_stored_answers,
+)
 from kdexport.workspace import Prepared, Trained
 
 
@@ -134,6 +140,7 @@ def train(
     """Prepare the data and train the teacher into a work folder."""
     with claim_output(work, force=force) as claimed:
         refuse_absent_teachers(recipe)
+        refuse_stored_answers(recipe)
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         files = workspace.save_prepared(prepared)
         trained = {

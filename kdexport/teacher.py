@@ -54,6 +54,7 @@ def find_teacher(
 ) -> tuple[Prepared, Any]:
     """Train the teacher of a prepared task, or take the user's own; the recipe then names it."""
     steps, recipe = import_training_room("steps"), prepared.recipe
+    steps.refuse_device(recipe.device)
     if given.answers is not None and given.models is not None:
         raise DataError(
             "a teacher is asked, or its stored answers are taken",
@@ -66,6 +67,7 @@ def find_teacher(
         source = steps.take_answers(prepared, given.answers, given.unlabeled_answers)
     elif given.models is None:
         refuse_absent_teachers(recipe)
+        refuse_stored_answers(recipe)
         source = steps.train_teacher(prepared, on_progress, kept)
     else:
         oof = given.oof or recipe.teacher.fitting == "out_of_fold"
@@ -93,15 +95,19 @@ def _name_teachers(teacher: Any) -> list[str]:
 
 def refuse_absent_teachers(recipe: Recipe) -> None:
     """Refuse to train a native teacher where the recipe names others."""
-    if recipe.teacher.probabilities_file is not None:
-        raise DataError(
-            "only kdexport run learns from stored answers",
-            found=f"teacher.probabilities_file is {recipe.teacher.probabilities_file!r}",
-            cure="kdexport run --teacher-probabilities, or pass the teacher itself",
-        )
     if recipe.teacher.own:
         raise DataError(
             "the teachers that a recipe names are passed with it",
             found=f"teacher.own is {', '.join(recipe.teacher.own)}, and no teacher was passed",
             cure="kdexport run --recipe (with --teacher for those passed in Python), or teacher=",
+        )
+
+
+def refuse_stored_answers(recipe: Recipe) -> None:
+    """Refuse to train a native teacher where the recipe names a file of answers."""
+    if recipe.teacher.probabilities_file is not None:
+        raise DataError(
+            "only kdexport run learns from stored answers",
+            found=f"teacher.probabilities_file is {recipe.teacher.probabilities_file!r}",
+            cure="kdexport run --teacher-probabilities, or pass the teacher itself",
         )

@@ -235,7 +235,17 @@ def test_bench_against_its_baseline(
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("--batch", "0"), ("--batch", "1,x"), ("--threads", ""), ("--max-slowdown", "a lot")],
+    [
+        ("--batch", "0"),
+        ("--batch", "1,x"),
+        ("--threads", ""),
+        ("--max-slowdown", "a lot"),
+        ("--max-slowdown", "nan"),
+        ("--max-slowdown", "-90%"),
+        ("--seconds", "nan"),
+        ("--seconds", "inf"),
+        ("--load", "9999"),
+    ],
 )
 def test_bench_refuses_bad_values(
     bundle: Path,

@@ -89,6 +89,25 @@ def test_stored_answers_teach(
     assert "probability_CLASS for each class" in capsys.readouterr().err
     with_test = ["--test", csv_path, "--force"]
     assert kdexport(monkeypatch, "run", csv_path, *flags, *with_test) == 3
+    again = ["--recipe", "x/recipe.toml", "-o", "again"]
+    assert kdexport(monkeypatch, "run", csv_path, *again) == 0
+    for command in ("search", "train"):
+        given = [csv_path, "--recipe", "x/recipe.toml", "-o", command]
+        assert kdexport(monkeypatch, command, *given) == 3
+        assert "only kdexport run learns from stored answers" in capsys.readouterr().err
+
+
+def test_unknown_device(
+    place: Path, csv_path: Path, quick_flags: list[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A device that torch does not have here is refused in one line, whoever trains."""
+    flags = [csv_path, "--target", "y", *quick_flags, "-o", place / "x", "--device"]
+    for command in ("run", "train", "search"):
+        assert kdexport(monkeypatch, command, *flags, "nowhere") == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+        assert "'nowhere'" in line
+        assert not (place / "x").exists()
 
 
 def test_a_recipe_records_the_teachers(

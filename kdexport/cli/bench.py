@@ -1,14 +1,15 @@
 """The command `bench`: latency of bundles and ONNX files, and whether it got worse."""
 
+import math
 from functools import partial
 from pathlib import Path
 
 import click
 
-from kdexport.cli.options import json_option, show_progress, write_json
+from kdexport.cli.options import FiniteRange, json_option, show_progress, write_json
 
 PATH = click.Path(path_type=Path)
-POSITIVE = click.FloatRange(0, min_open=True)
+POSITIVE = FiniteRange(0, min_open=True)
 LOAD_SECONDS = 2.0
 
 
@@ -23,9 +24,12 @@ def read_counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int,
 def read_percent(_: click.Context, __: click.Parameter, value: str) -> float:
     """Read a share written as a percentage, such as 10%."""
     try:
-        return float(value.removesuffix("%")) / 100
-    except ValueError as error:
-        raise click.BadParameter(f"a percentage such as 10%, not {value!r}") from error
+        percent = float(value.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent < math.inf:
+        raise click.BadParameter(f"a percentage such as 10%, not {value!r}")
+    return percent / 100
 
 
 counts_option = partial(click.option, callback=read_counts, show_default=True)

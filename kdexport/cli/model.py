@@ -49,7 +49,7 @@ def predict(
     given = {name: value for name, value in options.items() if value}
     signature = session.signature
     file = TableFile(data, CsvFormat(**given), signature.categorical, signature.plain_numbers)
-    kept = [name for name in (keep or "").split(",") if name]
+    kept = [*dict.fromkeys(name for name in (keep or "").split(",") if name)]
     absent = [name for name in kept if name not in file.names]
     if absent:
         raise DataError(

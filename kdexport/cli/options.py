@@ -1,6 +1,7 @@
 """Options that several commands share, and how they become a recipe."""
 
 import json
+import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,17 @@ golden_option = click.option(
     type=click.Choice(get_args(GoldenKind)),
     help="Rows in the bundle to check it by: test rows (the default), drawn ones, or none.",
 )
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; what is none, or infinite, is refused too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
 
 
 def csv_options(command: Command) -> Command:

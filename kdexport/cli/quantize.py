@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kdexport.cli.options import json_option, write_json
+from kdexport.cli.options import FiniteRange, json_option, write_json
 
 PATH = click.Path(path_type=Path)
 
@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--test", type=PATH, help="Its test rows, if they had a file of their own.")
 @click.option(
     "--max-loss",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.01,
     show_default=True,
     help="Share by which log loss or RMSE on validation rows may grow.",

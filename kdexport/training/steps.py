@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kdexport.errors import RecipeError
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table
 from kdexport.restore import Layout, Restorer
@@ -49,6 +50,22 @@ def set_threads(asked: int) -> int:
     return n_threads
 
 
+def refuse_device(name: str) -> None:
+    """Refuse a device that torch cannot train on, before anything is trained.
+
+    Raises:
+        RecipeError: It is unknown, or there is none.
+    """
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise RecipeError(
+            "networks are trained on a device that torch has here",
+            found=f"{name!r}: {str(error).splitlines()[0][:200]}",
+            cure="pass --device cpu",
+        ) from error
+
+
 def train_teacher(
     prepared: Prepared, on_progress: ProgressSink, steps: MakeNow = MAKE_NOW
 ) -> Trained:
@@ -60,6 +77,7 @@ def train_teacher(
         steps: Where finished steps are kept.
     """
     recipe = prepared.recipe
+    refuse_device(recipe.device)
     n_threads = set_threads(recipe.threads)
     learn = (prepared.rows, prepared.schema)
     if recipe.teacher.regularisation == "chosen":

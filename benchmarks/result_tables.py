@@ -4,6 +4,7 @@ Takes benchmarks/results, gives text; `document.py` puts it where it belongs.
 """
 
 import json
+import math
 import statistics
 from collections.abc import Iterable
 from typing import Any
@@ -122,8 +123,7 @@ def real_tables() -> str:
     cells = []
     for row in _result("tables")["rows"]:
         metric = "rmse" if row["kind"] == "regression" else "log_loss"
-        found = {role: by_metric[metric] for role, by_metric in row["quality"].items()}
-        found["control"] = min(found["control"], found.get("plain_control", found["control"]))
+        found = _find_roles(row, metric)
         values = [found[role] for role in roles]
         share = row["recovered"][metric]
         cells.append(
@@ -243,8 +243,7 @@ def own_teachers() -> str:
     titles += ["times faster than the native teacher", "teacher.onnx"]
     cells = []
     for row in _result("teachers")["rows"]:
-        losses = {role: by_metric["log_loss"] for role, by_metric in row["quality"].items()}
-        losses["control"] = min(losses["control"], losses.get("plain_control", losses["control"]))
+        losses = _find_roles(row, "log_loss")
         share, ratio = row["recovered"]["log_loss"], row["native_over_student"]
         file = row["teacher_file"]
         cells.append(
@@ -258,6 +257,12 @@ def own_teachers() -> str:
             ]
         )
     return _table(titles, cells)
+
+
+def _find_roles(row: dict[str, Any], metric: str) -> dict[str, float]:
+    """Each role's value in a metric that is better lower; the control is the better of the two."""
+    found = {role: by_metric[metric] for role, by_metric in row["quality"].items()}
+    return {**found, "control": min(found["control"], found.get("plain_control", math.inf))}
 
 
 def _table(titles: list[str], rows: Iterable[list[str]]) -> str:

@@ -22,13 +22,7 @@ from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
 from kdexport.sections import ExportRecipe, GoldenKind
-from kdexport.teacher import (
-    NATIVE,
-    Given,
-    find_teacher,
-    refuse_absent_teachers,
-    refuse_stored_answers,
-)
+from kdexport.teacher import NATIVE, Given, find_teacher, refuse_absent_teachers
 from kdexport.workspace import Prepared, Trained
 
 
@@ -140,11 +134,10 @@ def train(
     """Prepare the data and train the teacher into a work folder."""
     with claim_output(work, force=force) as claimed:
         refuse_absent_teachers(recipe)
-        refuse_stored_answers(recipe)
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         files = workspace.save_prepared(prepared)
         trained = {
-            workspace.TEACHER: import_training_room("steps").train_teacher(prepared, on_progress),
+            workspace.TEACHER: find_teacher(prepared, on_progress=on_progress)[1],
             workspace.RIVAL: train_rival(prepared),
         }
         files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}

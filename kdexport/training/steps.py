@@ -77,7 +77,6 @@ def train_teacher(
         steps: Where finished steps are kept.
     """
     recipe = prepared.recipe
-    refuse_device(recipe.device)
     n_threads = set_threads(recipe.threads)
     learn = (prepared.rows, prepared.schema)
     if recipe.teacher.regularisation == "chosen":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kdexport import read_recipe
-from kdexport.evidence.front import SLACK, SLOWER, Limits
+from kdexport.evidence.front import SLACK, Limits
 from kdexport.evidence.search_facts import CandidateFact, SearchFact
 from kdexport.search import search
 
@@ -123,15 +123,11 @@ def _is_as_good(row: dict[str, Any]) -> bool:
     """Whether the found student is the default itself, or loses nothing on the test rows.
 
     It recovers as much of the edge, but for the slack that the search allows, in no more bytes, and
-    a call of one row takes no longer than noise makes it.
+    a call of one row takes no longer beyond noise.
     """
     found, usual = _find_both(row)
     share, own = (one.recovered[row["metric"]].value for one in (found, usual))
-    return (
-        share >= own - SLACK
-        and (found.bytes or 0) <= (usual.bytes or 0)
-        and found.p50_us["1"] <= SLOWER * usual.p50_us["1"]
-    )
+    return share >= own - SLACK and (found.bytes or 0) <= (usual.bytes or 0) and not found.is_slower
 
 
 def _is_smaller(row: dict[str, Any]) -> bool:

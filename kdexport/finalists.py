@@ -4,7 +4,7 @@ Takes a prepared task and its teacher, gives candidates with bytes, latency, qua
 edge. Everything that needs torch in a search meets here; `search` tells the story.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,6 +49,7 @@ from kdexport.workspace import Prepared, Trained
 
 MAX_CLASSES_OF_GROVES = 10  # a model for each class: beyond, no few trees are left
 N_GROVES = 2  # that are measured
+SLOWER = 1.05  # times the usual student's call of one row: less does not decide what ships
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def measure_finalists(
         trees = stand_alone(grove.taught[0], prepared.schema).trees
         files[grove.grove.name] = export_model(None, trees, networks[found.usual].encoder)
     asked = files | {f"{name} int8": file.after for name, file in small.items()}
-    times = _time(asked, prepared)
+    times, slower = _time(asked, prepared, usual=found.usual)
     edges = _measure_edges(networks, groves, prepared, networks[found.usual], on_progress)
     facts = [*map(_describe, found.tried), *map(_describe_grove, found.groves)]
     measured = [_add_edge(fact, edges) for fact in facts]
@@ -179,7 +180,7 @@ def measure_finalists(
             measured.append(
                 describe_int8_file(fact, file, edge, prepared, found.lesson, alone=tried.alone)
             )
-    measured = [_add_file(fact, asked, times) for fact in measured]
+    measured = [_add_file(fact, asked, times, slower) for fact in measured]
     return mark_front(sorted(measured, key=lambda fact: fact.bytes or 4 * fact.parameters))
 
 
@@ -216,9 +217,17 @@ def _measure_edges(
     return edges
 
 
-def _time(files: Mapping[str, bytes], prepared: Prepared) -> dict[str, dict[str, float]]:
-    """Median call of every file, all in one run: file to batch to microseconds."""
-    sessions: dict[str, Candidate] = {name: open_session(c) for name, c in files.items()}
+def _time(
+    files: Mapping[str, bytes], prepared: Prepared, *, usual: str
+) -> tuple[dict[str, dict[str, float]], set[str]]:
+    """Time every file, all in one run.
+
+    Returns:
+        File to batch to the microseconds of its median call, and the files that take longer for
+        one row than the usual one's, by `SLOWER` and beyond chance.
+    """
+    in_order = sorted(files, key=lambda name: name != usual)  # the first is what others are to
+    sessions: dict[str, Candidate] = {name: open_session(files[name]) for name in in_order}
     bench = prepared.recipe.bench
     record = measure_latency(
         sessions,
@@ -231,7 +240,15 @@ def _time(files: Mapping[str, bytes], prepared: Prepared) -> dict[str, dict[str,
     for row in record.rows:
         if row.name in times and row.path == "run" and row.p50_us:
             times[row.name][str(row.batch)] = row.p50_us.value
-    return times
+    slower = {
+        ratio.name
+        for ratio in record.ratios
+        if ratio.batch == 1
+        and ratio.path == "run"
+        and ratio.verdict == "SLOWER"
+        and ratio.ratio.low > SLOWER
+    }
+    return times, slower
 
 
 def _describe(tried: Tried) -> CandidateFact:
@@ -267,7 +284,10 @@ def _add_edge(fact: CandidateFact, edges: Mapping[str, EdgeResult]) -> Candidate
 
 
 def _add_file(
-    fact: CandidateFact, files: Mapping[str, bytes], times: Mapping[str, Mapping[str, float]]
+    fact: CandidateFact,
+    files: Mapping[str, bytes],
+    times: Mapping[str, Mapping[str, float]],
+    slower: Container[str],
 ) -> CandidateFact:
     """Add what a candidate's file shows, if it has one."""
     if fact.name not in files:
@@ -279,5 +299,6 @@ def _add_file(
             "bytes": file.bytes,
             "parameters": file.parameters or fact.parameters,
             "p50_us": dict(times[fact.name]),
+            "is_slower": fact.name in slower,
         }
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from kdexport.evidence.search_facts import CandidateFact
 
 SLACK = 0.02  # of the usual student's way from its control to the teacher
-SLOWER = 1.05  # times the usual student's call of one row: less is noise
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def choose(
         if c.validation_loss <= standard.validation_loss
         or ((c.share or 0.0) >= (standard.share or 0.0) - lost and _size(c) < _size(standard))
     ]
-    kept = [c for c in kept if _time(c) <= SLOWER * _time(standard)]
+    kept = [c for c in kept if not c.is_slower]
     rule = f"the smallest as good on validation rows as {usual}, and no slower"
     return min(kept, key=_size), rule
 
@@ -122,7 +121,3 @@ def _find_networks(
 
 def _size(candidate: CandidateFact) -> int:
     return candidate.bytes or 0
-
-
-def _time(candidate: CandidateFact) -> float:
-    return candidate.p50_us.get("1", 0.0)

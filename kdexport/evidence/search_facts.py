@@ -28,6 +28,8 @@ class CandidateFact(Fact):
         recovered: Metric to its share of the teacher's edge over its own control, on the test rows.
             In int8, its replicates stand at the loss that its file has against the other one.
         p50_us: Batch size to the median call.
+        is_slower: Whether a call of one row takes longer than the usual student's, by more than 5 %
+            and beyond what chance shows in that run.
         is_on_front: Whether no other one of the last round has fewer bytes and a lower validation
             loss.
     """
@@ -44,6 +46,7 @@ class CandidateFact(Fact):
     quality: Quality = Field(default_factory=dict)
     recovered: dict[str, Recovered] = Field(default_factory=dict)
     p50_us: dict[str, float] = Field(default_factory=dict)
+    is_slower: bool = False
     is_on_front: bool = False
 
 

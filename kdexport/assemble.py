@@ -51,6 +51,7 @@ from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, build_teacher, export_network
 from kdexport.records import Answers, Float64, Progress, ProgressSink
 from kdexport.runtime import open_session
+from kdexport.schema import Schema
 from kdexport.sources import Sources
 from kdexport.training.encode import Encoder
 from kdexport.training.own_teacher import OwnTeacher
@@ -163,7 +164,7 @@ def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
     files = {STUDENT: export_student(sources)}
     for name, mixture in sources.mixtures().items():
         network = build_teacher(mixture.stack) if mixture.stack is not None else None
-        files[name] = export_model(network, mixture.trees, sources.encoder)
+        files[name] = export_model(network, mixture.trees, sources.encoder, mixture.schema)
     return files
 
 
@@ -172,9 +173,18 @@ def export_student(sources: Sources) -> bytes:
     return export_model(build_student(sources.stack, sources.shipped), None, sources.encoder)
 
 
-def export_model(network: nn.Module | None, trees: Trees | None, encoder: Encoder) -> bytes:
-    """Return the file of a network, of trees, or of the sum of both."""
-    exported, schema = None, encoder.schema
+def export_model(
+    network: nn.Module | None, trees: Trees | None, encoder: Encoder, schema: Schema | None = None
+) -> bytes:
+    """Return the file of a network, of trees, or of the sum of both.
+
+    Args:
+        network: Reads what the encoder makes of a row.
+        trees: Read numbers, and what they know of categories.
+        encoder: Of the networks.
+        schema: Where trees alone know other categories than the encoder: theirs.
+    """
+    exported, schema = None, schema or encoder.schema
     if network is not None:
         exported = export_network(
             network, d_features=encoder.d_compact, n_categorical=len(schema.categories)

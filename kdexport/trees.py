@@ -28,7 +28,7 @@ SMALLEST_EXPONENT = -126  # below it, float32 has fewer bits
 ARRAYS = ("feature", "threshold", "left", "right", "missing_left", "values", "roots", "columns")
 DTYPES = dict(zip(ARRAYS, ["i4", "f8", "i4", "i4", "?", "f4", "i4", "i4"], strict=True)) | {
     "base": "f4",
-    "ranks": "f4",
+    "readings": "f4",
 }
 
 
@@ -52,8 +52,9 @@ class Trees:
         columns: The first of the D outputs that each tree adds to. **Shape** `[T]` int32.
         base: What the trees' sum is added to. **Shape** `[K]` float32.
         meaning: What the K outputs are.
-        ranks: What each category code counts as, one column of a table after the other, where the
-            features end in categories. **Shape** `[codes of all columns]` float32.
+        readings: What is read of each category code, one column of a table after the other, where
+            the features end in categories: W of them for every such column.
+            **Shape** `[codes of all columns, W]` float32.
     """
 
     feature: Int32
@@ -66,7 +67,7 @@ class Trees:
     columns: Int32
     base: Float32
     meaning: Meaning
-    ranks: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
+    readings: Float32 = field(default_factory=lambda: np.empty((0, 1), np.float32))
 
     def __post_init__(self) -> None:
         for name, dtype in DTYPES.items():
@@ -77,13 +78,13 @@ class Trees:
             raise _broken("values are [N, D] and base is [K]", f"{self.values.shape}")
         per_node = ("threshold", "left", "right", "missing_left")
         shapes = {getattr(self, name).shape for name in per_node} | {self.values.shape[:1]}
-        if shapes != {(n,)} or self.roots.shape != self.columns.shape or self.ranks.ndim != 1:
+        if shapes != {(n,)} or self.roots.shape != self.columns.shape or self.readings.ndim != 2:
             raise _broken("every node and every tree has one entry in each array", f"{shapes}")
         self._check_structure()
         highest = self.columns.max(initial=0) + self.values.shape[1]
         if self.n_trees and (self.columns.min() < 0 or highest > self.n_outputs):
             raise _broken("every tree adds to outputs that there are", f"column {highest - 1}")
-        finite = [np.isfinite(v).all() for v in (self.values, self.base, self.ranks)]
+        finite = [np.isfinite(v).all() for v in (self.values, self.base, self.readings)]
         if not all(finite) or np.isnan(self.threshold).any():
             raise _broken("numbers are finite, thresholds are no NaN", "others")
         if self.meaning not in MEANINGS:
@@ -169,9 +170,9 @@ class Trees:
         values, base = self.values.astype(np.float64), self.base.astype(np.float64)
         return _narrowed(self, values * weight, base * weight + offset, exact=self.sums_exactly)
 
-    def with_ranks(self, ranks: Float32) -> "Trees":
-        """Return the same trees over features that end in categories of these ranks."""
-        return replace(self, ranks=ranks)
+    def with_readings(self, readings: Float32) -> "Trees":
+        """Return the same trees over features that end in what these say of categories."""
+        return replace(self, readings=readings)
 
     def to_arrays(self) -> dict[str, Column]:
         """Return the arrays of a checkpoint, by name."""
@@ -210,7 +211,8 @@ def sum_of(parts: Sequence[Trees], *, weight: float = 1.0) -> Trees:
         DataError: There are none, or they answer different things.
     """
     kinds = {
-        (part.meaning, part.n_outputs, part.values.shape[1], part.ranks.tobytes()) for part in parts
+        (part.meaning, part.n_outputs, part.values.shape[1], part.readings.tobytes())
+        for part in parts
     }
     if len(kinds) != 1:
         raise DataError(
@@ -222,7 +224,7 @@ def sum_of(parts: Sequence[Trees], *, weight: float = 1.0) -> Trees:
     moved = [_move(part, start) for part, start in zip(parts, starts.tolist(), strict=True)]
     arrays = {name: np.concatenate([part[name] for part in moved]) for name in ARRAYS}
     values, first = arrays["values"].astype(np.float64), parts[0]
-    joined = Trees(**arrays, base=first.base, meaning=first.meaning, ranks=first.ranks)
+    joined = Trees(**arrays, base=first.base, meaning=first.meaning, readings=first.readings)
     base: Float64 = np.stack([part.base for part in parts]).astype(np.float64).sum(axis=0)
     exact = all(part.sums_exactly for part in parts)
     return _narrowed(joined, values * weight, base * weight, exact=exact)

@@ -79,7 +79,7 @@ def test_rounding_at_the_edge(largest: float) -> None:
 
 def test_checkpoint() -> None:
     """Arrays of a checkpoint give the same trees back, ranks and meaning included."""
-    trees = make_trees(draw_leaves(5)).with_ranks(np.array([1, 0, 2], np.float32))
+    trees = make_trees(draw_leaves(5)).with_readings(np.array([[1], [0], [2]], np.float32))
     again = Trees.from_arrays(trees.to_arrays())
     for name, values in trees.to_arrays().items():
         np.testing.assert_array_equal(again.to_arrays()[name], values)
@@ -181,7 +181,7 @@ def test_too_large() -> None:
 def test_sums_of_different_kinds() -> None:
     """Trees that answer different things are not added, and neither are none."""
     one = make_trees(draw_leaves(2))
-    for other in (replace(one, meaning="logits"), one.with_ranks(np.ones(1, np.float32))):
+    for other in (replace(one, meaning="logits"), one.with_readings(np.ones((1, 1), np.float32))):
         with pytest.raises(DataError, match="2 sums of 2 kinds"):
             sum_of([one, other])
     with pytest.raises(DataError, match="0 sums"):

@@ -70,8 +70,8 @@ def build_model(
             schema has, to `outputs` `[n, K]` float32.
         schema: Columns, categories and classes of the file.
         filling: How missing and extreme numbers are read.
-        trees: Over numbers and the ranks of categories, in the unit of the network's outputs: of
-            a regression, the target's own.
+        trees: Over numbers and what they read of categories, in the unit of the network's outputs:
+            of a regression, the target's own.
 
     Raises:
         DataError: The trees do not answer what the schema asks for.
@@ -93,7 +93,7 @@ def build_model(
         if network is not None:
             filled[CODES] = op.gather(op.const(codes), found)
         if trees is not None:
-            read_by_trees.append(op.gather(op.const(trees.ranks[codes]), found))
+            read_by_trees.append(_read_texts(found, codes, trees.readings))
     results = [] if network is None else [*inline(network)(**filled).values()]
     if trees is not None:
         several = len(read_by_trees) > 1
@@ -107,17 +107,19 @@ def build_model(
 
 def _refuse_other_trees(trees: Trees, schema: Schema, *, is_alone: bool) -> None:
     """Trees must fit the columns and the target, and add up with a network beside them."""
-    n_columns, n_classes = len(schema.signature.columns), len(schema.signature.classes)
+    signature, width = schema.signature, trees.readings.shape[1]
+    n_classes = len(signature.classes)
+    n_features = len(signature.numeric) + width * len(signature.categorical)
     meanings: tuple[Meaning, ...] = ("number",)
     if n_classes:
         meanings = ("logits", "probabilities") if is_alone else ("logits",)
-    asked = f"{max(n_classes, 1)} x {' or '.join(meanings)} from {n_columns} columns"
-    given = f"{trees.n_outputs} x {trees.meaning} from {trees.d_features} columns"
+    asked = f"{max(n_classes, 1)} x {' or '.join(meanings)} from {n_features} features"
+    given = f"{trees.n_outputs} x {trees.meaning} from {trees.d_features} features"
     fits = trees.meaning in meanings and trees.n_outputs == max(n_classes, 1)
-    if not fits or trees.d_features > n_columns or len(trees.ranks) != schema.n_codes:
+    if not fits or trees.d_features > n_features or len(trees.readings) != schema.n_codes:
         raise DataError(
             f"trees for this table answer {asked} with {schema.n_codes} category codes",
-            found=f"{given} with {len(trees.ranks)} codes",
+            found=f"{given} with {len(trees.readings)} codes",
             cure="pass trees that were trained on the same schema",
         )
 
@@ -181,6 +183,16 @@ def _find_texts(raw: Var, schema: Schema) -> tuple[Var, Int64]:
     )
     offsets = np.arange(len(schema.categories), dtype=np.int64) * n_texts
     return op.add(found, op.const(offsets)), rows.ravel()
+
+
+def _read_texts(found: Var, codes: Int64, readings: Float32) -> Var:
+    """Return what trees read of texts, **Shape** `[n, C * W]` float32."""
+    width = readings.shape[1]
+    if width == 1:
+        return op.gather(op.const(readings[codes, 0]), found)
+    # Two steps: a place for every column and text is much more than a row for every category.
+    read = op.gather(op.const(readings), op.gather(op.const(codes), found))
+    return op.flatten(read, axis=1)
 
 
 def _answers(result: Var, signature: Signature, *, has_probabilities: bool) -> dict[str, Var]:

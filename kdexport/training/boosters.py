@@ -8,17 +8,23 @@ with the model on rows, whatever version wrote it.
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kdexport.records import Float64
-from kdexport.training.estimators import Arrays, join_trees, refuse_estimator, trees_of
+from kdexport.training.estimators import (
+    Arrays,
+    join_trees,
+    read_estimator,
+    refuse_estimator,
+)
+from kdexport.training.sets import BETWEEN, Codes, FittedTrees, SetColumns
 from kdexport.trees import LEAF, Meaning, Trees
 
-SETS = "it splits on sets of categories, and one node of a file cannot ask for a set"
 ENCODE = "fit it on ranks or codes as plain numbers"
 ZERO = float(np.float32(1e-35))  # what LightGBM does not tell from 0
 # Objectives whose raw sum is a logit, logits, or the number itself.
@@ -32,11 +38,12 @@ MEANINGS: dict[str, Meaning] = {
 }
 
 
-def read_trees(model: object) -> Trees:
+def read_trees(model: object) -> FittedTrees:
     """Return a fitted model of scikit-learn's, LightGBM, XGBoost or CatBoost as a sum of trees.
 
     Raises:
-        DataError: It is not fitted, none of these, or no plain sum of trees over numbers.
+        DataError: It is not fitted, none of these, or no plain sum of trees over numbers and sets
+            of categories.
     """
     for kind in type(model).__mro__:
         library = kind.__module__.split(".")[0]
@@ -46,10 +53,10 @@ def read_trees(model: object) -> Trees:
             except (KeyError, IndexError, TypeError, AttributeError) as error:
                 found = f"its {library} writes of itself what is not known here ({error!r})"
                 raise refuse_estimator(model, found) from error
-    return trees_of(model)
+    return read_estimator(model)
 
 
-def _read_lightgbm(model: Any) -> Trees:
+def _read_lightgbm(model: Any) -> FittedTrees:
     dump = model.booster_.dump_model()
     objective, *settings = dump["objective"].split(" ")
     known = [text for text in settings if text.split(":")[0] in ("sigmoid", "num_class")]
@@ -59,34 +66,57 @@ def _read_lightgbm(model: Any) -> Trees:
     n_columns = dump["num_tree_per_iteration"]
     if dump.get("average_output"):  # a forest answers the mean of its rounds
         factor *= n_columns / max(len(dump["tree_info"]), 1)
-    trees = [_read_leafwise(model, tree["tree_structure"], factor) for tree in dump["tree_info"]]
+    sets = SetColumns(model.n_features_in_)
+    trees = [
+        _read_leafwise(model, tree["tree_structure"], factor, sets) for tree in dump["tree_info"]
+    ]
     columns = [i % n_columns for i in range(len(trees))]
-    return _join(model, trees, columns, np.zeros(n_columns), objective)
+    joined = _join(model, trees, columns, np.zeros(n_columns), objective)
+    return FittedTrees(joined, sets.n_columns, sets.sets, _name_lightgbm_codes(model))
 
 
-def _read_leafwise(model: Any, root: dict[str, Any], factor: float) -> Arrays:
-    """One of LightGBM's trees: a missing cell is 0 where training had none."""
+def _name_lightgbm_codes(model: Any) -> dict[int, Codes]:
+    """The categories of a pandas frame, in order; nothing of a table whose cells were codes."""
+    known = model.booster_.pandas_categorical
+    if not known:
+        return {}
+    columns = model.booster_.params.get("categorical_column", [])
+    if len(columns) != len(known):
+        raise refuse_estimator(
+            model, "it takes some columns of categories for ordered ones", "ordered=False in pandas"
+        )
+    return {
+        column: {cell: code for code, cell in enumerate(cells)}
+        for column, cells in zip(columns, known, strict=True)
+    }
+
+
+def _read_leafwise(model: Any, root: dict[str, Any], factor: float, sets: SetColumns) -> Arrays:
+    """One of LightGBM's trees: a missing number is 0 where training had none, a missing category
+    is in no set.
+    """
 
     def read(node: dict[str, Any]) -> "Split | float":
         if "leaf_value" in node:
             if node.get("leaf_coeff"):
                 raise refuse_estimator(model, "its leaves are linear models")
             return float(node["leaf_value"]) * factor
-        if node["decision_type"] != "<=":
-            raise refuse_estimator(model, SETS, ENCODE)
+        children = (node["left_child"], node["right_child"])
+        if node["decision_type"] == "==":
+            codes = map(int, node["threshold"].split("||"))
+            return _ask(sets, node["split_feature"], codes, children[::-1], has_missing=False)
         if node["missing_type"] == "Zero":
             raise refuse_estimator(model, "it takes 0 for a missing cell", "zero_as_missing=False")
         threshold = float(node["threshold"])
         if -ZERO <= threshold < ZERO:  # whatever lies within is 0 to it
             threshold = ZERO if threshold >= 0 else math.nextafter(-ZERO, -math.inf)
         is_left = threshold >= 0 if node["missing_type"] == "None" else node["default_left"]
-        children = (node["left_child"], node["right_child"])
         return int(node["split_feature"]), threshold, bool(is_left), children
 
     return _flatten(root, read)
 
 
-def _read_xgboost(model: Any) -> Trees:
+def _read_xgboost(model: Any) -> FittedTrees:
     booster, best = model.get_booster(), getattr(model, "best_iteration", None)
     if best is not None:
         booster = booster[: best + 1]
@@ -101,12 +131,32 @@ def _read_xgboost(model: Any) -> Trees:
     base = np.broadcast_to(np.array(json.loads(f"[{parameters['base_score']}]")).ravel(), n_columns)
     if objective == "binary:logistic":
         base = np.log(base) - np.log1p(-base)  # it is stored as a probability
-    trees = [_read_depthwise(model, tree) for tree in stored["trees"]]
-    return _join(model, trees, stored["tree_info"], base, objective)
+    sets = SetColumns(int(parameters["num_feature"]))
+    trees = [_read_depthwise(model, tree, sets) for tree in stored["trees"]]
+    joined = _join(model, trees, stored["tree_info"], base, objective)
+    return FittedTrees(joined, sets.n_columns, sets.sets, _name_xgboost_codes(stored))
 
 
-def _read_depthwise(model: Any, tree: dict[str, Any]) -> Arrays:
-    """One of XGBoost's trees: a row goes left below the threshold, not at it."""
+def _name_xgboost_codes(stored: dict[str, Any]) -> dict[int, Codes]:
+    """The categories of a frame, in order; nothing of a table whose cells were codes.
+
+    Texts stand behind each other in UTF-8, with where each one starts.
+    """
+    codes: dict[int, Codes] = {}
+    for column, one in enumerate(stored.get("cats", {}).get("enc", [])):
+        cells: list[object] = one["values"]
+        if "offsets" in one:
+            joined, starts = bytes(v % 256 for v in one["values"]), one["offsets"]
+            cells = [joined[a:b].decode() for a, b in pairwise(starts)]
+        if cells:
+            codes[column] = {cell: code for code, cell in enumerate(cells)}
+    return codes
+
+
+def _read_depthwise(model: Any, tree: dict[str, Any], sets: SetColumns) -> Arrays:
+    """One of XGBoost's trees: a row goes left below the threshold, not at it; and right where its
+    category is in the set.
+    """
     if int(tree["tree_param"]["size_leaf_vector"]) > 1:
         raise refuse_estimator(
             model, "its leaves hold vectors", "multi_strategy='one_output_per_tree'"
@@ -114,21 +164,32 @@ def _read_depthwise(model: Any, tree: dict[str, Any]) -> Arrays:
     values = np.array(tree["split_conditions"], np.float32)
     below = np.nextafter(values, np.float32(-np.inf))
 
+    members = {
+        node: tree["categories"][start : start + size]
+        for node, start, size in zip(
+            tree["categories_nodes"],
+            tree["categories_segments"],
+            tree["categories_sizes"],
+            strict=True,
+        )
+    }
+
     def read(node: int) -> "Split | float":
         if tree["left_children"][node] < 0:
             return float(values[node])
-        if tree["split_type"][node] != 0:
-            raise refuse_estimator(model, SETS, ENCODE)
         is_left, children = (
             bool(tree["default_left"][node]),
             (tree["left_children"][node], tree["right_children"][node]),
         )
+        if node in members:
+            column = tree["split_indices"][node]
+            return _ask(sets, column, members[node], children, has_missing=not is_left)
         return int(tree["split_indices"][node]), float(below[node]), is_left, children
 
     return _flatten(0, read)
 
 
-def _read_catboost(model: Any) -> Trees:
+def _read_catboost(model: Any) -> FittedTrees:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
         model.save_model(str(path), format="json")
@@ -145,12 +206,13 @@ def _read_catboost(model: Any) -> Trees:
     trees = []
     for tree in stored["oblivious_trees"]:
         if any(split["split_type"] != "FloatFeature" for split in tree["splits"]):
-            raise refuse_estimator(model, SETS, ENCODE)
+            raise refuse_estimator(model, "it splits on statistics of categories", ENCODE)
         asked = [features[split["float_feature_index"]] for split in tree["splits"]]
         borders = [split["border"] for split in tree["splits"]]
         values = np.array(tree["leaf_values"], np.float64).reshape(-1, len(base)) * scale
         trees.append(_read_symmetric(asked, borders, values))
-    return _join(model, trees, [0] * len(trees), base, objective)
+    joined = _join(model, trees, [0] * len(trees), base, objective)
+    return FittedTrees(joined, model.n_features_in_)
 
 
 def _read_symmetric(
@@ -183,6 +245,18 @@ def _read_symmetric(
 
 Split = tuple[int, float, bool, tuple[Any, Any]]
 """What a node asks: feature, threshold, whether a missing cell goes left, and both children."""
+
+
+def _ask(
+    sets: SetColumns,
+    column: int,
+    codes: Iterable[int],
+    children: tuple[Any, Any],
+    *,
+    has_missing: bool,
+) -> Split:
+    """A node whose second child is for the rows whose category is one of these."""
+    return sets.find(column, codes, has_missing=has_missing), BETWEEN, False, children
 
 
 def _flatten(root: Any, read: Callable[[Any], Split | float]) -> Arrays:
@@ -222,7 +296,7 @@ def _join(
     return join_trees(trees, columns, base, meaning, is_binary=is_binary)
 
 
-READERS: dict[str, Callable[[Any], Trees]] = {
+READERS: dict[str, Callable[[Any], FittedTrees]] = {
     "lightgbm": _read_lightgbm,
     "xgboost": _read_xgboost,
     "catboost": _read_catboost,

@@ -91,7 +91,7 @@ def train_boosting(
         settings or BoostingSettings(),
         seed=seed,
     )
-    return fitted.with_ranks(ranks)
+    return fitted.with_readings(ranks)
 
 
 def train_fold_boosting(
@@ -148,7 +148,7 @@ def train_fold_boosting(
     with ThreadPoolExecutor(n_threads) as pool:
         for fold, model in enumerate(pool.map(fit_fold, range(len(folds)))):
             outputs[folds[fold]] = compute_tree_outputs(model, features[folds[fold]])
-            models.append(model.with_ranks(ranks))
+            models.append(model.with_readings(ranks))
             on_progress(Progress(f"boosting ({len(folds)} folds)", fold + 1, len(folds)))
     return mean_of(models), outputs
 

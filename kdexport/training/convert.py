@@ -5,16 +5,15 @@ teacher.onnx than one that answers otherwise. What is compared: the rows given, 
 missing cell, and rows on the trees' own thresholds.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from kdexport.errors import DataError
 from kdexport.records import Float32, Inputs
-from kdexport.schema import Schema
+from kdexport.schema import MISSING, Schema
 from kdexport.training.boosters import read_trees
 from kdexport.training.mixture import Mixture
 from kdexport.training.own_teacher import OwnTeacher
+from kdexport.training.sets import FittedTrees, Reader, place
 from kdexport.training.teachers import EstimatorTeacher, Teacher
 from kdexport.trees import LEAF, Trees, sum_of
 
@@ -36,14 +35,18 @@ def convert_teacher(own: OwnTeacher, asked: Inputs) -> Mixture:
             reason.
     """
     names = [*own.restorer.examples]
-    parts = [
-        _read_trees(teacher, own.schema, names).scaled(weight if len(own.teachers) > 1 else 1.0)
-        for teacher, weight in zip(own.teachers, own.weights, strict=True)
+    readers = [
+        Reader(teacher.name, _read_model(teacher, own.schema), _name_columns(teacher, names))
+        for teacher in own.teachers
     ]
+    placed = place(readers, own.schema, own.restorer)
+    parts = placed.parts
+    if len(parts) > 1:
+        parts = [part.scaled(w) for part, w in zip(parts, own.weights, strict=True)]
     if len(parts) > 1 and any(part.meaning == "logits" for part in parts):
         raise _refuse("a mean of probabilities of boosted models is no sum of trees")
     trees = parts[0] if len(parts) == 1 else sum_of(parts)
-    mixture = Mixture(own.schema, None, trees)
+    mixture = Mixture(placed.schema, None, trees)
     _compare(own, mixture, asked, "rows of the table")
     _compare(own, mixture, _stand_on_thresholds(trees, own, asked), "rows on its thresholds")
     blank = _leave_blank(asked)
@@ -55,31 +58,26 @@ def convert_teacher(own: OwnTeacher, asked: Inputs) -> Mixture:
     return mixture
 
 
-def _read_trees(teacher: Teacher, schema: Schema, names: list[str]) -> Trees:
-    """Return a model's trees over the file's columns."""
+def _read_model(teacher: Teacher, schema: Schema) -> FittedTrees:
+    """Return a model's trees over its own columns."""
     if not isinstance(teacher, EstimatorTeacher):
         raise _refuse(f"{teacher.name} is no model with scikit-learn's interface")
     signature = schema.signature
     if signature.precision == "float64":
         raise _refuse("the table needs float64, in which thresholds would have to be moved")
     try:
-        trees = read_trees(teacher.model)
+        model = read_trees(teacher.model)
     except DataError as error:
         raise _refuse(f"{teacher.name}: {error.found}") from error
     if teacher.classes != signature.classes:
         raise _refuse(f"{teacher.name} does not answer every class of the task")
-    read = teacher.fitted_names
-    columns = read if read and set(read) <= set(names) else names
-    used = np.unique(trees.feature[trees.feature != LEAF])
-    others = [columns[i] for i in used if columns[i] not in signature.numeric]
-    if others:
-        raise _refuse(
-            f"{teacher.name} reads {others[0]!r}, which the file does not take as numbers"
-        )
-    positions = np.zeros(len(columns), np.int32)
-    positions[used] = [signature.numeric.index(columns[i]) for i in used]
-    feature = np.where(trees.feature == LEAF, LEAF, positions[trees.feature]).astype(np.int32)
-    return replace(trees, feature=feature, ranks=np.zeros(schema.n_codes, np.float32))
+    return model
+
+
+def _name_columns(teacher: Teacher, names: list[str]) -> list[str]:
+    """What a model's columns are called, in its order."""
+    read = teacher.fitted_names if isinstance(teacher, EstimatorTeacher) else []
+    return read if read and set(read) <= set(names) else names
 
 
 def _compare(own: OwnTeacher, mixture: Mixture, asked: Inputs, what: str) -> None:
@@ -112,7 +110,8 @@ def _stand_on_thresholds(trees: Trees, own: OwnTeacher, rows: Inputs) -> Inputs:
         ],
         bool,
     )
-    asks = (trees.feature != LEAF) & np.isfinite(trees.threshold)
+    is_number = (trees.feature != LEAF) & (trees.feature < len(signature.numeric))
+    asks = is_number & np.isfinite(trees.threshold)
     asks[asks] = is_fractional[trees.feature[asks]]
     inner = np.flatnonzero(asks)
     chosen = inner[:: 1 + 2 * len(inner) // MAX_THRESHOLDS]
@@ -125,11 +124,15 @@ def _stand_on_thresholds(trees: Trees, own: OwnTeacher, rows: Inputs) -> Inputs:
 
 
 def _leave_blank(rows: Inputs) -> Inputs:
-    """Copies with one number missing, one column after the other."""
-    numeric = rows.numeric.copy()
-    if numeric.size:
-        numeric[np.arange(rows.n_rows), np.arange(rows.n_rows) % numeric.shape[1]] = np.nan
-    return Inputs(numeric, rows.categorical)
+    """Copies with one cell missing, one column after the other."""
+    numeric, categorical = rows.numeric.copy(), rows.categorical.copy()
+    n_numbers = numeric.shape[1]
+    row = np.arange(rows.n_rows)
+    column = row % (n_numbers + categorical.shape[1])
+    is_number = column < n_numbers
+    numeric[row[is_number], column[is_number]] = np.nan
+    categorical[row[~is_number], column[~is_number] - n_numbers] = MISSING
+    return Inputs(numeric, categorical)
 
 
 def _refuse(why: str) -> DataError:

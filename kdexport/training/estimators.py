@@ -29,6 +29,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from kdexport.errors import DataError
 from kdexport.records import Column, Float32, Float64
+from kdexport.training.sets import BETWEEN, FittedTrees, SetColumns
 from kdexport.trees import LEAF, Meaning, Trees
 
 ROWS_AT_ONCE = 8192  # rows that stay in a core's cache while all trees are asked
@@ -57,8 +58,24 @@ def trees_of(estimator: object) -> Trees:
     float32 and no further.
 
     Raises:
-        DataError: It is not fitted, not one of the models that are known, or answers something
-            that is no plain sum of trees.
+        DataError: It is not fitted, not one of the models that are known, splits on categories, or
+            answers something that is no plain sum of trees.
+    """
+    fitted = read_estimator(estimator)
+    if fitted.sets:
+        raise refuse_estimator(
+            estimator,
+            f"it splits on {len(fitted.sets)} sets of categories",
+            "fit it on ranks or codes as plain numbers (categorical_features=None)",
+        )
+    return fitted.trees
+
+
+def read_estimator(estimator: object) -> FittedTrees:
+    """Return a fitted scikit-learn model as trees, sets of categories as columns of their own.
+
+    Raises:
+        DataError: See `trees_of`.
     """
     known = (*FORESTS, *SINGLE, *GRADIENT, *HISTOGRAM)
     if not isinstance(estimator, known):
@@ -71,7 +88,9 @@ def trees_of(estimator: object) -> Trees:
         raise refuse_estimator(estimator, "it is not fitted", "fit it first") from error
     if isinstance(estimator, HISTOGRAM):
         return _from_histogram(estimator)
-    return _from_gradient(estimator) if isinstance(estimator, GRADIENT) else _from_forest(estimator)
+    read = _from_gradient if isinstance(estimator, GRADIENT) else _from_forest
+    trees: Trees = read(estimator)
+    return FittedTrees(trees, estimator.n_features_in_)
 
 
 def compute_tree_outputs(trees: Trees, features: Float32 | Float64) -> Float64:
@@ -135,20 +154,25 @@ def _make_predictors(trees: Trees) -> list[TreePredictor]:
     ]
 
 
-def _from_histogram(model: Any) -> Trees:
-    if model.is_categorical_ is not None and model.is_categorical_.any():
-        names = np.flatnonzero(model.is_categorical_).tolist()
-        raise refuse_estimator(
-            model,
-            f"features {names} are categories to it, and one node of a file cannot ask for a set",
-            "fit it on ranks or codes as plain numbers (categorical_features=None)",
-        )
+def _from_histogram(model: Any) -> FittedTrees:
     _refuse_other_losses(model)
-    trees = [_read_predictor(predictor) for stage in model._predictors for predictor in stage]
+    columns, codes = np.arange(model.n_features_in_), {}
+    if model.is_categorical_ is not None and model.is_categorical_.any():
+        is_category = model.is_categorical_
+        columns = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
+        categories = model._preprocessor.named_transformers_["encoder"].categories_
+        codes = {
+            int(column): {cell: code for code, cell in enumerate(known.tolist()) if cell == cell}
+            for column, known in zip(columns, categories, strict=False)
+        }
+    sets = SetColumns(len(columns))
+    predictors = [predictor for stage in model._predictors for predictor in stage]
+    trees = [_read_predictor(predictor, columns, sets) for predictor in predictors]
     is_binary = isinstance(model, HistGradientBoostingClassifier) and len(model.classes_) == 2
     base = model._baseline_prediction.ravel()
-    columns = [k for stage in model._predictors for k in range(len(stage))]
-    return join_trees(trees, columns, base, _meaning(model, "logits"), is_binary=is_binary)
+    outputs = [k for stage in model._predictors for k in range(len(stage))]
+    joined = join_trees(trees, outputs, base, _meaning(model, "logits"), is_binary=is_binary)
+    return FittedTrees(joined, len(columns), sets.sets, codes)
 
 
 def _from_gradient(model: Any) -> Trees:
@@ -231,11 +255,18 @@ def join_trees(
         )
 
 
-def _read_predictor(predictor: TreePredictor) -> Arrays:
+def _read_predictor(predictor: TreePredictor, columns: Column, sets: SetColumns) -> Arrays:
+    """One tree: rows of a set go left there, and right where they are 1 in a column of its own.
+
+    Args:
+        predictor: The tree.
+        columns: Where each feature of its nodes stands among the model's columns.
+        sets: Numbers the sets that nodes ask for.
+    """
     nodes = predictor.nodes
     is_leaf = nodes["is_leaf"].astype(bool)
-    feature = np.where(is_leaf, LEAF, nodes["feature_idx"])
-    return {
+    feature = np.where(is_leaf, LEAF, columns[nodes["feature_idx"]])
+    arrays = {
         "feature": feature,
         "threshold": np.where(is_leaf, 0.0, nodes["num_threshold"]),
         "left": nodes["left"].astype(np.int64),
@@ -243,6 +274,16 @@ def _read_predictor(predictor: TreePredictor) -> Arrays:
         "missing_left": nodes["missing_go_to_left"].astype(bool) & ~is_leaf,
         "values": _only_leaves(nodes["value"][:, None], feature),
     }
+    asks = np.flatnonzero(nodes["is_categorical"].astype(bool) & ~is_leaf)
+    for node in asks:
+        bits = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]].astype("<u4")
+        codes = np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
+        feature[node] = sets.find(
+            feature[node], codes, has_missing=bool(arrays["missing_left"][node])
+        )
+    arrays["threshold"][asks], arrays["missing_left"][asks] = BETWEEN, False
+    arrays["left"][asks], arrays["right"][asks] = arrays["right"][asks], arrays["left"][asks]
+    return arrays
 
 
 def _read_tree(tree: Any) -> Arrays:

@@ -75,7 +75,7 @@ class Mixture:
         if self.trees is None:
             return np.zeros((inputs.n_rows, 1))
         schema = self.schema
-        features = read_features(inputs, schema, self.trees.ranks)
+        features = read_features(inputs, schema, self.trees.readings)
         exact = compute_tree_outputs(self.trees, features)
         centre = schema.target_center if self.stack is None else 0.0
         standardised: Float64 = (exact - centre) / schema.target_scale

@@ -76,13 +76,13 @@ def train_taught_trees(lesson: Lesson, transfer: TransferSet, grove: Grove, *, s
         if schema.signature.is_regression:
             number = HistGradientBoostingRegressor(**settings)
             number.fit(features, soft[:, 0], sample_weight=weights)
-            return trees_of(number).rounded().with_ranks(ranks)
+            return trees_of(number).rounded().with_readings(ranks)
         rows, classes = np.nonzero(soft >= LEAST_PROBABILITY)
         model = HistGradientBoostingClassifier(**settings)
         model.fit(features[rows], classes, sample_weight=weights[rows] * soft[rows, classes])
     present = model.classes_.astype(np.int64)
     log_means = np.log(np.maximum(soft.mean(axis=0), LEAST_PROBABILITY))
-    return widen_classes(trees_of(model).rounded(), present, log_means).with_ranks(ranks)
+    return widen_classes(trees_of(model).rounded(), present, log_means).with_readings(ranks)
 
 
 def train_untaught_trees(lesson: Lesson, grove: Grove, *, seed: int) -> Trees:
@@ -99,5 +99,5 @@ def train_untaught_trees(lesson: Lesson, grove: Grove, *, seed: int) -> Trees:
 
 def answer_trees(lesson: Lesson, trees: Trees) -> Float64:
     """Outputs of trees on the validation rows, **Shape** `[v, K]` float64."""
-    features = read_features(lesson.rows.validation.inputs, lesson.schema, trees.ranks)
+    features = read_features(lesson.rows.validation.inputs, lesson.schema, trees.readings)
     return compute_tree_outputs(trees, features)

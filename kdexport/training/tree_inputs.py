@@ -14,19 +14,20 @@ PRIOR_ROWS = 10.0  # how many rows of the average target a category starts with,
 MAX_BINS = 255  # of one column, in scikit-learn's trees
 
 
-def read_features(inputs: Inputs, schema: Schema, ranks: Float32) -> Float32:
+def read_features(inputs: Inputs, schema: Schema, readings: Float32) -> Float32:
     """Return what trees read of a table's inputs, as the exported file reads them.
 
     Numbers in float32 (in float64 tables less their centre, which is subtracted first), a missing
-    one NaN; then the rank of each category. Nothing is bounded: what is infinite lies beyond every
-    threshold, as the largest number of training does.
+    one NaN; then W readings of each category. Nothing is bounded: what is infinite lies beyond
+    every threshold, as the largest number of training does.
 
-    **Shape** returns `[n, F + C]` float32.
+    **Shape** returns `[n, F + C * W]` float32.
 
     Args:
         inputs: Raw values.
         schema: Columns and categories.
-        ranks: See `rank_categories`; `Trees` carry them.
+        readings: What each category code is read as, such as `rank_categories` gives; `Trees`
+            carry them.
     """
     numbers = inputs.numeric
     if schema.signature.precision == "float64":
@@ -36,8 +37,9 @@ def read_features(inputs: Inputs, schema: Schema, ranks: Float32) -> Float32:
     if not schema.categories:
         return numbers.astype(np.float32, copy=False)
     offsets = np.cumsum([0, *(category.n_codes for category in schema.categories)])[:-1]
-    ranked = ranks[schema.encode_categories(inputs.categorical) + offsets]
-    joined: Float32 = np.concatenate([numbers.astype(np.float32), ranked], axis=1)
+    read = readings[schema.encode_categories(inputs.categorical) + offsets]
+    flat = read.reshape(inputs.n_rows, -1)
+    joined: Float32 = np.concatenate([numbers.astype(np.float32), flat], axis=1)
     return joined
 
 
@@ -72,12 +74,12 @@ def rank_categories(train: Rows, schema: Schema) -> Float32:
     code's mean starts with a few rows of the overall mean, so rare ones stand in the middle, as
     does a code that training never met.
 
-    **Shape** returns `[codes of all columns]` float32: 0, 1, 2, ... in each column.
+    **Shape** returns `[codes of all columns, 1]` float32: 0, 1, 2, ... in each column.
 
     Source: Wright and Koenig, "Splitting on categorical predictors in random forests" (2019).
     """
     if not schema.categories:
-        return np.empty(0, np.float32)
+        return np.empty((0, 1), np.float32)
     codes = schema.encode_categories(train.inputs.categorical)
     targets = _target_columns(train, schema)
     overall = np.average(targets, axis=0, weights=train.weights)
@@ -92,7 +94,7 @@ def rank_categories(train: Rows, schema: Schema) -> Float32:
         ranks = np.empty(category.n_codes, np.float32)
         ranks[order] = np.arange(category.n_codes)
         parts.append(ranks)
-    return np.concatenate(parts)
+    return np.concatenate(parts)[:, None]
 
 
 def _main_direction(points: Float64, counts: Float64) -> Float64:

@@ -89,7 +89,7 @@ def test_rival(kind: Kind) -> None:
     schema, rows, trees = make_trained(kind)
     scaled = in_units(trees, schema)
     inputs = altered(rows.test)
-    outputs = compute_tree_outputs(scaled, read_features(inputs, schema, trees.ranks))
+    outputs = compute_tree_outputs(scaled, read_features(inputs, schema, trees.readings))
     source = as_answers(outputs, schema)
     file = open_session(expose_logits(build(schema, None, scaled))).answer(inputs)
     assert compare_answers(source, file).passed
@@ -113,7 +113,7 @@ def test_mixture(kind: Kind) -> None:
     with torch.no_grad():
         network: Tensor = stack(stack.encoder.prepare(inputs))[0]
     outputs = network.double().numpy() * schema.target_scale + schema.target_center
-    features = read_features(inputs, schema, trees.ranks)
+    features = read_features(inputs, schema, trees.readings)
     outputs = outputs + compute_tree_outputs(weighted, features)
     source = as_answers(outputs, schema)
     if kind == "regression":
@@ -165,7 +165,9 @@ def test_few_nodes() -> None:
             "categories": (),
         }
     )
-    few = replace(trees, feature=np.minimum(trees.feature, 2), ranks=np.empty(0, np.float32))
+    few = replace(
+        trees, feature=np.minimum(trees.feature, 2), readings=np.empty((0, 1), np.float32)
+    )
     assert sorted(count_nodes(build(numbers, None, few))) == sorted(behind)
 
 
@@ -192,7 +194,7 @@ def test_float64_table() -> None:
     )
     inputs = altered(rows.test)
     moved = Inputs(inputs.numeric.astype(np.float64) + far, inputs.categorical)
-    outputs = compute_tree_outputs(trees, read_features(moved, shifted, trees.ranks))
+    outputs = compute_tree_outputs(trees, read_features(moved, shifted, trees.readings))
     file = open_session(build(shifted, None, trees)).answer(moved)
     np.testing.assert_array_equal(file.predictions, outputs[:, 0].astype(np.float32))
     assert np.ptp(outputs) > 1
@@ -209,7 +211,7 @@ def test_forest() -> None:
     forest = replace(trees, values=ones, base=base, columns=columns, meaning="probabilities")
     content = build(schema, None, forest)
     inputs = altered(rows.test)
-    expected = compute_tree_outputs(forest, read_features(inputs, schema, trees.ranks))
+    expected = compute_tree_outputs(forest, read_features(inputs, schema, trees.readings))
     file = open_session(expose_logits(content)).answer(inputs)
     np.testing.assert_allclose(file.probabilities, expected, atol=1e-7)
     assert file.logits is None
@@ -220,9 +222,9 @@ def test_forest() -> None:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"meaning": "number"}, "2 x number from 4 columns with 5 codes"),
+        ({"meaning": "number"}, "2 x number from 4 features with 5 codes"),
         ({"base": np.zeros(3, np.float32)}, "3 x logits"),
-        ({"ranks": np.zeros(4, np.float32)}, "with 4 codes"),
+        ({"readings": np.zeros((4, 1), np.float32)}, "with 4 codes"),
     ],
 )
 def test_trees_of_another_table(changes: dict[str, Any], found: str) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kdexport.errors import DataError
@@ -66,7 +67,7 @@ def test_trees_answer_as_the_library(library: str, labels: np.ndarray, gappy: bo
     kind = "number" if labels.dtype.kind == "f" else "class"
     rows = (GAPPY if gappy else FRAME)[NUMBERS].to_numpy(np.float32)
     model = MAKERS[library](kind).fit(rows[:400], labels[:400])
-    trees = read_trees(model)
+    trees = read_trees(model).trees
     assert trees.n_trees >= 20
     asked = np.concatenate([rows, make_odd_rows(trees, rows)])
     expected = ask(model, asked)
@@ -92,7 +93,7 @@ def test_settings_that_change_the_sum(make: Any) -> None:
     model, rows = make(), GAPPY[NUMBERS].to_numpy(np.float32)
     model.fit(rows, TWO if hasattr(model, "predict_proba") else SCORE)
     expected = ask(model, rows)
-    assert np.abs(answer(read_trees(model), rows) - expected).max() < 1e-5
+    assert np.abs(answer(read_trees(model).trees, rows) - expected).max() < 1e-5
 
 
 def test_early_stopping_leaves_the_last_trees_out() -> None:
@@ -107,7 +108,7 @@ def test_early_stopping_leaves_the_last_trees_out() -> None:
     extreme.fit(rows[:400], TWO[:400], eval_set=[held], verbose=False)
     cat = make_catboost("class").fit(rows[:400], TWO[:400], eval_set=held)
     for model in (light, extreme, cat):
-        trees = read_trees(model)
+        trees = read_trees(model).trees
         assert trees.n_trees < 20
         assert np.abs(answer(trees, rows) - ask(model, rows)).max() < 1e-6
 
@@ -135,11 +136,18 @@ def test_what_is_no_plain_sum_is_refused(make: Any, why: str) -> None:
         read_trees(model)
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_sets_of_categories_are_refused(library: str) -> None:
-    """Native categories ask for sets, which one node of a file cannot (C3)."""
+def test_statistics_of_categories_are_refused() -> None:
+    """CatBoost splits on statistics of categories, which are no sets."""
     frame = FRAME[["text", "a"]].astype({"text": "category"})
     labels = TWO ^ (FRAME["text"] == "x").to_numpy()
-    model = MAKERS[library]("class", **ON_CATEGORIES[library]).fit(frame, labels)
-    with pytest.raises(DataError, match="sets of categories"):
-        read_trees(model)
+    model = make_catboost("class", **ON_CATEGORIES["catboost"], one_hot_max_size=2)
+    with pytest.raises(DataError, match="statistics of categories"):
+        read_trees(model.fit(frame, labels))
+
+
+def test_ordered_categories_are_refused() -> None:
+    """LightGBM takes an ordered column of pandas for a number, which the file has as text."""
+    ordered = pd.Categorical(FRAME["text"], ["x", "y", "z"], ordered=True)
+    frame = FRAME[["a"]].assign(text=ordered)
+    with pytest.raises(DataError, match="for ordered ones"):
+        read_trees(make_lightgbm("class").fit(frame, TWO ^ (FRAME["text"] == "x").to_numpy()))

@@ -45,7 +45,7 @@ def measure_loss(outputs: Float64, rows: Rows, schema: Schema) -> float:
 
 def answer(trees: Trees, rows: Rows, schema: Schema) -> Float64:
     """The outputs for rows of the task."""
-    return compute_tree_outputs(trees, read_features(rows.inputs, schema, trees.ranks))
+    return compute_tree_outputs(trees, read_features(rows.inputs, schema, trees.readings))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -186,7 +186,9 @@ def test_odd_cells(kind: Kind) -> None:
     trees = train_boosting(rows.train, rows.validation, schema, QUICK, seed=0)
 
     def ask(inputs: Inputs) -> list[float]:
-        return compute_tree_outputs(trees, read_features(inputs, schema, trees.ranks))[0].tolist()
+        return compute_tree_outputs(trees, read_features(inputs, schema, trees.readings))[
+            0
+        ].tolist()
 
     assert ask(cells("red", np.inf)) == ask(cells("red", 1e30))
     assert ask(cells("red", -np.inf)) == ask(cells("red", -1e30))
@@ -214,18 +216,18 @@ def test_ranks_follow_the_target() -> None:
     schema = make_schema(("a", "b", "c", "d"))
     targets = np.repeat([5.0, -5.0, 9.0, -9.0], 20)
     rows = make_rows([*"a" * 20, *"b" * 20, *"c" * 20, *"d" * 20], targets)
-    assert rank_categories(rows, schema).tolist() == [2, 3, 1, 4, 0]
+    assert rank_categories(rows, schema)[:, 0].tolist() == [2, 3, 1, 4, 0]
     reversed_ranks = rank_categories(replace(rows, targets=-targets), schema)
-    assert reversed_ranks.tolist() == [2, 1, 3, 0, 4]
+    assert reversed_ranks[:, 0].tolist() == [2, 1, 3, 0, 4]
 
 
 def test_ranks_of_rare_categories() -> None:
     """One row says less of a category than many rows do, and a heavy row more than a light one."""
     schema = make_schema(("a", "b"))
     texts, targets = ["a", *"b" * 30, *"zz"], np.array([9.0] + [5.0] * 30 + [-80.0] * 2)
-    assert rank_categories(make_rows(texts, targets), schema).tolist() == [0, 1, 2]
+    assert rank_categories(make_rows(texts, targets), schema)[:, 0].tolist() == [0, 1, 2]
     heavy = make_rows(texts, targets, [60.0] + [1.0] * 32)
-    assert rank_categories(heavy, schema).tolist() == [0, 2, 1]
+    assert rank_categories(heavy, schema)[:, 0].tolist() == [0, 2, 1]
 
 
 def test_ranks_of_classes() -> None:
@@ -233,7 +235,7 @@ def test_ranks_of_classes() -> None:
     schema = make_schema(tuple("abcdef"), classes=(0, 1, 2))
     classes = np.array([0, 1, 2, 0, 1, 2])
     rows = make_rows([*"abcdef"] * 20, np.tile(classes, 20))
-    ranks = rank_categories(rows, schema)[1:]
+    ranks = rank_categories(rows, schema)[1:, 0]
     for k in range(3):
         assert np.ptp(ranks[classes == k]) in (1, 2)  # the code never met may stand between them
     assert rank_categories(rows, schema).tobytes() == rank_categories(rows, schema).tobytes()
@@ -245,7 +247,7 @@ def test_features_of_float64_tables() -> None:
     schema = Schema(signature=signature, center=(1.6e12,), scale=(1.0,))
     numbers = np.array([[1.6e12 + 0.25], [np.nan], [1e300], [-np.inf]])
     features = read_features(
-        Inputs(numbers, np.empty((4, 0), object)), schema, np.empty(0, np.float32)
+        Inputs(numbers, np.empty((4, 0), object)), schema, np.empty((0, 1), np.float32)
     )
     assert features.dtype == np.float32
     np.testing.assert_array_equal(features[:, 0], [0.25, np.nan, np.inf, -np.inf])
@@ -255,7 +257,7 @@ def test_outputs_are_the_estimators_own() -> None:
     """The trees answer as the model that scikit-learn fitted, up to the rounding of leaves."""
     schema, rows = make_task("binary")
     trees = train_boosting(rows.train, rows.validation, schema, QUICK, seed=0)
-    features = read_features(rows.train.inputs, schema, trees.ranks)
+    features = read_features(rows.train.inputs, schema, trees.readings)
     model = HistGradientBoostingClassifier(
         learning_rate=QUICK.learning_rate,
         max_leaf_nodes=QUICK.max_leaf_nodes,
@@ -264,7 +266,7 @@ def test_outputs_are_the_estimators_own() -> None:
         random_state=0,
     ).fit(features, rows.train.targets)
     outputs = answer(trees, rows.test, schema)
-    asked = read_features(rows.test.inputs, schema, trees.ranks)
+    asked = read_features(rows.test.inputs, schema, trees.readings)
     np.testing.assert_allclose(outputs[:, 1], model.decision_function(asked), rtol=0, atol=2e-6)
     assert (outputs[:, 0] == 0).all()
 

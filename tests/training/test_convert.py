@@ -134,29 +134,62 @@ def test_what_has_no_file_says_why(model: Any, columns: list[str], why: str) -> 
     assert why in evidence.absent["teacher.onnx"]
 
 
-def test_native_categories_and_sparse_pipelines_are_refused() -> None:
-    """Boosting with native categories (C3) and a pipeline of one-hot columns (C5) teach, but get
-    no file that could answer otherwise.
+def test_category_codes_and_sparse_pipelines_are_refused() -> None:
+    """Numbers that a model takes for categories, where the file takes them for numbers, and a
+    pipeline of one-hot columns (C5) teach, but get no file that could answer otherwise.
     """
-    frame = FRAME[["a", "whole"]]
+    frame = FRAME[["a"]].assign(whole=FRAME["whole"] % 4)
+    odd = np.where(frame["whole"] % 2 == 0, "yes", "no")
     native = HistGradientBoostingClassifier(max_iter=5, categorical_features=["whole"])
     encode = make_column_transformer((OneHotEncoder(), ["text"]), remainder="passthrough")
     sparse = make_pipeline(encode, GradientBoostingClassifier(n_estimators=3))
     for model, rows, why in (
-        (native, frame, "are categories to it"),
+        (native, frame, "takes 'whole' for categories, which the file takes for a number"),
         (sparse, FRAME[["text", "a"]], "the teacher Pipeline: it is none of"),
     ):
-        model.fit(rows[:200], LABELS[:200])
-        assert why in distill(model, rows, LABELS).evidence_.absent["teacher.onnx"]
+        model.fit(rows[:200], odd[:200])
+        assert why in distill(model, rows, odd).evidence_.absent["teacher.onnx"]
 
 
-def test_a_model_that_answers_otherwise_has_no_file() -> None:
-    """A subclass with an answer of its own is found out on the rows, not trusted by its class."""
+def test_sets_of_categories_get_a_file(tmp_path: Path) -> None:
+    """Trees that split on sets of categories (C3): the file knows every text that the model knows,
+    rare ones too, and answers as it does with a cell missing and with a text never seen.
+    """
+    texts = [*RNG.choice([*"abcdefgh"], 490), *[f"rare {i}" for i in range(10)]]
+    frame = GAPPY[["a"]].assign(
+        letter=pd.Categorical(np.where(np.arange(500) % 9 == 0, None, texts)),
+        level=pd.Categorical(RNG.integers(0, 6, 500)),
+    )
+    one = frame["letter"].isin([*"adeg"]) * 2 + frame["level"].isin([1, 4]) + frame["a"].fillna(0)
+    labels = np.where(one > 1.5, "yes", "no")
+    model = HistGradientBoostingClassifier(
+        max_iter=20, categorical_features="from_dtype", min_samples_leaf=2
+    ).fit(frame, labels)
+    learned = distill(model, frame, labels)
+    assert not learned.export(tmp_path / "x").absent
+    assert all(result.passed for result in check_bundle(load_bundle(tmp_path / "x")))
+    session = open_session(tmp_path / "x" / "teacher.onnx")
+    answers = session.answer(session.signature.take_inputs(as_table(frame)))
+    assert np.abs(answers.probabilities - model.predict_proba(frame)).max() < 1e-6
+    odd = frame.astype({"letter": object, "level": object})[:2].assign(letter=["new", None])
+    found = session.answer(session.signature.take_inputs(as_table(odd)))
+    unknown = pd.Categorical([None, None], frame["letter"].cat.categories)
+    expected = model.predict_proba(frame[:2].assign(letter=unknown))
+    assert np.abs(found.probabilities - expected).max() < 1e-6
 
-    class Flattened(RandomForestClassifier):
-        def predict_proba(self, rows: Any) -> np.ndarray:
-            return 0.9 * super().predict_proba(rows) + 0.05
 
-    model = Flattened(5, random_state=0).fit(FRAME[NUMBERS][:200], LABELS[:200])
-    evidence = distill(model, FRAME, LABELS).evidence_
-    assert "answer otherwise in" in evidence.absent["teacher.onnx"]
+def test_models_with_sets_of_their_own_make_one_file(tmp_path: Path) -> None:
+    """Two regressors that know other categories in another order: each one's sets are its own."""
+    frame = FRAME[["a"]].assign(letter=RNG.choice([*"abcdefgh"], 500))
+    target = frame["letter"].isin([*"adeg"]).to_numpy() * 2.0 + frame["a"].to_numpy()
+    models = []
+    for known in ("abcdefgh", "hgfed"):
+        seen = frame.assign(letter=pd.Categorical(frame["letter"], [*known]))[:200]
+        model = HistGradientBoostingRegressor(max_iter=10, categorical_features="from_dtype")
+        models.append(model.fit(seen, target[:200]))
+    frame = frame.astype({"letter": "category"})
+    distill(models, frame, target).export(tmp_path / "x")
+    session = open_session(tmp_path / "x" / "teacher.onnx")
+    answers = session.answer(session.signature.take_inputs(as_table(frame)))
+    expected = np.mean([model.predict(frame) for model in models], axis=0)
+    assert np.abs(answers.predictions - expected).max() < 1e-5

@@ -1,0 +1,201 @@
+"""Trees that ask whether a category is one of a set, as trees over numbers.
+
+A node of a file compares a number with a threshold. So every set that nodes ask for becomes a
+column of 0 and 1 behind a model's own ones, and a table says what each of the user's texts holds
+there. Takes fitted models as their libraries write them, gives trees over a file's columns.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kdexport.columns import texts_of
+from kdexport.errors import DataError
+from kdexport.records import Float32, Table
+from kdexport.restore import Restorer
+from kdexport.schema import MISSING, OTHER, Category, Schema
+from kdexport.trees import LEAF, Int32, Trees
+
+BETWEEN = 0.5  # the threshold of a column of 0 and 1
+
+Codes = Mapping[object, int]
+"""Category to its code; none at all where cells are the codes themselves."""
+
+
+@dataclass(frozen=True)
+class CategorySet:
+    """What a node asks of a category: whether it is one of these.
+
+    Attributes:
+        column: Position among the model's columns.
+        codes: Codes of the categories that belong to it.
+        has_missing: Whether a missing cell does, and with it what the model has no code for.
+    """
+
+    column: int
+    codes: frozenset[int]
+    has_missing: bool
+
+
+class SetColumns:
+    """Numbers the sets that a model asks for, behind its own columns."""
+
+    def __init__(self, n_columns: int) -> None:
+        self.n_columns = n_columns
+        self._positions: dict[CategorySet, int] = {}
+
+    @property
+    def sets(self) -> tuple[CategorySet, ...]:
+        return tuple(self._positions)
+
+    def find(self, column: int, codes: Iterable[int], *, has_missing: bool) -> int:
+        """Return the feature that is 1 where the column's category is one of these codes."""
+        asked = CategorySet(int(column), frozenset(map(int, codes)), has_missing)
+        return self.n_columns + self._positions.setdefault(asked, len(self._positions))
+
+
+@dataclass(frozen=True)
+class FittedTrees:
+    """A fitted model as trees.
+
+    Attributes:
+        trees: Over its columns, then over one column of 0 and 1 per set.
+        n_columns: How many of its own there are.
+        sets: Those that nodes ask for.
+        codes: Column to the codes of its categories.
+    """
+
+    trees: Trees
+    n_columns: int
+    sets: tuple[CategorySet, ...] = ()
+    codes: Mapping[int, Codes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A fitted model beside a table.
+
+    Attributes:
+        name: What messages call it.
+        model: Its trees.
+        columns: What its columns are called in the table, in its order.
+    """
+
+    name: str
+    model: FittedTrees
+    columns: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a file has what models read.
+
+    Attributes:
+        parts: Their trees, over the file's columns.
+        schema: The file's, its categories those that the models know.
+    """
+
+    parts: list[Trees]
+    schema: Schema
+
+
+def place(readers: Sequence[Reader], schema: Schema, restorer: Restorer) -> Placed:
+    """Put trees over a file's columns: its numbers, then what they read of each category.
+
+    Args:
+        readers: The models.
+        schema: The table's; its own categories are those that a student tells apart.
+        restorer: Knows how the table's cells are spelled.
+
+    Raises:
+        DataError: One reads a column in another way than the file does; `found` says which.
+    """
+    signature = schema.signature
+    asked: dict[str, list[tuple[CategorySet, Mapping[str, int]]]] = {
+        name: [] for name in signature.categorical
+    }
+    places: list[list[tuple[str, int]]] = []
+    for reader in readers:
+        there = []
+        for one in reader.model.sets:
+            name = reader.columns[one.column]
+            if name not in asked:
+                raise _refuse(
+                    f"{reader.name} takes {name!r} for categories, which the file takes for a "
+                    f"number (--categorical {name})"
+                )
+            codes = _spell(name, reader.model.codes.get(one.column, {}), one, restorer)
+            there.append((name, len(asked[name])))
+            asked[name].append((one, codes))
+        places.append(there)
+    width = max([1, *map(len, asked.values())])
+    starts = {
+        name: len(signature.numeric) + i * width for i, name in enumerate(signature.categorical)
+    }
+    categories, readings = schema.categories, np.zeros((schema.n_codes, 1), np.float32)
+    if any(asked.values()):
+        tables = [_tabulate(sets, width) for sets in asked.values()]
+        categories = tuple(category for category, _ in tables)
+        readings = np.concatenate([table for _, table in tables])
+    parts = []
+    for reader, there in zip(readers, places, strict=True):
+        features = np.array([starts[name] + i for name, i in there], np.int32)
+        parts.append(_move(reader, features, schema, readings))
+    return Placed(parts, schema.model_copy(update={"categories": categories}))
+
+
+def _spell(name: str, codes: Codes, asked: CategorySet, restorer: Restorer) -> dict[str, int]:
+    """Texts of a column to the codes that a model has for them."""
+    if not codes:
+        cells = restorer.spelled[name].items()
+        known = {text: int(cell) for text, cell in cells if _is_code(cell)}
+        return {str(code): code for code in asked.codes} | known
+    cells_in_order = np.empty(len(codes), object)
+    cells_in_order[:] = list(codes)
+    table = Table({name: cells_in_order}, np.arange(len(codes)), name)
+    return dict(zip(texts_of(table, name).tolist(), codes.values(), strict=True))
+
+
+def _is_code(cell: object) -> bool:
+    return isinstance(cell, int | float) and float(cell).is_integer()
+
+
+def _tabulate(
+    asked: Sequence[tuple[CategorySet, Mapping[str, int]]], width: int
+) -> tuple[Category, Float32]:
+    """The texts that models know of a column, and what they read of each.
+
+    **Shape** returns a table `[1 + texts, width]` float32 of 0 and 1, all others in its first row.
+    """
+    texts = sorted({text for _, codes in asked for text in codes} - {MISSING})
+    table = np.zeros((1 + len(texts), width), np.float32)
+    for i, (one, codes) in enumerate(asked):
+        table[OTHER, i] = one.has_missing
+        for row, text in enumerate(texts, start=OTHER + 1):
+            code = codes.get(text)
+            table[row, i] = one.has_missing if code is None else code in one.codes
+    share = 1 / max(len(texts), 1)
+    return Category(kept=tuple(texts), shares=(share,) * len(texts), has_other=True), table
+
+
+def _move(reader: Reader, features: Int32, schema: Schema, readings: Float32) -> Trees:
+    """Trees whose numbers stand where the file has them, and whose sets are these features."""
+    model, names, numeric = reader.model, reader.columns, schema.signature.numeric
+    trees = model.trees
+    asks = trees.feature != LEAF
+    used = np.unique(trees.feature[asks & (trees.feature < model.n_columns)])
+    others = [names[i] for i in used if names[i] not in numeric]
+    if others:
+        raise _refuse(f"{reader.name} reads {others[0]!r}, which the file does not take as numbers")
+    positions = np.zeros(model.n_columns + len(features), np.int32)
+    positions[used] = [numeric.index(names[i]) for i in used]
+    positions[model.n_columns :] = features
+    moved = np.where(asks, positions[trees.feature], LEAF).astype(np.int32)
+    return replace(trees, feature=moved, readings=readings)
+
+
+def _refuse(why: str) -> DataError:
+    return DataError(
+        "trees read a file's columns as it has them", found=why, cure="pass another model"
+    )

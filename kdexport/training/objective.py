@@ -124,6 +124,9 @@ def find_objective(schema: Schema, *, temperature: float = 1.0) -> Objective:
 def fit_temperatures(logits: Tensor, targets: Tensor, weights: Tensor) -> tuple[Float64, Float64]:
     """Find the temperature that each member's logits are best divided by.
 
+    Where labels are all answered rightly, none is low enough: so a row that is sure of its class
+    shares it with one row more, whose class nobody knows.
+
     Args:
         logits: **Shape** `[M, v, K]` float32.
         targets: **Shape** `[M, v, K]` float32 class probabilities.
@@ -133,9 +136,14 @@ def fit_temperatures(logits: Tensor, targets: Tensor, weights: Tensor) -> tuple[
         Temperatures between 0.1 and 10 and the log loss at each, **Shape** `[M]` float64. The
         loss is convex in the inverse temperature, so Newton's steps are taken inside a bracket
         that every slope narrows; a step that would leave it halves it instead.
+
+    Source: targets that are never quite 0 or 1: Platt, "Probabilistic Outputs for Support Vector
+        Machines" (1999).
     """
     exact, shares, shared = logits.double(), targets.double(), weights.double()
-    centred = exact - (exact * shares).sum(dim=-1, keepdim=True)  # 0 where the target stands
+    unsure = (shares.amax(dim=-1, keepdim=True) == 1) / (1 + len(weights))
+    smoothed = (1 - unsure) * shares + unsure / logits.shape[-1]
+    centred = exact - (exact * smoothed).sum(dim=-1, keepdim=True)  # 0 where the target stands
     low = torch.full_like(exact[:, 0, 0], MIN_INVERSE_TEMPERATURE)
     high = torch.full_like(low, 1 / MIN_INVERSE_TEMPERATURE)
     inverse = torch.ones_like(low)

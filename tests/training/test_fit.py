@@ -101,6 +101,15 @@ def test_temperature_per_member() -> None:
     np.testing.assert_allclose(losses, entropy, rtol=1e-3)
 
 
+@pytest.mark.parametrize("n_rows", [20, 200])
+def test_temperature_of_rows_that_are_all_right(n_rows: int) -> None:
+    """Labels that are all answered rightly do not make a network sure beyond their number."""
+    targets = F.one_hot(torch.arange(n_rows) % 2, 2).float()
+    (found,), _ = fit_temperatures(3 * targets[None], targets[None], torch.ones(n_rows))
+    answer = torch.softmax(3 * targets[0].double() / found, dim=-1)
+    assert answer.min() == pytest.approx(0.5 / (n_rows + 1), rel=1e-3)
+
+
 def test_temperature_never_hurts() -> None:
     """The loss at the found temperature is no higher than at 1."""
     logits = torch.randn(4, 50, 3, generator=torch.Generator().manual_seed(0)) * 5

@@ -7,6 +7,7 @@ where all its cells are.
 """
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from kdexport.disk import write_file
 from kdexport.errors import DataError
 from kdexport.records import Column, Table
 
+MAX_ROW_BYTES = 2**20  # of a row whose end is looked for
 MAX_SAID = 300  # characters of polars' own message
 
 
@@ -168,10 +170,34 @@ def is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
+def refuse_cut_row(path: Path, names: Collection[str], csv_format: CsvFormat) -> None:
+    """Refuse a CSV that ends within its last row: cells that are not there would be missing ones.
+
+    A cut is seen where the last line has no end and too few cells.
+
+    Raises:
+        DataError: It does.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, MAX_ROW_BYTES), os.SEEK_END)
+        lines = file.read().decode("utf-8", "replace").split("\n")
+    last = lines[-1]
+    if not last.strip() or len(lines) == 1 or last.count('"') % 2:  # or the end of a long cell
+        return
+    (cells,) = csv.reader([last], delimiter=csv_format.separator)
+    if len(cells) < len(names):
+        raise DataError(
+            "a CSV has every cell of its last row",
+            found=f"{path.name} ends after {len(cells)} of {len(names)} cells: {last[:40]!r}",
+            cure="copy or download it again; if it is whole, end it with a line break",
+        )
+
+
 def _read_csv(
     path: Path, csv_format: CsvFormat, text: Collection[str], numbers: Collection[str]
 ) -> pl.DataFrame:
     header = read_header(path, csv_format)
+    refuse_cut_row(path, header, csv_format)
     frame = pl.read_csv(
         path,
         infer_schema=False,

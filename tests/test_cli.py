@@ -97,6 +97,43 @@ def test_missing_column_is_named(
     assert "'c'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["out.xlsx", "out.tsv", "-"])
+def test_answers_of_another_format(
+    name: str,
+    bundle: Path,
+    csv_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file that is to be neither CSV nor Parquet is refused, not filled with CSV."""
+    arguments = ("predict", bundle / "student.onnx", csv_path, "-o", name)
+    assert kdexport(monkeypatch, *arguments) == 3
+    assert "a CSV or Parquet file, by its ending" in capsys.readouterr().err
+    assert not Path(name).exists()
+
+
+def test_task_beside_data(
+    csv_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A built-in task beside a file is wrong usage, not passed over."""
+    assert kdexport(monkeypatch, "run", csv_path, "--target", "y", "--task", "clicks") == 2
+    assert "--task" in capsys.readouterr().err
+
+
+def test_check_of_a_file_alone(
+    bundle: Path,
+    csv_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file without rows has no answers that could be compared, and the check says so."""
+    said = "no answers were compared"
+    assert kdexport(monkeypatch, "check", bundle / "student.onnx") == 0
+    assert said in capsys.readouterr().err
+    assert kdexport(monkeypatch, "check", bundle / "student.onnx", "--data", csv_path) == 0
+    assert said not in capsys.readouterr().err
+
+
 def test_info_reads_the_file_alone(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

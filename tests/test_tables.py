@@ -14,6 +14,7 @@ from kdexport.cells import CsvFormat
 from kdexport.columns import texts_of
 from kdexport.errors import DataError, KdexportWarning, OutputError, RecipeError
 from kdexport.records import Column, Table
+from kdexport.streams import TableFile
 from kdexport.tables import as_table, iter_chunks, read_table, write_columns
 
 GERMAN = CsvFormat(separator=";", decimal=",", thousands=".")
@@ -273,6 +274,19 @@ def test_parquet_by_content(tmp_path: Path) -> None:
     table = read_table(path)
     assert table.columns["a"].tolist() == ["01", "2"]
     np.testing.assert_array_equal(table.columns["b"], [1, np.nan])
+
+
+@pytest.mark.parametrize("end", ["3,x", '3,"long, x"'])
+def test_file_cut_within_its_last_row(tmp_path: Path, end: str) -> None:
+    """A file that ends within a row is refused: its last cells would pass for missing ones."""
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,c\n1,u,2\n" + end)
+    for read in (read_table, lambda path: list(TableFile(path).read_chunks(["a", "c"]))):
+        with pytest.raises(DataError, match="ends after 2 of 3 cells"):
+            read(path)
+    for whole in ("\n", ",", ",4", ",4\n"):
+        path.write_text("a,b,c\n1,u,2\n" + end + whole)
+        assert read_table(path).n_rows == 2
 
 
 def test_write_into_no_folder(tmp_path: Path) -> None:

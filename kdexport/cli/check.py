@@ -139,6 +139,9 @@ def _check_file(
     if against is not None and data is None:
         raise click.UsageError("--against compares two files on rows: pass --data")
     rows = _read_rows(data, read_signature(name, content), csv) if data else None
+    if rows is None:
+        note = "no answers were compared: pass --data, or check the bundle that the file came in"
+        click.echo(f"note: {note}", err=True)
     results = check_model(name, content, rows)
     if against is not None and rows is not None:
         results += check_pair((name, content), _read_file(against), rows)

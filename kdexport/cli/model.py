@@ -9,6 +9,7 @@ import click
 from kdexport.cli.options import csv_options, json_option, write_json
 
 PATH = click.Path(path_type=Path)
+TABLE_ENDINGS = {"", ".csv", ".txt", ".parquet", ".pq"}
 GOLDEN = {
     "real": "real: the bundle holds test rows of its maker's data",
     "synthetic": "synthetic: the bundle holds rows drawn from column statistics, none of the data",
@@ -39,6 +40,12 @@ def predict(
     from kdexport.signature import listed
     from kdexport.streams import TableFile, answer_file
 
+    if output.suffix.lower() not in TABLE_ENDINGS or output.name == "-":
+        raise OutputError(
+            "answers are written into a CSV or Parquet file, by its ending",
+            found=repr(str(output)),
+            cure="pass -o answers.csv or -o answers.parquet",
+        )
     if output.exists() and not force:
         raise OutputError(
             "an output that exists is kept",

@@ -137,6 +137,8 @@ def build_recipe(
     options: dict[str, Any], data: Path | None, keys: Mapping[str, Any] = NO_KEYS
 ) -> Recipe:
     """Lay the given flags, and keys that a command made of its own, over the recipe file."""
+    if data is not None and options.get("task") is not None:
+        raise click.UsageError("--task names a built-in task: pass either it or DATA")
     overrides: dict[str, Any] = dict(keys)
     for flag, key in RECIPE_KEYS.items():
         value = options.get(flag)

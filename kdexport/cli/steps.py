@@ -20,7 +20,9 @@ from kdexport.sections import GoldenKind
 
 PATH = click.Path(path_type=Path)
 
-output_option = click.option("-o", "--output", type=PATH, help="Folder to write.")
+output_option = click.option(
+    "-o", "--output", type=PATH, help="Folder to write; the default is runs/ and DATA's name."
+)
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
 

@@ -5,7 +5,7 @@ Units are in the names. Every estimate is an `Interval`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
@@ -262,6 +262,15 @@ class Evidence(Fact):
     quantized: QuantizedFact | None = None
 
 
+def _describe(error: ValueError) -> str:
+    """What is wrong first, and where."""
+    if not isinstance(error, ValidationError):
+        return str(error).splitlines()[0]
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
 def parse_evidence(content: bytes, name: str) -> Evidence:
     """Read evidence.json.
 
@@ -273,6 +282,6 @@ def parse_evidence(content: bytes, name: str) -> Evidence:
     except ValueError as error:
         raise DataError(
             "evidence.json is what kdexport wrote",
-            found=f"{name}: {str(error).splitlines()[0]}",
+            found=f"{name}: {_describe(error)}",
             cure="make the bundle again with kdexport run --recipe",
         ) from error

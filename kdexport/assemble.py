@@ -20,6 +20,7 @@ from kdexport.contract import (
     set_metadata,
 )
 from kdexport.describe import (
+    count_copies,
     describe_environment,
     describe_task,
     describe_teacher,
@@ -121,6 +122,7 @@ def assemble_bundle(
         },
         "curves": trace_curves(prepared, teacher, students),
         "unlabeled": describe_unlabeled(prepared),
+        "copied_test_rows": count_copies(prepared),
         "search": search,
     }
     files = {name: _stamp(content, prepared, claims) for name, content in files.items()}

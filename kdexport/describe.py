@@ -5,11 +5,13 @@ Takes prepared tasks and checkpoints, gives facts; measures nothing.
 
 import hashlib
 import platform
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
+from kdexport.errors import KdexportWarning
 from kdexport.evidence.curves import trace_curve
 from kdexport.evidence.facts import (
     CurveFact,
@@ -22,6 +24,8 @@ from kdexport.evidence.facts import (
 from kdexport.runtime import describe_runtime
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.workspace import Prepared, Trained
+
+MANY_COPIES = 0.01  # of the test rows
 
 
 def trace_curves(
@@ -74,6 +78,24 @@ def describe_task(prepared: Prepared) -> TaskFact:
         classes=signature.classes,
         data_sha256=prepared.data_sha256,
     )
+
+
+def count_copies(prepared: Prepared) -> int:
+    """Return how many test rows have the inputs of a row that was learned from, and warn of many.
+
+    A network or a tree that remembers such a row answers its copy too well.
+    """
+    rows = prepared.rows
+    n_copies = rows.test.inputs.count_in(rows.train.inputs, rows.validation.inputs)
+    if n_copies > MANY_COPIES * rows.test.n_rows:
+        warnings.warn(
+            f"{n_copies:,} of the {rows.test.n_rows:,} test rows have the inputs of rows that were "
+            "learned from: scores on them say little of rows that are new. Drop copies before the "
+            "rows are split, or pass test rows of your own with --test",
+            KdexportWarning,
+            stacklevel=3,
+        )
+    return n_copies
 
 
 def describe_unlabeled(prepared: Prepared) -> UnlabeledFact | None:

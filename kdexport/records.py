@@ -4,8 +4,10 @@ Takes arrays, checks them at birth and never changes them. Imports numpy and `er
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -19,6 +21,8 @@ Int64 = npt.NDArray[np.int64]
 Column = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 Part = TypeVar("Part")
+
+HASHED_AT_ONCE = 65_536  # rows whose cells stand as Python objects
 
 
 @dataclass(frozen=True)
@@ -127,13 +131,18 @@ class Inputs:
         is_narrow = self.numeric.dtype == np.float32
         return Inputs(numeric.astype(np.float32) if is_narrow else numeric, categorical)
 
-    def hash_rows(self) -> list[bytes]:
-        """Return a hash of each row's content: rows that a model cannot tell apart share it."""
-        texts: list[list[str]] = self.categorical.tolist()
-        return [
-            hashlib.sha256(numbers.tobytes() + "\0".join(cells).encode()).digest()
-            for numbers, cells in zip(np.ascontiguousarray(self.numeric), texts, strict=True)
-        ]
+    def hash_rows(self) -> Iterator[bytes]:
+        """Yield a hash of each row's content: rows that a model cannot tell apart share it."""
+        for start in range(0, self.n_rows, HASHED_AT_ONCE):
+            part = self.take(slice(start, start + HASHED_AT_ONCE))
+            texts: list[list[str]] = part.categorical.tolist()
+            for numbers, cells in zip(np.ascontiguousarray(part.numeric), texts, strict=True):
+                yield hashlib.sha256(numbers.tobytes() + "\0".join(cells).encode()).digest()
+
+    def count_in(self, *others: "Inputs") -> int:
+        """Return how many of these rows have the inputs of one of the others' rows."""
+        own = Counter(self.hash_rows())
+        return sum(own.pop(key, 0) for key in chain(*(other.hash_rows() for other in others)))
 
     def feeds(self) -> dict[str, Column]:
         """Return the arrays by the name of the file's input, only those that have columns."""

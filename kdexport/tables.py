@@ -23,6 +23,7 @@ from kdexport.disk import write_file
 from kdexport.errors import DataError
 from kdexport.records import Column, Table
 
+OTHER_SEPARATORS = (";", "\t", "|")
 MAX_ROW_BYTES = 2**20  # of a row whose end is looked for
 MAX_SAID = 300  # characters of polars' own message
 
@@ -231,12 +232,14 @@ def read_header(path: Path, csv_format: CsvFormat) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(filter(None, csv.reader(file, delimiter=csv_format.separator)), [])
     _refuse_repeats(header, path.name)
-    if len(header) == 1 and csv_format.separator == "," and ";" in header[0]:
-        raise DataError(
-            "a header's names stand between separators",
-            found=f"{path.name} has one column, {header[0][:40]!r}",
-            cure="pass --separator ';' if that is what stands between its cells",
-        )
+    if len(header) == 1 and csv_format.separator == ",":
+        for mark in [mark for mark in OTHER_SEPARATORS if mark in header[0]]:
+            shown = mark.replace("\t", r"\t")
+            raise DataError(
+                "a header's names stand between separators",
+                found=f"{path.name} has one column, {header[0][:40]!r}",
+                cure=f"pass --separator '{shown}' if that is what stands between its cells",
+            )
     return header
 
 

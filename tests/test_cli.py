@@ -120,6 +120,16 @@ def test_task_beside_data(
     assert "--task" in capsys.readouterr().err
 
 
+def test_tabs_are_spelled(
+    bundle: Path, csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tab between cells is asked for as it is written elsewhere, by a backslash and a t."""
+    path = tmp_path / "tabs.csv"
+    path.write_text(csv_path.read_text().replace(",", "\t"))
+    arguments = ("predict", bundle / "student.onnx", path, "-o", tmp_path / "out.csv")
+    assert kdexport(monkeypatch, *arguments, "--separator", r"\t") == 0
+
+
 def test_check_of_a_file_alone(
     bundle: Path,
     csv_path: Path,

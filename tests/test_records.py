@@ -218,6 +218,16 @@ def test_hash_tells_tables_apart() -> None:
     assert as_table(dict(base), source="another").hash() == as_table(base).hash()
 
 
+def test_rows_that_others_have() -> None:
+    """Each row counts once, however often others have it, and only where all of it is there."""
+    inputs = make_inputs()
+    assert inputs.count_in(inputs, inputs.take(slice(1))) == 3
+    twice = inputs.joined_with(inputs.take(slice(1)))
+    assert twice.count_in(inputs.take(slice(1))) == 2
+    moved = Inputs(inputs.numeric + 1, inputs.categorical)
+    assert inputs.count_in(moved) == 0
+
+
 def test_inputs() -> None:
     """Inputs are taken and joined row by row, numbers and texts together."""
     inputs = make_inputs()

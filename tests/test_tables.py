@@ -223,9 +223,11 @@ def test_thousands_warned(tmp_path: Path) -> None:
 
 
 def test_semicolon_header(tmp_path: Path) -> None:
-    """A file of one column with semicolons in its name is refused, naming the option."""
+    """A file of one column with other separators in its name is refused, naming the option."""
     with pytest.raises(DataError, match=r"one column, 'a;b;y'.*--separator ';'"):
         read_table(write(tmp_path, "a;b;y\n1;2;3\n"))
+    with pytest.raises(DataError, match=r"--separator '\\t'"):
+        read_table(write(tmp_path, "a\tb\ty\n1\t2\t3\n"))
 
 
 def test_few_markers_warned(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from kdexport import DistilledClassifier
 from kdexport.bundle import load_bundle
+from kdexport.describe import count_copies
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.evidence.checks import check_bundle
 from kdexport.pipeline import distill, export, run, train
@@ -51,7 +52,7 @@ def test_they_stand_behind_the_training_rows(tables: tuple[Path, Path]) -> None:
 
     lesson = Lesson(prepared.rows, prepared.schema, teach, extra.inputs, np.ones((n, 2)))
     transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
-    assert asked[0].take(slice(n, n + m)).hash_rows() == extra.inputs.hash_rows()
+    assert [*asked[0].take(slice(n, n + m)).hash_rows()] == [*extra.inputs.hash_rows()]
     assert np.isnan(transfer.targets[n:].numpy()).all()
     assert (transfer.weights[n : n + m].numpy() == 1).all()
     assert transfer.labelled.tolist() == list(range(n))
@@ -162,3 +163,21 @@ def test_stored_answers_for_them(
     assert kdexport(monkeypatch, *stored, *extra, "data.parquet", "--force") == 3
     assert "data.parquet has 400 rows, more.csv 200" in capsys.readouterr().err
     assert kdexport(monkeypatch, "run", "data.csv", *extra, "more.parquet") == 2
+
+
+def test_copies_of_learned_rows_are_counted(tables: tuple[Path, Path]) -> None:
+    """Test rows that training or validation has too are counted, and many are warned about."""
+    data, _ = tables
+    header, *rows = data.read_text().splitlines()
+    prepared = prepare(read_recipe(None, CENSUS), data=data)
+    assert count_copies(prepared) == 0
+    data.write_text("\n".join([header, *rows, *rows[:200]]) + "\n")
+    prepared = prepare(read_recipe(None, CENSUS), data=data)
+    learned = {
+        *prepared.rows.train.inputs.hash_rows(),
+        *prepared.rows.validation.inputs.hash_rows(),
+    }
+    expected = sum(key in learned for key in prepared.rows.test.inputs.hash_rows())
+    assert expected > 20
+    with pytest.warns(KdexportWarning, match=rf"^{expected} of the 120 test rows have the inputs"):
+        assert count_copies(prepared) == expected

@@ -70,7 +70,11 @@ class FiniteRange(click.FloatRange):
 def csv_options(command: Command) -> Command:
     """Add the flags that say how a CSV is written."""
     options = [
-        click.option("--separator", help="CSV: what stands between cells; the default is a comma."),
+        click.option(
+            "--separator",
+            callback=lambda _context, _option, value: value and value.replace(r"\t", "\t"),
+            help=r"CSV: what stands between cells, '\t' for a tab; the default is a comma.",
+        ),
         click.option("--decimal", help="CSV: the decimal mark; the default is a point."),
         click.option("--thousands", help="CSV: the mark between thousands; none by default."),
         click.option(

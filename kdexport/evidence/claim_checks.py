@@ -36,6 +36,7 @@ SEALED_IF_THERE = (
     "calibration",
     "curves",
     "unlabeled",
+    "copied_test_rows",
     "quantized",
 )
 RELATIVE = 1e-5

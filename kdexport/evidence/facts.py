@@ -229,6 +229,7 @@ class Evidence(Fact):
         curves: Role to how its training went; a teacher of the user's has none.
         absent: Model file to why the bundle has none.
         unlabeled: None where the students learned from no such rows.
+        copied_test_rows: Test rows with the inputs of a row that was learned from.
         search: None where the student's shape was given.
         quantized: None where the student's weights are as they were trained.
     """
@@ -258,6 +259,7 @@ class Evidence(Fact):
     curves: dict[str, CurveFact] = Field(default_factory=dict)
     absent: dict[str, str] = Field(default_factory=dict)
     unlabeled: UnlabeledFact | None = None
+    copied_test_rows: int = 0
     search: SearchFact | None = None
     quantized: QuantizedFact | None = None
 

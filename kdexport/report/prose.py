@@ -98,6 +98,11 @@ def list_limits(evidence: Evidence) -> list[str]:
             f"The students also learned from {extra.rows:,} rows without labels that the teacher "
             f"labelled{shared if extra.rows_in_test else ', none with the inputs of a test row'}."
         )
+    if evidence.copied_test_rows:
+        limits.append(
+            f"Of the test rows, {evidence.copied_test_rows:,} have the inputs of a row that was "
+            "learned from: scores on these say little of rows that are new."
+        )
     row = find_row(evidence, STUDENT)
     if row is not None and row.calls_needed:
         needed = ", ".join(f"{key} {n:,}" for key, n in row.calls_needed.items())

@@ -43,7 +43,7 @@ class StoredTeacher:
         Raises:
             DataError: A row is none of those that there are answers for.
         """
-        hashes = self.signature.take_inputs(table).hash_rows()
+        hashes = [*self.signature.take_inputs(table).hash_rows()]
         n_strange = sum(key not in self.known for key in hashes)
         if n_strange:
             raise DataError(

@@ -84,7 +84,7 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
 
     def fit(
         self,
-        X: Any,  # noqa: N803
+        X: Any,
         y: Any,
         sample_weight: Any = None,
         *,
@@ -136,12 +136,12 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
             self._bundle = assemble(self._learned)
         return self._bundle
 
-    def _check_rows(self, X: Any, y: Any) -> tuple[Any, Column]:  # noqa: N803
+    def _check_rows(self, X: Any, y: Any) -> tuple[Any, Column]:
         """Check rows and labels as scikit-learn does; a frame stays as it is."""
         if _is_frame(X):
             validate_data(self, X, skip_check_array=True)
         else:
-            X = validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
+            X = validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)
         if y is None:
             raise InputError(
                 "an estimator is fitted on rows and their labels",
@@ -202,13 +202,13 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
             name += "_"
         return name
 
-    def _ask(self, X: Any) -> Float64:  # noqa: N803
+    def _ask(self, X: Any) -> Float64:
         """The student's probabilities or numbers, **Shape** `[n, K]` float64."""
         check_is_fitted(self)
         if _is_frame(X):
             validate_data(self, X, reset=False, skip_check_array=True)
         else:
-            X = validate_data(self, X, reset=False, ensure_all_finite=False)  # noqa: N806
+            X = validate_data(self, X, reset=False, ensure_all_finite=False)
         try:
             signature = self._learned.prepared.schema.signature
             answers: Float64 = self._student.answer(signature.take_inputs(as_table(X, source="X")))
@@ -231,7 +231,7 @@ class DistilledClassifier(ClassifierMixin, _Distilled):  # type: ignore[misc]
 
     def fit(
         self,
-        X: Any,  # noqa: N803
+        X: Any,
         y: Any,
         sample_weight: Any = None,
         *,
@@ -241,17 +241,17 @@ class DistilledClassifier(ClassifierMixin, _Distilled):  # type: ignore[misc]
         self.classes_ = self._learned.prepared.schema.signature.label_values
         return self
 
-    def predict_proba(self, X: Any) -> Float64:  # noqa: N803
+    def predict_proba(self, X: Any) -> Float64:
         """Return class probabilities, **Shape** `[n, K]`, columns as in `classes_`."""
         return self._ask(X)
 
-    def predict(self, X: Any) -> Column:  # noqa: N803
+    def predict(self, X: Any) -> Column:
         """Return the likeliest class of each row, **Shape** `[n]`."""
         positions = self._ask(X).argmax(axis=1)
         labels: Column = self.classes_[positions]
         return labels
 
-    def _check_rows(self, X: Any, y: Any) -> tuple[Any, Column]:  # noqa: N803
+    def _check_rows(self, X: Any, y: Any) -> tuple[Any, Column]:
         data, labels = super()._check_rows(X, y)
         check_classification_targets(labels)
         return data, labels
@@ -262,11 +262,11 @@ class DistilledRegressor(RegressorMixin, _Distilled):  # type: ignore[misc]
 
     _goal = "regression"
 
-    def predict(self, X: Any) -> Float64:  # noqa: N803
+    def predict(self, X: Any) -> Float64:
         """Return the predicted numbers, **Shape** `[n]`."""
         return self._ask(X)[:, 0]
 
-    def _check_rows(self, X: Any, y: Any) -> tuple[Any, Column]:  # noqa: N803
+    def _check_rows(self, X: Any, y: Any) -> tuple[Any, Column]:
         data, labels = super()._check_rows(X, y)
         return data, check_array(labels, ensure_2d=False, dtype=np.float64, input_name="y")
 

@@ -17,6 +17,7 @@ from kdexport.disk import MAX_TEXT_BYTES, read_file
 from kdexport.errors import RecipeError
 from kdexport.nested import find_differences, set_dotted, write_toml
 from kdexport.sections import (
+    MAX_THREADS,
     BenchRecipe,
     Budgets,
     ColumnsRecipe,
@@ -67,7 +68,10 @@ class Recipe(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of splits and of every network")] = 0
     device: Annotated[str, Field(description="torch device that trains")] = "cpu"
     threads: Annotated[
-        int, Field(ge=0, le=256, description="threads that train; 0 is what the process may use")
+        int,
+        Field(
+            ge=0, le=MAX_THREADS, description="threads that train; 0 is what the process may use"
+        ),
     ] = 0
     data: DataRecipe = DataRecipe()
     columns: ColumnsRecipe = ColumnsRecipe()

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MAX_THREADS = 256  # of a session, and of clients: thousands take a machine down
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Widths = tuple[Count, ...]
@@ -287,7 +289,9 @@ class BenchRecipe(Section):
 
     batches: Annotated[Widths, Field(description="rows per call")] = (1, 1024)
     seconds: Annotated[float, Field(gt=0, description="time for all of it")] = 8.0
-    n_threads: Annotated[Count, Field(le=256, description="onnxruntime's intra-op threads")] = 1
+    n_threads: Annotated[
+        Count, Field(le=MAX_THREADS, description="onnxruntime's intra-op threads")
+    ] = 1
 
 
 class ExportRecipe(Section):

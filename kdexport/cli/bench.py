@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from kdexport.cli.options import FiniteRange, json_option, show_progress, write_json
+from kdexport.sections import MAX_THREADS
 
 PATH = click.Path(path_type=Path)
 POSITIVE = FiniteRange(0, min_open=True)
@@ -41,7 +42,10 @@ counts_option = partial(click.option, callback=read_counts, show_default=True)
 @counts_option("--threads", default="1", help="Intra-op threads.")
 @click.option("--seconds", type=POSITIVE, default=15.0, show_default=True, help="For everything.")
 @click.option(
-    "--load", "n_clients", type=click.IntRange(1, 256), help="Client threads on one session."
+    "--load",
+    "n_clients",
+    type=click.IntRange(1, MAX_THREADS),
+    help="Client threads on one session.",
 )
 @click.option("--baseline", type=PATH, help="Record of an earlier --json to compare with.")
 @click.option("--max-slowdown", callback=read_percent, default="10%", show_default=True)

@@ -38,9 +38,9 @@ from kdexport.evidence.percentiles import estimate_percentiles, percentile_inter
 from kdexport.evidence.timing import AFTER_ITSELF, AFTER_OTHERS, Clocks
 from kdexport.records import Int64, Progress, ProgressSink, ignore_progress
 from kdexport.runtime import Feeds, open_session
+from kdexport.sections import MAX_THREADS
 
 N_MEMORY_CALLS = 3
-MAX_THREADS = 256  # of a session: thousands take a machine down
 REAL_CLOCKS = Clocks()
 
 

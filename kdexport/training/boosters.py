@@ -19,7 +19,6 @@ from kdexport.records import Float64
 from kdexport.training.estimators import (
     Arrays,
     join_trees,
-    read_estimator,
     refuse_estimator,
 )
 from kdexport.training.sets import BETWEEN, Codes, FittedTrees, SetColumns
@@ -36,24 +35,6 @@ MEANINGS: dict[str, Meaning] = {
     **dict.fromkeys(["Logloss", "CrossEntropy", "MultiClass"], "logits"),  # CatBoost
     **dict.fromkeys(["RMSE", "MAE", "Quantile", "Huber", "MAPE"], "number"),
 }
-
-
-def read_trees(model: object) -> FittedTrees:
-    """Return a fitted model of scikit-learn's, LightGBM, XGBoost or CatBoost as a sum of trees.
-
-    Raises:
-        DataError: It is not fitted, none of these, or no plain sum of trees over numbers and sets
-            of categories.
-    """
-    for kind in type(model).__mro__:
-        library = kind.__module__.split(".")[0]
-        if library in READERS:
-            try:
-                return READERS[library](model)
-            except (KeyError, IndexError, TypeError, AttributeError) as error:
-                found = f"its {library} writes of itself what is not known here ({error!r})"
-                raise refuse_estimator(model, found) from error
-    return read_estimator(model)
 
 
 def _read_lightgbm(model: Any) -> FittedTrees:
@@ -256,7 +237,7 @@ def _ask(
     has_missing: bool,
 ) -> Split:
     """A node whose second child is for the rows whose category is one of these."""
-    return sets.find(column, codes, has_missing=has_missing), BETWEEN, False, children
+    return sets.find_codes(column, codes, has_missing=has_missing), BETWEEN, False, children
 
 
 def _flatten(root: Any, read: Callable[[Any], Split | float]) -> Arrays:

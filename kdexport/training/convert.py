@@ -10,11 +10,11 @@ import numpy as np
 from kdexport.errors import DataError
 from kdexport.records import Float32, Inputs
 from kdexport.schema import MISSING, Schema
-from kdexport.training.boosters import read_trees
 from kdexport.training.mixture import Mixture
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.sets import FittedTrees, Reader, place
 from kdexport.training.teachers import EstimatorTeacher, Teacher
+from kdexport.training.tree_readers import read_trees
 from kdexport.trees import LEAF, Trees, sum_of
 
 TOLERANCE = 1e-5  # of probabilities, or of a number's usual size

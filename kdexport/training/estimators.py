@@ -278,7 +278,7 @@ def _read_predictor(predictor: TreePredictor, columns: Column, sets: SetColumns)
     for node in asks:
         bits = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]].astype("<u4")
         codes = np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
-        feature[node] = sets.find(
+        feature[node] = sets.find_codes(
             feature[node], codes, has_missing=bool(arrays["missing_left"][node])
         )
     arrays["threshold"][asks], arrays["missing_left"][asks] = BETWEEN, False

@@ -30,12 +30,14 @@ class CategorySet:
     Attributes:
         column: Position among the model's columns.
         codes: Codes of the categories that belong to it.
-        has_missing: Whether a missing cell does, and with it what the model has no code for.
+        has_missing: Whether a missing cell does.
+        has_unknown: Whether a category does that the model has no code for.
     """
 
     column: int
     codes: frozenset[int]
     has_missing: bool
+    has_unknown: bool
 
 
 class SetColumns:
@@ -49,10 +51,14 @@ class SetColumns:
     def sets(self) -> tuple[CategorySet, ...]:
         return tuple(self._positions)
 
-    def find(self, column: int, codes: Iterable[int], *, has_missing: bool) -> int:
-        """Return the feature that is 1 where the column's category is one of these codes."""
-        asked = CategorySet(int(column), frozenset(map(int, codes)), has_missing)
+    def find(self, asked: CategorySet) -> int:
+        """Return the feature that is 1 where the column's category is one of the set."""
         return self.n_columns + self._positions.setdefault(asked, len(self._positions))
+
+    def find_codes(self, column: int, codes: Iterable[int], *, has_missing: bool) -> int:
+        """The same for a model that takes what it has no code for as a missing cell."""
+        known = frozenset(map(int, codes))
+        return self.find(CategorySet(int(column), known, has_missing, has_missing))
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,8 @@ def _spell(name: str, codes: Codes, asked: CategorySet, restorer: Restorer) -> d
     cells_in_order = np.empty(len(codes), object)
     cells_in_order[:] = list(codes)
     table = Table({name: cells_in_order}, np.arange(len(codes)), name)
-    return dict(zip(texts_of(table, name).tolist(), codes.values(), strict=True))
+    spelled = dict(zip(texts_of(table, name).tolist(), codes.values(), strict=True))
+    return {text: code for text, code in spelled.items() if text != MISSING}
 
 
 def _is_code(cell: object) -> bool:
@@ -168,14 +175,15 @@ def _tabulate(
 
     **Shape** returns a table `[1 + texts, width]` float32 of 0 and 1, all others in its first row.
     """
-    texts = sorted({text for _, codes in asked for text in codes} - {MISSING})
+    texts = sorted({MISSING, *(text for _, codes in asked for text in codes)})
     table = np.zeros((1 + len(texts), width), np.float32)
     for i, (one, codes) in enumerate(asked):
-        table[OTHER, i] = one.has_missing
+        table[OTHER, i] = one.has_unknown
         for row, text in enumerate(texts, start=OTHER + 1):
             code = codes.get(text)
-            table[row, i] = one.has_missing if code is None else code in one.codes
-    share = 1 / max(len(texts), 1)
+            strange = one.has_missing if text == MISSING else one.has_unknown
+            table[row, i] = strange if code is None else code in one.codes
+    share = 1 / len(texts)
     return Category(kept=tuple(texts), shares=(share,) * len(texts), has_other=True), table
 
 

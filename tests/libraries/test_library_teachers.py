@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -122,8 +123,17 @@ def test_copies_out_of_fold(library: str) -> None:
 
 
 def test_sparse_columns_into_xgboost() -> None:
-    """A pipeline of sparse one-hot columns into XGBoost teaches; it gets no file (C5)."""
-    encode = make_column_transformer((OneHotEncoder(), ["text"]), remainder="passthrough")
+    """A pipeline of sparse one-hot columns into XGBoost, which takes their zeros for missing
+    cells, teaches; it gets no file (C5). With dense ones it gets one.
+    """
+    encode = make_column_transformer(
+        (OneHotEncoder(), ["text"]), remainder="passthrough", sparse_threshold=1.0
+    )
     model = make_pipeline(encode, MAKERS["xgboost"]("class")).fit(FRAME[:300], TWO[:300])
     learned = DistilledClassifier(model, recipe=SMALL).fit(FRAME[300:], TWO[300:])
-    assert "the teacher Pipeline: it is none of" in learned.evidence_.absent["teacher.onnx"]
+    assert "zeros of sparse columns" in learned.evidence_.absent["teacher.onnx"]
+    dense = (
+        clone(model).set_params(columntransformer__sparse_threshold=0).fit(FRAME[:300], TWO[:300])
+    )
+    learned = DistilledClassifier(dense, recipe=SMALL).fit(FRAME[300:], TWO[300:])
+    assert not learned.evidence_.absent

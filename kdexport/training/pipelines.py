@@ -132,9 +132,10 @@ def _apply(step: Any, features: Sequence[Feature], codes: dict[int, Codes]) -> l
     if isinstance(step, ColumnTransformer):
         made: list[Feature] = []
         for name, transformer, _ in step.transformers_:
-            if not (isinstance(transformer, str) and transformer == "drop"):
-                taken = step._transformer_to_input_indices[name]
-                made += _apply(transformer, [features[i] for i in taken], codes)
+            taken = [features[i] for i in step._transformer_to_input_indices[name]]
+            is_dropped = isinstance(transformer, str) and transformer == "drop"
+            if taken and not is_dropped:  # one of no columns was never fitted
+                made += _apply(transformer, taken, codes)
         return made
     if isinstance(step, OneHotEncoder):
         return _one_hot(step, features, codes)

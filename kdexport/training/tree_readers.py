@@ -3,6 +3,7 @@
 Takes a fitted model, gives `FittedTrees`, or says why it is no sum of trees.
 """
 
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from kdexport.training.boosters import READERS
@@ -32,6 +33,8 @@ def read_trees(model: object) -> FittedTrees:
             )
         except UnfoldedError as error:
             raise refuse_estimator(model, str(error)) from error
+        except (AttributeError, NotFittedError) as error:
+            raise refuse_estimator(model, f"a step of it is not fitted ({error!r})") from error
     library = _find_library(model)
     if library is None:
         return read_estimator(model)

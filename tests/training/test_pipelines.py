@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import make_column_transformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -105,6 +105,17 @@ def test_pipelines_get_a_file(pipeline: Any, tmp_path: Path) -> None:
         found = session.answer(asked).probabilities
         as_float32 = rows.assign(a=rows["a"].astype(np.float32), b=rows["b"].astype(np.float32))
         assert np.abs(found - pipeline.predict_proba(as_float32)).max() < 1e-6
+
+
+def test_a_step_of_no_columns() -> None:
+    """A selector that finds no column of its kind leaves its encoder out."""
+    nothing = make_column_selector(dtype_include="category")
+    front = make_column_transformer((one_hot(), nothing), remainder="passthrough")
+    model = make_pipeline(front, RandomForestClassifier(3)).fit(FRAME[["a", "b"]], LABELS)
+    read = read_trees(model)
+    assert (read.n_columns, read.sets) == (2, ())
+    with pytest.raises(DataError, match="not fitted"):
+        read_trees(make_pipeline(front, RandomForestClassifier(3)))
 
 
 @pytest.mark.parametrize("narrow", [True, False])

@@ -46,7 +46,6 @@ EFFORTS: Mapping[Effort, Mapping[str, Any]] = MappingProxyType(
             "teacher.n_folds": 3,
             "student.max_steps": 3000,
             "transfer.n_synthetic": 50_000,
-            "transfer.selection": "given",
             "bench.seconds": 3.0,
         },
         "normal": {},

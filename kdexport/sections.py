@@ -239,10 +239,11 @@ class TransferRecipe(Section):
 
     n_synthetic: Annotated[int, Field(ge=0, description="synthetic rows")] = 150_000
     method: Annotated[
-        Literal["auto", "munge", "jitter", "gaussian_mixture"],
+        Literal["auto", "mixed", "munge", "jitter", "gaussian_mixture"],
         Field(
-            description="how synthetic rows are made; auto: as a mixture of Gaussians on the "
-            "built-in tasks, else munge"
+            description="how synthetic rows are made. mixed: by munge at three strengths and by "
+            "jitter, as many rows of each; auto: as a mixture of Gaussians on the built-in tasks, "
+            "mixed on a table of yours unless you give a strength: then by munge"
         ),
     ] = "auto"
     swap_probability: Annotated[
@@ -252,27 +253,23 @@ class TransferRecipe(Section):
         float, Field(gt=0, description="jitter: deviations of a cell, in the column's own")
     ] = 0.5
     selection: Annotated[
-        Literal["auto", "given", "chosen"],
+        Literal["given", "chosen"],
         Field(
-            description="method and strength: as given, or chosen on validation rows; auto: chosen "
-            "on a table of yours unless you give one of them"
+            description="method and strength: as given, or one of them chosen on validation rows"
         ),
-    ] = "auto"
+    ] = "given"
 
     def settle(self, *, is_own_table: bool) -> "TransferRecipe":
         """Return the recipe with every `auto` replaced by what it stands for."""
+        if self.method != "auto":
+            return self
         default = TransferRecipe()
         strengths = (self.swap_probability, self.noise)
-        as_default = strengths == (default.swap_probability, default.noise)
-        settled = {}
-        if self.method == "auto":
-            is_mixture = as_default and not is_own_table
-            settled["method"] = "gaussian_mixture" if is_mixture else "munge"
-        if self.selection == "auto":
-            is_default = as_default and self.method == "auto"
-            is_chosen = is_own_table and is_default and self.n_synthetic > 0
-            settled["selection"] = "chosen" if is_chosen else "given"
-        return self.model_copy(update=settled)
+        if strengths != (default.swap_probability, default.noise):
+            method = "munge"
+        else:
+            method = "mixed" if is_own_table else "gaussian_mixture"
+        return self.model_copy(update={"method": method})
 
 
 class EvidenceRecipe(Section):

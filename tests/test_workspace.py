@@ -17,5 +17,5 @@ def test_later_sections_of_another_recipe_are_settled(tmp_path: Path, csv_path: 
     other = tmp_path / "other.toml"
     other.write_text("[student]\nhidden = [8, 8]\n")
     recipe = load_prepared(work, other, from_section="student").recipe
-    assert (recipe.student.form, recipe.transfer.selection) == ("chosen", "chosen")
+    assert (recipe.student.form, recipe.transfer.method) == ("chosen", "mixed")
     assert recipe.student.temperature == 1.0

@@ -11,20 +11,16 @@ from typing import Literal
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, ProgressSink, ignore_progress
 from kdexport.sections import TransferRecipe
+from kdexport.training.augment import MIXED
 from kdexport.training.distill import build_student_stack, fit_students
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 
-# Ways to make synthetic rows, of which a table takes what its validation rows prefer: close to the
-# training rows where classes lie close together, farther where the teacher is smooth.
 WAYS: tuple[Mapping[str, object], ...] = (
-    {"method": "munge", "swap_probability": 0.15},
-    {"method": "munge", "swap_probability": 0.3},
-    {"method": "munge", "swap_probability": 0.5},
-    {"method": "jitter", "noise": 0.15},
+    *MIXED,
     {"method": "gaussian_mixture"},
+    {"method": "mixed"},
 )
 N_TRIED_ROWS = 40_000  # synthetic rows of each way while they are compared
-MIDDLE = 1  # position of the way that forms are compared on
 N_TRIED = 2  # students of each candidate
 
 # Pieces make a file several times larger: they have to close this share of what a plain student
@@ -42,7 +38,7 @@ def choose_form(
         return "plain"
     way = recipe.transfer
     if way.selection == "chosen":
-        way = way.model_copy(update=WAYS[MIDDLE])
+        way = way.model_copy(update={"method": "mixed"})
     transfer = _build_small_set(lesson, recipe, [way])
     forms: tuple[Form, ...] = ("plain", "piecewise")
     plain, piecewise = (

@@ -10,7 +10,7 @@ from kdexport.training.augment import make_synthetic_inputs
 from kdexport.training.encode import Encoder
 from tests.training.toys import make_encoder
 
-METHODS = pytest.mark.parametrize("method", ["munge", "jitter", "gaussian_mixture"])
+METHODS = pytest.mark.parametrize("method", ["munge", "jitter", "gaussian_mixture", "mixed"])
 
 
 def make_features() -> Float32:
@@ -197,8 +197,21 @@ def test_categories(method: str) -> None:
     share = np.isnan(inputs.numeric).mean()
     assert np.isnan(made.numeric).mean() == pytest.approx(share, abs=0.03)
     assert sources.shape == (2000,)
-    if method != "munge":
+    if method not in ("munge", "mixed"):
         np.testing.assert_array_equal(made.categorical, inputs.categorical[sources])
+
+
+@pytest.mark.parametrize("n", [301, 4, 1])
+def test_mixed_rows_are_those_of_each_way(n: int) -> None:
+    """As many rows as asked for, each way its share, as that way makes them alone."""
+    rows = label(Inputs(FEATURES, np.empty((len(FEATURES), 0), object)))
+    recipe = TransferRecipe(n_synthetic=n, method="mixed")
+    made, sources = make_synthetic_inputs(rows, make_encoder(4), recipe, seed=5)
+    assert len(sources) == made.n_rows == n
+    n_last = (n + 3) // 4
+    last = TransferRecipe(n_synthetic=n_last, method="jitter", noise=0.15)
+    alone, _ = make_synthetic_inputs(rows, make_encoder(4), last, seed=8)
+    np.testing.assert_array_equal(made.numeric[n - n_last :], alone.numeric)
 
 
 def test_munge_keeps_categories_together() -> None:

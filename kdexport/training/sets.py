@@ -17,6 +17,7 @@ from kdexport.restore import Restorer
 from kdexport.schema import MISSING, OTHER, Category, Schema
 from kdexport.trees import LEAF, Int32, Trees
 
+MAX_CELLS = 20_000_000  # of the table of texts and sets: 40 MB in the file
 BETWEEN = 0.5  # the threshold of a column of 0 and 1
 
 Codes = Mapping[object, int]
@@ -123,17 +124,11 @@ def place(readers: Sequence[Reader], schema: Schema, restorer: Restorer) -> Plac
     }
     places: list[list[tuple[str, int]]] = []
     for reader in readers:
-        there = []
+        there, spelled = [], _spell_columns(reader, restorer)
         for one in reader.model.sets:
             name = reader.columns[one.column]
-            if name not in asked:
-                raise _refuse(
-                    f"{reader.name} takes {name!r} for categories, which the file takes for a "
-                    f"number (--categorical {name})"
-                )
-            codes = _spell(name, reader.model.codes.get(one.column, {}), one, restorer)
             there.append((name, len(asked[name])))
-            asked[name].append((one, codes))
+            asked[name].append((one, spelled[one.column]))
         places.append(there)
     width = max([1, *map(len, asked.values())])
     starts = {
@@ -141,6 +136,9 @@ def place(readers: Sequence[Reader], schema: Schema, restorer: Restorer) -> Plac
     }
     categories, readings = schema.categories, np.zeros((schema.n_codes, 1), np.float32)
     if any(asked.values()):
+        n_texts = sum(len({text for _, codes in sets for text in codes}) for sets in asked.values())
+        if n_texts * width > MAX_CELLS:
+            raise _refuse(f"its models ask {width:,} sets of a column, of {n_texts:,} texts in all")
         tables = [_tabulate(sets, width) for sets in asked.values()]
         categories = tuple(category for category, _ in tables)
         readings = np.concatenate([table for _, table in tables])
@@ -151,12 +149,30 @@ def place(readers: Sequence[Reader], schema: Schema, restorer: Restorer) -> Plac
     return Placed(parts, schema.model_copy(update={"categories": categories}))
 
 
-def _spell(name: str, codes: Codes, asked: CategorySet, restorer: Restorer) -> dict[str, int]:
-    """Texts of a column to the codes that a model has for them."""
-    if not codes:
-        cells = restorer.spelled[name].items()
-        known = {text: int(cell) for text, cell in cells if _is_code(cell)}
-        return {str(code): code for code in asked.codes} | known
+def _spell_columns(reader: Reader, restorer: Restorer) -> dict[int, Mapping[str, int]]:
+    """Each column that a model asks sets of: texts to the codes that it has for them."""
+    asked: dict[int, set[int]] = {}
+    for one in reader.model.sets:
+        asked.setdefault(one.column, set()).update(one.codes)
+    spelled: dict[int, Mapping[str, int]] = {}
+    for column, codes in asked.items():
+        name = reader.columns[column]
+        if name not in restorer.spelled:
+            raise _refuse(
+                f"{reader.name} takes {name!r} for categories, which the file takes for a "
+                f"number (--categorical {name})"
+            )
+        if named := reader.model.codes.get(column):
+            spelled[column] = _spell(name, named)
+        else:
+            cells = restorer.spelled[name].items()
+            known = {text: int(cell) for text, cell in cells if _is_code(cell)}
+            spelled[column] = {str(code): code for code in codes} | known
+    return spelled
+
+
+def _spell(name: str, codes: Codes) -> dict[str, int]:
+    """Texts of named categories to their codes."""
     cells_in_order = np.empty(len(codes), object)
     cells_in_order[:] = list(codes)
     table = Table({name: cells_in_order}, np.arange(len(codes)), name)

@@ -170,6 +170,16 @@ def test_sets_of_categories_get_a_file(tmp_path: Path) -> None:
     assert np.abs(found.probabilities - expected).max() < 1e-6
 
 
+def test_sets_of_too_many_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where texts times sets make no file that anybody would load, there is none."""
+    frame = FRAME[["a"]].assign(letter=pd.Categorical(RNG.choice([*"abcdefgh"], 500)))
+    labels = np.where(frame["letter"].isin([*"adeg"]), "yes", "no")
+    model = HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype")
+    monkeypatch.setattr("kdexport.training.sets.MAX_CELLS", 3)
+    learned = distill(model.fit(frame[:200], labels[:200]), frame, labels)
+    assert "of 8 texts in all" in learned.evidence_.absent["teacher.onnx"]
+
+
 def test_models_with_sets_of_their_own_make_one_file(tmp_path: Path) -> None:
     """Two regressors that know other categories in another order: each one's sets are its own."""
     frame = FRAME[["a"]].assign(letter=RNG.choice([*"abcdefgh"], 500))

@@ -125,7 +125,8 @@ def assemble_bundle(
         "copied_test_rows": count_copies(prepared),
         "search": search,
     }
-    files = {name: _stamp(content, prepared, claims) for name, content in files.items()}
+    headline = make_headline(claims)
+    files = {name: stamp(content, prepared, headline) for name, content in files.items()}
     _tell(on_progress, 2)
     parity = _check_parity(files, sources, prepared)
     _tell(on_progress, 3)
@@ -233,14 +234,14 @@ def measure_groups(
     return edge, replicates
 
 
-def _stamp(content: bytes, prepared: Prepared, claims: Mapping[str, Any]) -> bytes:
+def stamp(content: bytes, prepared: Prepared, headline: Mapping[str, Any]) -> bytes:
     """Write version, data, recipe and headline evidence into a file's metadata."""
     model = parse_model(content)
     entries = {
         "version": version("kdexport"),
         "data_sha256": prepared.data_sha256,
         "recipe": json.dumps(prepared.recipe.changes(), separators=(",", ":")),
-        "evidence": json.dumps(make_headline(claims), separators=(",", ":")),
+        "evidence": json.dumps(headline, separators=(",", ":")),
     }
     set_metadata(model, {f"kdexport.{key}": value for key, value in entries.items()})
     return serialize_model(model)

@@ -70,6 +70,7 @@ def search(
     with claim_output(output, force=force) as claimed:
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         given = Given(teacher, data, weights, oof)
+        prepared = _limit(prepared, limits)
         prepared, source = find_teacher(prepared, given, on_progress=on_progress)
         rival = train_rival(prepared)
         found = train_candidates(prepared, source, on_progress)
@@ -89,16 +90,17 @@ def search(
             candidates=candidates,
             advice=advise(candidates),
         )
-        settled = _settle(prepared, found.recipe_of(chosen.name), limits)
+        settled = replace(prepared, recipe=found.recipe_of(chosen.name))
         learned = Learned(settled, source, found.students_of(chosen.name))
         evidence, files = assemble(learned, rival=rival, search=fact, on_progress=on_progress)
         write_files(claimed, evidence, files, force=force)
     return evidence
 
 
-def _settle(prepared: Prepared, recipe: Recipe, limits: Limits) -> Prepared:
-    """Return the task whose recipe makes the chosen student again, and holds it to the limits."""
+def _limit(prepared: Prepared, limits: Limits) -> Prepared:
+    """Return the task whose recipe holds a student to the limits."""
     given = {"max_bytes": limits.max_bytes, "min_recovered_lower": limits.min_recovered_lower}
     asked = {key: value for key, value in given.items() if value is not None}
+    recipe = prepared.recipe
     budgets = Budgets.model_validate({**recipe.budgets.model_dump(), **asked})
     return replace(prepared, recipe=recipe.model_copy(update={"budgets": budgets}))

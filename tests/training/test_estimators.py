@@ -25,7 +25,7 @@ TWO_TARGETS = np.stack([NUMBERS, -NUMBERS], axis=1)
 @pytest.mark.parametrize(
     ("estimator", "targets", "message"),
     [
-        (HistGradientBoostingRegressor(categorical_features=[1]), NUMBERS, r"features \[1\] are"),
+        (HistGradientBoostingRegressor(categorical_features=[1]), NUMBERS, "sets of categories"),
         (HistGradientBoostingRegressor(loss="poisson"), NUMBERS, "with loss 'poisson'"),
         (HistGradientBoostingRegressor(loss="gamma"), NUMBERS, "with loss 'gamma'"),
         (GradientBoostingRegressor(init=LinearRegression()), NUMBERS, "a model of its own"),

@@ -32,17 +32,19 @@ def prepare_rows(*, is_regression: bool = False) -> Prepared:
     return prepare(read_recipe(None, RECIPE), data={"a": a, "b": b, "c": c, "y": y})
 
 
-def make_logits(prepared: Prepared, *, flipped: bool) -> Float32:
-    """Logits for the validation rows that know the labels, or their opposites."""
+def make_logits(prepared: Prepared, *, every: int | None = None) -> Float32:
+    """Logits for the validation rows that know the labels, but are wrong in every so many rows."""
     sure = np.eye(2, dtype=np.float32)[prepared.rows.validation.targets] * 3
-    return sure[:, ::-1].copy() if flipped else sure
+    if every is not None:
+        sure[::every] = sure[::every, ::-1].copy()
+    return sure
 
 
 @pytest.mark.parametrize("better", [0, 1])
 def test_share_goes_to_the_better_part(better: int) -> None:
     """A part that only misleads gets no share, whichever of the two it is."""
     prepared = prepare_rows()
-    parts = [make_logits(prepared, flipped=part != better) for part in (0, 1)]
+    parts = [make_logits(prepared, every=10 if part == better else 2) for part in (0, 1)]
     validation = prepared.rows.validation
     share, _ = _select_share(np.stack(parts), validation, prepared.schema, prepared.recipe)
     assert share == better
@@ -51,7 +53,7 @@ def test_share_goes_to_the_better_part(better: int) -> None:
 def test_share_goes_to_both_where_both_help() -> None:
     """Two parts of independent errors are averaged."""
     prepared = prepare_rows()
-    rng, sure = np.random.default_rng(0), make_logits(prepared, flipped=False)
+    rng, sure = np.random.default_rng(0), make_logits(prepared)
     parts = np.stack([sure + 3 * rng.normal(size=sure.shape) for _ in range(2)])
     share, _ = _select_share(
         parts.astype(np.float32), prepared.rows.validation, prepared.schema, prepared.recipe

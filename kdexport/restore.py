@@ -159,6 +159,8 @@ def _as_pandas(series: Any, dtype: Any) -> Any:
             series = series.map(lambda cell: by_text.get(str(cell)))
         elif getattr(dtype, "tz", None) is not None:
             return series.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
+        elif isinstance(dtype, np.dtype) and dtype.kind == "b" and series.isna().any():
+            return series  # a gap would become true
         return series.astype(dtype)
     except (TypeError, ValueError, OverflowError):
         return series

@@ -90,3 +90,16 @@ def test_cells_that_no_type_holds_stay_what_they_are() -> None:
     assert frame["text"][1] == "never seen"
     assert frame["date"].isna().tolist() == [True, True, False]
     assert frame["code"].isna().tolist() == [True, True, False]
+
+
+def test_a_gap_among_flags_stays_one() -> None:
+    """A missing cell of a column of flags is no flag: pandas would make it true."""
+    restorer, schema = fit_restorer(ODD)
+    inputs = schema.signature.take_inputs(as_table(ODD))
+    numeric = inputs.numeric.copy()
+    place = schema.signature.numeric.index("flag")
+    numeric[:2, place] = np.nan
+    table = restorer.restore(inputs.like(numeric, inputs.categorical))
+    flags = Layout(ODD).to_frame(table, list(table.columns))["flag"]
+    assert flags.isna().tolist() == [True, True, *[False] * 38]
+    assert (flags[2:] == ODD["flag"][2:]).all()

@@ -140,9 +140,16 @@ class Inputs:
                 yield hashlib.sha256(numbers.tobytes() + "\0".join(cells).encode()).digest()
 
     def count_in(self, *others: "Inputs") -> int:
-        """Return how many of these rows have the inputs of one of the others' rows."""
+        """Return how many of these rows have the inputs of one of the others' rows.
+
+        The hashes of the fewer rows are kept, those of the more pass by.
+        """
+        others_hashes = chain.from_iterable(other.hash_rows() for other in others)
+        if self.n_rows > sum(other.n_rows for other in others):
+            known = set(others_hashes)
+            return sum(key in known for key in self.hash_rows())
         own = Counter(self.hash_rows())
-        return sum(own.pop(key, 0) for key in chain(*(other.hash_rows() for other in others)))
+        return sum(own.pop(key, 0) for key in others_hashes)
 
     def feeds(self) -> dict[str, Column]:
         """Return the arrays by the name of the file's input, only those that have columns."""

@@ -32,7 +32,6 @@ from kdexport.tables import (
     names_parquet,
     read_header,
     reading,
-    refuse_cut_row,
     to_polars,
 )
 
@@ -128,7 +127,6 @@ class TableFile:
     def _scan(self) -> pl.LazyFrame:
         if is_parquet(self.path):
             return pl.scan_parquet(name_of(self.path), glob=False)
-        refuse_cut_row(self.path, self.names, self.csv_format)
         frame = pl.scan_csv(
             name_of(self.path),
             infer_schema=False,

@@ -171,7 +171,7 @@ def is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def refuse_cut_row(path: Path, names: Collection[str], csv_format: CsvFormat) -> None:
+def _refuse_cut_row(path: Path, names: Collection[str], csv_format: CsvFormat) -> None:
     """Refuse a CSV that ends within its last row: cells that are not there would be missing ones.
 
     A cut is seen where the last line has no end and too few cells.
@@ -198,7 +198,6 @@ def _read_csv(
     path: Path, csv_format: CsvFormat, text: Collection[str], numbers: Collection[str]
 ) -> pl.DataFrame:
     header = read_header(path, csv_format)
-    refuse_cut_row(path, header, csv_format)
     frame = pl.read_csv(
         path,
         infer_schema=False,
@@ -224,22 +223,25 @@ def _read_csv(
 
 
 def read_header(path: Path, csv_format: CsvFormat) -> list[str]:
-    """Return the names of a CSV's columns.
+    """Return the names of a CSV's columns; look at the file's other end too.
 
     Raises:
-        DataError: One is there twice, or another separator stands between them.
+        DataError: One is there twice, another separator stands between them, or the file ends
+            within its last row.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(filter(None, csv.reader(file, delimiter=csv_format.separator)), [])
     _refuse_repeats(header, path.name)
-    if len(header) == 1 and csv_format.separator == ",":
-        for mark in [mark for mark in OTHER_SEPARATORS if mark in header[0]]:
-            shown = mark.replace("\t", r"\t")
-            raise DataError(
-                "a header's names stand between separators",
-                found=f"{path.name} has one column, {header[0][:40]!r}",
-                cure=f"pass --separator '{shown}' if that is what stands between its cells",
-            )
+    alone = header[0] if len(header) == 1 and csv_format.separator == "," else ""
+    other = next((mark for mark in OTHER_SEPARATORS if mark in alone), None)
+    if other is not None:
+        shown = other.replace("\t", r"\t")
+        raise DataError(
+            "a header's names stand between separators",
+            found=f"{path.name} has one column, {alone[:40]!r}",
+            cure=f"pass --separator '{shown}' if that is what stands between its cells",
+        )
+    _refuse_cut_row(path, header, csv_format)
     return header
 
 

@@ -31,8 +31,7 @@ def read_unlabeled(table: Table, schema: Schema, test: Rows) -> Unlabeled:
     inputs = schema.signature.take_inputs(table)
     for i, name in enumerate(schema.signature.numeric):
         refuse_huge(inputs.numeric[:, i], name, table.source)
-    known = set(test.inputs.hash_rows())
-    n_in_test = sum(key in known for key in inputs.hash_rows())
+    n_in_test = inputs.count_in(test.inputs)
     if n_in_test:
         warnings.warn(
             f"{n_in_test} of the {table.n_rows} unlabelled rows of {table.source} have the inputs "

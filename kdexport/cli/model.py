@@ -9,7 +9,7 @@ import click
 from kdexport.cli.options import csv_options, json_option, write_json
 
 PATH = click.Path(path_type=Path)
-TABLE_ENDINGS = {"", ".csv", ".txt", ".parquet", ".pq"}
+CSV_ENDINGS = {"", ".csv", ".txt"}
 GOLDEN = {
     "real": "real: the bundle holds test rows of its maker's data",
     "synthetic": "synthetic: the bundle holds rows drawn from column statistics, none of the data",
@@ -39,8 +39,10 @@ def predict(
     from kdexport.runtime import predict as predict_table
     from kdexport.signature import listed
     from kdexport.streams import TableFile, answer_file
+    from kdexport.tables import names_parquet
 
-    if output.suffix.lower() not in TABLE_ENDINGS or output.name == "-":
+    is_csv = output.suffix.lower() in CSV_ENDINGS and output.name != "-"
+    if not (is_csv or names_parquet(output)):
         raise OutputError(
             "answers are written into a CSV or Parquet file, by its ending",
             found=repr(str(output)),

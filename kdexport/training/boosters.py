@@ -21,7 +21,7 @@ from kdexport.training.estimators import (
     join_trees,
     refuse_estimator,
 )
-from kdexport.training.sets import BETWEEN, Codes, FittedTrees, SetColumns
+from kdexport.training.sets import BETWEEN, Codes, FittedTrees, SetColumns, number_cells
 from kdexport.trees import LEAF, Meaning, Trees
 
 ENCODE = "fit it on ranks or codes as plain numbers"
@@ -66,10 +66,7 @@ def _name_lightgbm_codes(model: Any) -> dict[int, Codes]:
         raise refuse_estimator(
             model, "it takes some columns of categories for ordered ones", "ordered=False in pandas"
         )
-    return {
-        column: {cell: code for code, cell in enumerate(cells)}
-        for column, cells in zip(columns, known, strict=True)
-    }
+    return {column: number_cells(cells) for column, cells in zip(columns, known, strict=True)}
 
 
 def _read_leafwise(model: Any, root: dict[str, Any], factor: float, sets: SetColumns) -> Arrays:
@@ -130,7 +127,7 @@ def _name_xgboost_codes(stored: dict[str, Any]) -> dict[int, Codes]:
             joined, starts = bytes(v % 256 for v in one["values"]), one["offsets"]
             cells = [joined[a:b].decode() for a, b in pairwise(starts)]
         if cells:
-            codes[column] = {cell: code for code, cell in enumerate(cells)}
+            codes[column] = number_cells(cells)
     return codes
 
 

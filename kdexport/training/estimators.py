@@ -29,7 +29,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from kdexport.errors import DataError
 from kdexport.records import Column, Float32, Float64
-from kdexport.training.sets import BETWEEN, FittedTrees, SetColumns
+from kdexport.training.sets import BETWEEN, FittedTrees, SetColumns, number_cells
 from kdexport.trees import LEAF, Meaning, Trees
 
 ROWS_AT_ONCE = 8192  # rows that stay in a core's cache while all trees are asked
@@ -162,7 +162,7 @@ def _from_histogram(model: Any) -> FittedTrees:
         columns = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
         categories = model._preprocessor.named_transformers_["encoder"].categories_
         codes = {
-            int(column): {cell: code for code, cell in enumerate(known.tolist()) if cell == cell}
+            int(column): number_cells(known.tolist())
             for column, known in zip(columns, categories, strict=False)
         }
     sets = SetColumns(len(columns))

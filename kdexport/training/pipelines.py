@@ -24,7 +24,15 @@ from sklearn.preprocessing import (
 )
 
 from kdexport.records import Column, Float32, Float64
-from kdexport.training.sets import BETWEEN, CategorySet, Codes, FittedTrees, SetColumns
+from kdexport.training.sets import (
+    BETWEEN,
+    CategorySet,
+    Codes,
+    FittedTrees,
+    SetColumns,
+    is_gap,
+    number_cells,
+)
 from kdexport.trees import LEAF
 
 SCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
@@ -157,7 +165,7 @@ def _refuse_other_imputers(imputer: SimpleImputer) -> None:
     fills = imputer.statistics_
     if fills.dtype.kind != "f":
         raise UnfoldedError("its step SimpleImputer fills categories")
-    if np.isnan(fills).any() or not _is_gap(imputer.missing_values):
+    if np.isnan(fills).any() or not is_gap(imputer.missing_values):
         raise UnfoldedError("its step SimpleImputer drops columns, or fills what is no NaN")
 
 
@@ -176,9 +184,9 @@ def _one_hot(
         few = set() if joined is None else {cells.index(cell) for cell in joined.tolist()}
         groups = [{code} for code in range(len(cells)) if code not in few]
         groups += [few] if few else []
-        gap = next((code for code, cell in enumerate(cells) if _is_gap(cell)), None)
+        gap = next((code for code, cell in enumerate(cells) if is_gap(cell)), None)
         takes_unknown = encoder.handle_unknown in ("infrequent_if_exist", "warn")
-        codes[one.column] = {cell: code for code, cell in enumerate(cells) if code != gap}
+        codes[one.column] = number_cells(cells)
         made += [
             OneHot(
                 CategorySet(
@@ -191,10 +199,6 @@ def _one_hot(
             for group in groups
         ]
     return made
-
-
-def _is_gap(cell: Any) -> bool:
-    return cell is None or cell != cell
 
 
 def _read(column: Numbers, values: Column, *, narrow: bool) -> Float64:

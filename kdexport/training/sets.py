@@ -41,6 +41,16 @@ class CategorySet:
     has_unknown: bool
 
 
+def number_cells(cells: Iterable[object]) -> Codes:
+    """Return the codes of categories that a model knows in this order; a gap is none of them."""
+    return {cell: code for code, cell in enumerate(cells) if not is_gap(cell)}
+
+
+def is_gap(cell: object) -> bool:
+    """Say whether a model's category stands for missing cells: None or NaN."""
+    return cell is None or cell != cell
+
+
 class SetColumns:
     """Numbers the sets that a model asks for, behind its own columns."""
 

@@ -77,7 +77,8 @@ def test_new_rows(method: str) -> None:
     """Most rows made are none of the training rows."""
     known = {row.tobytes() for row in FEATURES}
     made = make(method)
-    assert np.mean([row.tobytes() in known for row in made]) < 0.5
+    most = 0.5 if method == "mixed" else 0.3  # a quarter of the mixed ones swap few cells
+    assert np.mean([row.tobytes() in known for row in made]) < most
 
 
 @METHODS

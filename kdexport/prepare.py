@@ -1,7 +1,7 @@
 """From a table to a prepared task: read, split, and encoded as the recipe says.
 
 Takes a recipe and rows (a file, data in memory, a built-in task), gives a `Prepared`, or says what
-every column would be taken as. Trains nothing.
+every column would be taken as. Trains nothing but a few trees that say where students may bend.
 """
 
 import warnings
@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kdexport.cells import CsvFormat
 from kdexport.errors import DataError
 from kdexport.extras import import_training_room
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal, list_classes
-from kdexport.knots import MAX_PIECES
+from kdexport.knots import MAX_PIECES, find_knots
 from kdexport.recipe import Recipe
-from kdexport.records import Parts, Table
+from kdexport.records import Parts, Rows, Table
 from kdexport.restore import Restorer
 from kdexport.schema import Schema, column_of
 from kdexport.signature import Classes
@@ -33,7 +35,7 @@ Source = Any
 def prepare(
     recipe: Recipe, *, data: Source = None, test: Source = None, unlabeled: Source = None
 ) -> Prepared:
-    """Read, split and encode: read_table -> split -> Schema.fit -> rows.
+    """Read, split and encode: read_table -> split -> Schema.fit -> rows -> knots.
 
     Columns and scaling are learned from the training rows; the classes are those of training and
     validation rows. Test rows and those without labels are only encoded.
@@ -45,6 +47,8 @@ def prepare(
     data_sha256 = parts.train.joined_with(parts.validation).hash()
     is_task = data is None and recipe.data.file is None
     recipe = recipe.settle(is_own_table=not is_task)
+    if recipe.student.form != "plain":
+        schema = _bend_at_splits(schema, rows.train, seed=recipe.seed)
     if recipe.student.form == "piecewise" and schema.signature.numeric and not schema.has_knots:
         raise DataError(
             f"students have at most {MAX_PIECES} pieces, two or more a column",
@@ -60,6 +64,16 @@ def prepare(
         text = [name for name, values in features.columns.items() if values.dtype.kind == "O"]
         extra = read_unlabeled(read_source(unlabeled, recipe, text), schema, rows.test)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer, extra)
+
+
+def _bend_at_splits(schema: Schema, train: Rows, *, seed: int) -> Schema:
+    """Place knots where trees that know the labels split the training rows."""
+    room = import_training_room("split_search")
+    readable = train.inputs.numeric.astype(np.float64)
+    if schema.signature.precision == "float64":
+        readable -= np.array(schema.center)
+    knots = find_knots(readable, room.find_splits(train, schema, seed=seed))
+    return schema.model_copy(update={"knots": knots})
 
 
 def refuse_few_test_rows(prepared: Prepared) -> Prepared:

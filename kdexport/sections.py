@@ -171,6 +171,9 @@ TINY_SCHEDULE: Mapping[str, object] = MappingProxyType(
     {"temperature": 1.0, "batch_size": 1024, "learning_rate": 3e-2, "max_epochs": 60}
 )
 
+# The same on a table of one's own for all others: teachers are rougher there.
+TABLE_SCHEDULE: Mapping[str, object] = MappingProxyType({"learning_rate": 3e-2})
+
 
 class StudentRecipe(FitRecipe):
     """The students and, with the same budget, the controls."""
@@ -211,16 +214,19 @@ class StudentRecipe(FitRecipe):
         Field(
             description="temperature, batch_size, learning_rate and max_epochs: as given; auto: "
             "unless you give one of them, those that suit tiny students where no layer is wider "
-            f"than {TINY}"
+            f"than {TINY}, and elsewhere a learning rate of {TABLE_SCHEDULE['learning_rate']:g} "
+            "on a table of yours"
         ),
     ] = "auto"
 
     def shaped(self, hidden: Widths, form: Literal["plain", "piecewise"]) -> "StudentRecipe":
         """Return the recipe of students of another shape, with the schedule that suits it."""
         update: dict[str, object] = {"hidden": hidden, "form": form, "sizing": "auto"}
-        if all(getattr(self, key) == value for key, value in TINY_SCHEDULE.items()):
-            update |= {key: getattr(StudentRecipe(), key) for key in TINY_SCHEDULE}
-        return self.model_copy(update=update).settle(is_own_table=True)
+        default = {key: getattr(StudentRecipe(), key) for key in TINY_SCHEDULE}
+        own = {key: getattr(self, key) for key in TINY_SCHEDULE}
+        if own in (TINY_SCHEDULE, {**default, **TABLE_SCHEDULE}):
+            update |= default
+        return self.model_copy(update=update).settle(is_own_table=own != default)
 
     def settle(self, *, is_own_table: bool) -> "StudentRecipe":
         """Return the recipe with every `auto` replaced by what it stands for."""
@@ -229,8 +235,11 @@ class StudentRecipe(FitRecipe):
             settled["form"] = "chosen" if is_own_table else "plain"
         default = StudentRecipe()
         as_default = all(getattr(self, key) == getattr(default, key) for key in TINY_SCHEDULE)
-        if self.sizing == "auto" and as_default and max(self.hidden, default=0) <= TINY:
-            settled |= TINY_SCHEDULE
+        if self.sizing == "auto" and as_default:
+            if max(self.hidden, default=0) <= TINY:
+                settled |= TINY_SCHEDULE
+            elif is_own_table:
+                settled |= TABLE_SCHEDULE
         return self.model_copy(update=settled)
 
 
@@ -239,15 +248,17 @@ class TransferRecipe(Section):
 
     n_synthetic: Annotated[int, Field(ge=0, description="synthetic rows")] = 150_000
     method: Annotated[
-        Literal["auto", "mixed", "munge", "jitter", "gaussian_mixture"],
+        Literal["auto", "mixed", "munge", "jitter", "marginal", "gaussian_mixture"],
         Field(
-            description="how synthetic rows are made. mixed: by munge at three strengths and by "
-            "jitter, as many rows of each; auto: as a mixture of Gaussians on the built-in tasks, "
-            "mixed on a table of yours unless you give a strength: then by munge"
+            description="how synthetic rows are made. munge: cells swapped with a near row's; "
+            "jitter: noise on numbers; marginal: cells swapped with any row's; mixed: by munge at "
+            "three strengths, by jitter and by marginal, as many rows of each; auto: as a mixture "
+            "of Gaussians on the built-in tasks, mixed on a table of yours unless you give a "
+            "strength: then by munge"
         ),
     ] = "auto"
     swap_probability: Annotated[
-        float, Field(gt=0, le=1, description="munge: share of cells taken from a neighbour")
+        float, Field(gt=0, le=1, description="munge, marginal: share of cells that are swapped")
     ] = 0.5
     noise: Annotated[
         float, Field(gt=0, description="jitter: deviations of a cell, in the column's own")

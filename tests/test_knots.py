@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdexport.knots import MAX_PER_COLUMN, MAX_PIECES, find_knots
+from kdexport.knots import EVEN_PIECES, MAX_PER_COLUMN, MAX_PIECES, Splits, find_knots
 
 
 def test_knots_lie_at_quantiles() -> None:
@@ -57,3 +57,49 @@ def test_knots_are_float32() -> None:
     (knots,) = find_knots(values)
     assert np.array_equal(np.float32(knots).astype(float), knots)
     assert set(knots) <= set(values[:, 0].astype(np.float32).astype(float))
+
+
+def no_splits() -> Splits:
+    """A column that no tree splits."""
+    return Splits(np.empty(0), np.empty(0))
+
+
+def test_few_values_have_knots_on_both_sides_of_a_split() -> None:
+    """Where values repeat, a network can step between the two that a tree parts."""
+    values = np.repeat(np.arange(0.0, 400.0, 4.0), 30)[:, None]
+    (knots,) = find_knots(values, [Splits(np.array([101.9, 203.0]), np.array([2.0, 1.0]))])
+    assert {100.0, 104.0, 200.0, 204.0} <= set(knots)
+    assert len(knots) <= EVEN_PIECES + 1 + 4
+
+
+def test_many_values_have_a_knot_at_a_split() -> None:
+    """Where every value differs, the split itself is the knot; one outside the range is none."""
+    values = np.linspace(0.0, 1.0, 500)[:, None]
+    (knots,) = find_knots(values, [Splits(np.array([0.3141, 7.0]), np.array([1.0, 1.0]))])
+    assert float(np.float32(0.3141)) in knots
+    assert (knots[0], knots[-1]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("n_columns", [1, 3, 20, 60, 69])
+def test_best_splits_come_first(n_columns: int) -> None:
+    """What gains most is in, until all columns together have their pieces."""
+    rng = np.random.default_rng(0)
+    values = rng.random((600, n_columns))
+    thresholds = np.linspace(0.01, 0.99, 300)
+    splits = [Splits(thresholds, rng.random(300)) for _ in range(n_columns)]
+    knots = find_knots(values, splits)
+    n_pieces = [len(own) - 1 for own in knots]
+    assert MAX_PIECES - 1 <= sum(n + (n > 1) for n in n_pieces) <= MAX_PIECES
+    taken = [np.isin(thresholds.astype(np.float32), own) for own in knots]
+    gains = [split.gains for split in splits]
+    left = max(gain[~there].max() for gain, there in zip(gains, taken, strict=True))
+    assert all((gain[there] >= left).all() for gain, there in zip(gains, taken, strict=True))
+
+
+def test_a_column_without_splits_keeps_its_quantiles() -> None:
+    """Pieces go where trees split, and every column still has a few."""
+    rng = np.random.default_rng(0)
+    split = Splits(np.linspace(0.01, 0.99, 400), np.ones(400))
+    first, second = find_knots(rng.random((900, 2)), [split, no_splits()])
+    assert len(second) == EVEN_PIECES + 1
+    assert len(first) + len(second) > MAX_PIECES - 4

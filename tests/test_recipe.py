@@ -7,7 +7,7 @@ import pytest
 
 from kdexport.errors import RecipeError
 from kdexport.recipe import EFFORTS, Effort, Recipe, read_recipe
-from kdexport.sections import TINY_SCHEDULE, StudentRecipe
+from kdexport.sections import TABLE_SCHEDULE, TINY_SCHEDULE, StudentRecipe
 
 
 def write(folder: Path, text: str) -> Path:
@@ -159,6 +159,21 @@ def test_evidence_costs_the_same_at_every_effort(effort: Effort) -> None:
     assert recipe.evidence == usual.evidence
     assert recipe.student.n_replicates == usual.student.n_replicates
     assert recipe.student.plain_control == usual.student.plain_control
+
+
+def test_students_of_a_table_have_a_rate_of_their_own() -> None:
+    """Unless a key of the schedule is given; other shapes of the same table keep to theirs."""
+    usual = StudentRecipe()
+    student = usual.settle(is_own_table=True)
+    assert {key: getattr(student, key) for key in TABLE_SCHEDULE} == TABLE_SCHEDULE
+    assert student.shaped((32,), "piecewise").learning_rate == student.learning_rate
+    tiny = student.shaped((8,), "plain")
+    assert {key: getattr(tiny, key) for key in TINY_SCHEDULE} == TINY_SCHEDULE
+    given = usual.model_copy(update={"temperature": 3.0}).settle(is_own_table=True)
+    for other in (given, usual.settle(is_own_table=False), given.shaped((32,), "plain")):
+        assert other.learning_rate == usual.learning_rate
+    built_in = usual.settle(is_own_table=False).shaped((32,), "plain")
+    assert built_in.learning_rate == usual.learning_rate
 
 
 def test_tiny_students_have_a_schedule_of_their_own() -> None:

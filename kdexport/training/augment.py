@@ -6,8 +6,10 @@ leaves the range seen there.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
 from kdexport.records import Float32, Float64, Inputs, Int64, Rows
@@ -15,18 +17,20 @@ from kdexport.sections import TransferRecipe
 from kdexport.training.encode import Encoder
 from kdexport.training.gaussians import draw_alike
 
-N_NEIGHBOURS = 5
+N_NEIGHBOURS = 20
 LOCAL_NOISE = 0.5  # standard deviations of munge's noise, in distances to the neighbour
 MAX_SEARCHED = 10_000  # rows among which neighbours are searched: the search grows with it
 ROWS_AT_ONCE = 10_000  # rows whose neighbours are asked for together
 # Ways to make synthetic rows: close to the training rows where classes lie close together, farther
-# where the teacher is smooth. Students of rows made in several of them are better than those of
+# where the teacher is smooth, a tenth of the cells anyone's where columns hardly depend on each
+# other. Students of rows made in several of them are better than those of
 # one that a few hundred validation rows chose.
 MIXED: tuple[Mapping[str, object], ...] = (
     {"method": "munge", "swap_probability": 0.15},
     {"method": "munge", "swap_probability": 0.3},
     {"method": "munge", "swap_probability": 0.5},
     {"method": "jitter", "noise": 0.15},
+    {"method": "marginal", "swap_probability": 0.1},
 )
 MAX_CELLS = 30_000_000  # of synthetic rows: 240 MB of float64
 CATEGORY_DISTANCE = 2**-0.5  # of two unequal categories, in deviations: sqrt(2) * this = 1
@@ -40,7 +44,8 @@ def make_synthetic_inputs(
     "munge" walks from each row towards one of its near neighbours: a share of its cells takes the
     neighbour's value, numbers blurred by noise as wide as the two differ. "jitter" adds Gaussian
     noise to every number, "gaussian_mixture" draws all numbers anew from a density fitted to each
-    class; both keep the categories. "mixed" makes as many rows in each of four such ways.
+    class; both keep the categories. "marginal" draws a share of the cells anew, each from all
+    training cells of its column. "mixed" makes as many rows in each of five such ways.
 
     Args:
         rows: Training rows.
@@ -54,7 +59,7 @@ def make_synthetic_inputs(
 
     Source: Bucila, Caruana and Niculescu-Mizil, "Model Compression" (2006), algorithm 1 (MUNGE);
         neighbours are searched among the training rows alone (at most 10,000 of them), and drawn
-        from the nearest few.
+        from the nearest few. Cells of anyone's: Bahri, Jiang, Tay and Metzler, "SCARF" (2022).
     """
     rng, inputs = np.random.default_rng(seed), rows.inputs
     if recipe.method == "mixed":
@@ -71,6 +76,10 @@ def make_synthetic_inputs(
         numeric = center + unit * draw_alike((seen - center) / unit, groups, sources, rng)
     elif recipe.method == "jitter":
         numeric = own + rng.standard_normal(own.shape) * (recipe.noise * scale)
+    elif recipe.method == "marginal":
+        numeric = _swap_with_anyone(own, seen, recipe.swap_probability, rng)
+        everyone = inputs.categorical
+        categorical = _swap_with_anyone(categorical, everyone, recipe.swap_probability, rng)
     else:
         neighbours = _draw_neighbours(encoder, inputs, sources, rng)
         other = seen[neighbours]
@@ -80,6 +89,14 @@ def make_synthetic_inputs(
         swapped = rng.random(categorical.shape) < recipe.swap_probability
         categorical = np.where(swapped, inputs.categorical[neighbours], categorical)
     return inputs.like(_bound(numeric, seen), categorical), sources
+
+
+def _swap_with_anyone(
+    own: npt.NDArray[Any], seen: npt.NDArray[Any], share: float, rng: np.random.Generator
+) -> npt.NDArray[Any]:
+    """Give a share of the cells the value that any row has in that column."""
+    donors = rng.integers(len(seen), size=own.shape)
+    return np.where(rng.random(own.shape) < share, np.take_along_axis(seen, donors, axis=0), own)
 
 
 def _make_mixed(

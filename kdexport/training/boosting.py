@@ -136,7 +136,7 @@ def train_fold_boosting(
         kept = np.setdiff1d(np.arange(train.n_rows), folds[fold])
         return _fit(
             features[kept],
-            _take(train, kept),
+            select_rows(train, kept),
             validation_features,
             validation,
             schema,
@@ -187,7 +187,7 @@ def _fit(
     One thread: scikit-learn's wait for each other at every node of a tree, so that beside busy
     neighbours on two cores two of them took 13 to 20 times as long as one.
     """
-    targets, judged = _encode_targets(train, schema), _encode_targets(validation, schema)
+    targets, judged = encode_targets(train, schema), encode_targets(validation, schema)
     n_classes = len(schema.signature.classes)
     known = np.isin(judged, targets) if n_classes else np.ones(len(judged), bool)
     present = np.unique(targets) if n_classes else np.empty(0, np.int64)
@@ -211,25 +211,25 @@ def _fit(
         model.fit(
             np.clip(features, -FLOAT32_MAX, FLOAT32_MAX),  # bins have finite ends
             targets,
-            sample_weight=_weigh(train.weights),
+            sample_weight=weigh(train.weights),
             X_val=validation_features[known],
             y_val=judged[known],
-            sample_weight_val=_weigh(validation.weights[known]),
+            sample_weight_val=weigh(validation.weights[known]),
         )
     del model._predictors[int(np.argmax(model.validation_score_)) :]  # entry i: after i rounds
     trees = trees_of(model).rounded()
     return widen_classes(trees, present, _log_shares(train, n_classes)) if n_classes else trees
 
 
-def _encode_targets(rows: Rows, schema: Schema) -> Column:
-    """Classes as they are, numbers standardised: **Shape** `[n]`."""
+def encode_targets(rows: Rows, schema: Schema) -> Column:
+    """Return classes as they are, numbers standardised: **Shape** `[n]`."""
     if not schema.signature.is_regression:
         return rows.targets
     return (rows.targets - schema.target_center) / schema.target_scale
 
 
-def _weigh(weights: Float64) -> Float64 | None:
-    """Weights where they differ: without any, gradients of one size are counted faster."""
+def weigh(weights: Float64) -> Float64 | None:
+    """Return weights where they differ: without any, gradients of one size are counted faster."""
     return None if (weights == weights[:1]).all() else weights
 
 
@@ -274,7 +274,8 @@ def _answer_shares(train: Rows, n_classes: int) -> Trees:
     )
 
 
-def _take(rows: Rows, positions: Int64) -> Rows:
+def select_rows(rows: Rows, positions: Int64) -> Rows:
+    """Return the rows at these positions."""
     taken = rows.weights[positions]
     return Rows(
         rows.inputs.take(positions), rows.targets[positions], taken, rows.row_ids[positions]

@@ -40,7 +40,7 @@ from kdexport.training.transfer import LabelRows, Lesson
 from kdexport.workspace import Prepared, Trained
 
 # What each way of making synthetic rows is set by; those that are not here have no strength.
-STRENGTHS = {"munge": "swap_probability", "jitter": "noise"}
+STRENGTHS = {"munge": "swap_probability", "jitter": "noise", "marginal": "swap_probability"}
 
 
 def set_threads(asked: int) -> int:

@@ -10,7 +10,9 @@ from kdexport.training.augment import make_synthetic_inputs
 from kdexport.training.encode import Encoder
 from tests.training.toys import make_encoder
 
-METHODS = pytest.mark.parametrize("method", ["munge", "jitter", "gaussian_mixture", "mixed"])
+METHODS = pytest.mark.parametrize(
+    "method", ["munge", "jitter", "marginal", "gaussian_mixture", "mixed"]
+)
 
 
 def make_features() -> Float32:
@@ -198,7 +200,7 @@ def test_categories(method: str) -> None:
     share = np.isnan(inputs.numeric).mean()
     assert np.isnan(made.numeric).mean() == pytest.approx(share, abs=0.03)
     assert sources.shape == (2000,)
-    if method not in ("munge", "mixed"):
+    if method in ("jitter", "gaussian_mixture"):
         np.testing.assert_array_equal(made.categorical, inputs.categorical[sources])
 
 
@@ -209,10 +211,23 @@ def test_mixed_rows_are_those_of_each_way(n: int) -> None:
     recipe = TransferRecipe(n_synthetic=n, method="mixed")
     made, sources = make_synthetic_inputs(rows, make_encoder(4), recipe, seed=5)
     assert len(sources) == made.n_rows == n
-    n_last = (n + 3) // 4
-    last = TransferRecipe(n_synthetic=n_last, method="jitter", noise=0.15)
-    alone, _ = make_synthetic_inputs(rows, make_encoder(4), last, seed=8)
+    n_last = (n + 4) // 5
+    last = TransferRecipe(n_synthetic=n_last, method="marginal", swap_probability=0.1)
+    alone, _ = make_synthetic_inputs(rows, make_encoder(4), last, seed=9)
     np.testing.assert_array_equal(made.numeric[n - n_last :], alone.numeric)
+
+
+def test_marginal_draws_from_the_whole_column() -> None:
+    """A share of the cells is anyone's: columns stay as they are, what ties them is cut there."""
+    inputs, encoder = make_mixed()
+    recipe = TransferRecipe(n_synthetic=20_000, method="marginal", swap_probability=0.4)
+    made, sources = make_synthetic_inputs(label(inputs), encoder, recipe, seed=0)
+    assert set(np.unique(made.numeric[~np.isnan(made.numeric)])) <= set(inputs.numeric[:, 0])
+    is_right = inputs.categorical[:, 0] == "right"
+    changed = made.categorical[:, 0] != inputs.categorical[sources, 0]
+    expected = 0.4 * 2 * is_right.mean() * (1 - is_right.mean())
+    assert changed.mean() == pytest.approx(expected, abs=0.02)
+    assert (made.categorical[:, 0] == "right").mean() == pytest.approx(is_right.mean(), abs=0.02)
 
 
 def test_munge_keeps_categories_together() -> None:

@@ -1,0 +1,68 @@
+"""Where boosted trees split the numbers of a table: there a small network has to bend.
+
+Takes training rows, gives thresholds and what each of them gained.
+"""
+
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
+
+from kdexport.knots import Splits
+from kdexport.records import Float64, Rows
+from kdexport.schema import FLOAT32_MAX, Schema
+from kdexport.training.boosting import BoostingSettings, encode_targets, select_rows, weigh
+from kdexport.training.tree_inputs import rank_categories, read_features
+
+SETTINGS = BoostingSettings(max_iter=60, max_trees=300)
+MAX_ROWS = 50_000  # more say little more of where a column has to be split
+
+
+def find_splits(train: Rows, schema: Schema, *, seed: int) -> tuple[Splits, ...]:
+    """Boost a few trees on the training rows' labels and note where they split each number.
+
+    Args:
+        train: Rows; at most 50,000 of them are read.
+        schema: Columns, categories and target.
+        seed: Decides which rows are read and which features a split may look at.
+
+    Returns:
+        One per numeric column, thresholds in the unit of `read_features`; none where no tree can
+        be grown, since there are no numbers or one class alone.
+    """
+    n_numeric = len(schema.signature.numeric)
+    targets = encode_targets(train, schema)
+    if not n_numeric or len(np.unique(targets)) < 2:
+        return ()
+    if train.n_rows > MAX_ROWS:
+        chosen = np.random.default_rng(seed).choice(train.n_rows, MAX_ROWS, replace=False)
+        train = select_rows(train, np.sort(chosen))
+        targets = encode_targets(train, schema)
+    features = read_features(train.inputs, schema, rank_categories(train, schema))
+    n_classes = len(np.unique(targets)) if schema.signature.classes else 0
+    kind: Any = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
+    model = kind(
+        learning_rate=SETTINGS.learning_rate,
+        max_iter=SETTINGS.count_rounds(n_classes),
+        max_leaf_nodes=SETTINGS.max_leaf_nodes,
+        max_features=SETTINGS.max_features,
+        categorical_features=None,
+        early_stopping=False,
+        random_state=seed,
+    )
+    with threadpool_limits(1, user_api="openmp"):
+        bounded = np.clip(features, -FLOAT32_MAX, FLOAT32_MAX)
+        model.fit(bounded, targets, sample_weight=weigh(train.weights))
+    nodes = np.concatenate([tree.nodes for grown in model._predictors for tree in grown])
+    inner = nodes[nodes["is_leaf"] == 0]
+    return tuple(_gather(inner[inner["feature_idx"] == column]) for column in range(n_numeric))
+
+
+def _gather(nodes: Any) -> Splits:
+    """Sum the gains of the nodes that share a threshold, but for those of missing cells alone."""
+    nodes = nodes[np.isfinite(nodes["num_threshold"])]
+    thresholds, positions = np.unique(nodes["num_threshold"], return_inverse=True)
+    gains: Float64 = np.zeros(len(thresholds))
+    np.add.at(gains, positions, nodes["gain"])
+    return Splits(thresholds, gains)

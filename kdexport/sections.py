@@ -172,7 +172,9 @@ TINY_SCHEDULE: Mapping[str, object] = MappingProxyType(
 )
 
 # The same on a table of one's own for all others: teachers are rougher there.
-TABLE_SCHEDULE: Mapping[str, object] = MappingProxyType({"learning_rate": 3e-2})
+TABLE_SCHEDULE: Mapping[str, object] = MappingProxyType(
+    {"learning_rate": 3e-2, "max_epochs": 20, "max_steps": 12_000}
+)
 
 
 class StudentRecipe(FitRecipe):
@@ -214,17 +216,21 @@ class StudentRecipe(FitRecipe):
         Field(
             description="temperature, batch_size, learning_rate and max_epochs: as given; auto: "
             "unless you give one of them, those that suit tiny students where no layer is wider "
-            f"than {TINY}, and elsewhere a learning rate of {TABLE_SCHEDULE['learning_rate']:g} "
-            "on a table of yours"
+            f"than {TINY}, and on a table of yours elsewhere a learning rate of "
+            f"{TABLE_SCHEDULE['learning_rate']:g}, {TABLE_SCHEDULE['max_epochs']} epochs and, "
+            f"unless you give them, {TABLE_SCHEDULE['max_steps']} steps"
         ),
     ] = "auto"
 
     def shaped(self, hidden: Widths, form: Literal["plain", "piecewise"]) -> "StudentRecipe":
         """Return the recipe of students of another shape, with the schedule that suits it."""
         update: dict[str, object] = {"hidden": hidden, "form": form, "sizing": "auto"}
-        default = {key: getattr(StudentRecipe(), key) for key in TINY_SCHEDULE}
-        own = {key: getattr(self, key) for key in TINY_SCHEDULE}
-        if own in (TINY_SCHEDULE, {**default, **TABLE_SCHEDULE}):
+        default, own = (
+            {key: getattr(recipe, key) for key in TINY_SCHEDULE}
+            for recipe in (StudentRecipe(), self)
+        )
+        table = {key: TABLE_SCHEDULE.get(key, value) for key, value in default.items()}
+        if own in (TINY_SCHEDULE, table):
             update |= default
         return self.model_copy(update=update).settle(is_own_table=own != default)
 
@@ -239,7 +245,12 @@ class StudentRecipe(FitRecipe):
             if max(self.hidden, default=0) <= TINY:
                 settled |= TINY_SCHEDULE
             elif is_own_table:
-                settled |= TABLE_SCHEDULE
+                unset = {
+                    k: v
+                    for k, v in TABLE_SCHEDULE.items()
+                    if getattr(self, k) == getattr(default, k)
+                }
+                settled |= unset
         return self.model_copy(update=settled)
 
 

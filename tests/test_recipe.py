@@ -172,6 +172,9 @@ def test_students_of_a_table_have_a_rate_of_their_own() -> None:
     given = usual.model_copy(update={"temperature": 3.0}).settle(is_own_table=True)
     for other in (given, usual.settle(is_own_table=False), given.shaped((32,), "plain")):
         assert other.learning_rate == usual.learning_rate
+    for n_steps in (3000, 24_000):  # an effort's
+        stepped = usual.model_copy(update={"max_steps": n_steps}).settle(is_own_table=True)
+        assert (stepped.max_steps, stepped.learning_rate) == (n_steps, student.learning_rate)
     built_in = usual.settle(is_own_table=False).shaped((32,), "plain")
     assert built_in.learning_rate == usual.learning_rate
 

@@ -171,9 +171,10 @@ TINY_SCHEDULE: Mapping[str, object] = MappingProxyType(
     {"temperature": 1.0, "batch_size": 1024, "learning_rate": 3e-2, "max_epochs": 60}
 )
 
-# The same on a table of one's own for all others: teachers are rougher there.
+# The same on a table of one's own for all others: teachers are rougher there. Labels alone, with
+# their noise, ask for smaller steps than a teacher's answers.
 TABLE_SCHEDULE: Mapping[str, object] = MappingProxyType(
-    {"learning_rate": 3e-2, "max_epochs": 20, "max_steps": 12_000}
+    {"learning_rate": 3e-2, "control_rate": 1 / 3, "max_epochs": 20, "max_steps": 12_000}
 )
 
 
@@ -188,11 +189,14 @@ class StudentRecipe(FitRecipe):
         ),
     ] = "trained"
 
+    control_rate: Annotated[
+        float, Field(gt=0, le=1, description="the controls' share of the learning rate")
+    ] = 1.0
     form: Annotated[
         Literal["auto", "plain", "piecewise", "chosen"],
         Field(
             description="how numbers are read. plain: standardised; piecewise: as pieces between "
-            "the training rows' quantiles, a larger file; chosen: what validation rows prefer; "
+            "splits of trees and quantiles, a larger file; chosen: what validation rows prefer; "
             "auto: chosen on a table of yours"
         ),
     ] = "auto"
@@ -217,8 +221,9 @@ class StudentRecipe(FitRecipe):
             description="temperature, batch_size, learning_rate and max_epochs: as given; auto: "
             "unless you give one of them, those that suit tiny students where no layer is wider "
             f"than {TINY}, and on a table of yours elsewhere a learning rate of "
-            f"{TABLE_SCHEDULE['learning_rate']:g}, {TABLE_SCHEDULE['max_epochs']} epochs and, "
-            f"unless you give them, {TABLE_SCHEDULE['max_steps']} steps"
+            f"{TABLE_SCHEDULE['learning_rate']:g} (a third of it for controls), "
+            f"{TABLE_SCHEDULE['max_epochs']} epochs and, unless you give them, "
+            f"{TABLE_SCHEDULE['max_steps']} steps"
         ),
     ] = "auto"
 

@@ -133,7 +133,8 @@ def fit_students(
     """Train students, and controls beside them: those that are not taught by the teacher."""
     encoder, validation = stack.encoder, lesson.rows.validation
     objective = find_objective(lesson.schema, temperature=recipe.student.temperature)
-    alphas = recipe.student.alpha * torch.tensor(is_taught, device=recipe.device).float()
+    taught = torch.tensor(is_taught, device=recipe.device)
+    share = recipe.student.control_rate
     return fit_stack(
         stack,
         rows=encoder.prepare(transfer.inputs, recipe.device),
@@ -143,7 +144,7 @@ def fit_students(
             teacher=transfer.outputs,
             targets=transfer.targets,
             weights=transfer.weights,
-            alphas=alphas,
+            alphas=recipe.student.alpha * taught.float(),
         ),
         validation_rows=encoder.prepare(validation.inputs, recipe.device),
         judge=_make_judge(lesson, objective, recipe, is_taught),
@@ -151,6 +152,7 @@ def fit_students(
         n_steps=count_steps(recipe.student, max(len(pool) for pool in pools)),
         seeds=seeds,
         step_name=step_name,
+        rates=None if share == 1 else torch.where(taught, 1.0, share),
         on_progress=on_progress,
     )
 

@@ -12,7 +12,8 @@ which rows a member may draw) is passed in.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,7 @@ def fit_stack(
     seeds: Sequence[int],
     step_name: str,
     weight_decays: Tensor | None = None,
+    rates: Tensor | None = None,
     on_progress: ProgressSink = ignore_progress,
 ) -> FitRecord:
     """Train all members of a stack and leave each with the weights of its best validation look.
@@ -91,6 +93,7 @@ def fit_stack(
         seeds: Per member, the seed of its row order.
         step_name: What progress reports call this.
         weight_decays: **Shape** `[M]`: each member's own, in place of the recipe's.
+        rates: **Shape** `[M]`: each member's share of the recipe's learning rate; None is all.
         on_progress: Called at every look.
 
     Returns:
@@ -118,7 +121,8 @@ def fit_stack(
             total.backward()
             if weight_decays is not None:
                 _decay(stack, schedule.get_last_lr()[0] * weight_decays)
-            optimizer.step()
+            with _slowed(stack, rates):
+                optimizer.step()
             schedule.step()
         n_done += n_block
         stack.fill_fallbacks()
@@ -205,6 +209,19 @@ def _decay(stack: StackedMLP, shares: Tensor) -> None:
     """Shrink each member's parameters by its share, as AdamW does before its step."""
     for parameter in stack.parameters():
         parameter.mul_(1.0 - shares.to(parameter)[:, None, None])
+
+
+@contextmanager
+def _slowed(stack: StackedMLP, rates: Tensor | None) -> Iterator[None]:
+    """Let each member take its share of the step inside: as if its learning rate were that low."""
+    if rates is None:
+        yield
+        return
+    before = [parameter.detach().clone() for parameter in stack.parameters()]
+    yield
+    with torch.no_grad():
+        for old, parameter in zip(before, stack.parameters(), strict=True):
+            parameter.copy_(torch.lerp(old, parameter, rates.to(parameter)[:, None, None]))
 
 
 def _learning_rate_factor(recipe: FitRecipe, n_steps: int) -> Callable[[int], float]:

@@ -208,6 +208,21 @@ def test_plain_controls_change_nobody_else() -> None:
         assert torch.equal(p, q)
 
 
+def test_controls_take_their_share_of_the_rate() -> None:
+    """At half the students' rate they train as they would at that rate; students do not notice."""
+    schema, parts = make_parts()
+
+    def train(**changes: object) -> list[torch.Tensor]:
+        student = RECIPE.student.model_copy(update=changes)
+        recipe = RECIPE.model_copy(update={"student": student})
+        return list(train_students(Lesson(parts, schema, teach), recipe).stack.parameters())
+
+    usual, slowed, slow = train(), train(control_rate=0.5), train(learning_rate=0.01)
+    for p, q, r in zip(usual, slowed, slow, strict=True):
+        torch.testing.assert_close(q[:2], p[:2], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(q[2:], r[2:], rtol=1e-3, atol=1e-4)
+
+
 def test_own_outputs_stand_for_the_teacher() -> None:
     """Training rows are taught by the outputs given for them, not by the teacher's own."""
     schema, parts = make_parts()

@@ -56,6 +56,7 @@ def fit(
     pools: Sequence[Tensor] | None = None,
     n_steps: int = 60,
     log: list[Progress] | None = None,
+    rates: Tensor | None = None,
     **changes: object,
 ) -> tuple[StackedMLP, FitRecord]:
     """Train a small stack on the labels; the last 80 rows validate."""
@@ -76,6 +77,7 @@ def fit(
         n_steps=n_steps,
         seeds=seeds,
         step_name="toy",
+        rates=rates,
         on_progress=(log if log is not None else []).append,
     )
     return stack, record
@@ -157,6 +159,19 @@ def test_member_trains_as_if_alone() -> None:
     alone = compute_member_outputs(fit((2,))[0], rows)[0]
     torch.testing.assert_close(
         compute_member_outputs(fit((1, 2))[0], rows)[1], alone, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_member_at_its_own_rate() -> None:
+    """A share of the learning rate trains as that rate does, decay included."""
+    rows = FEATURES[120:]
+    slow = fit((2,), learning_rate=0.02, weight_decay=0.5)[0]
+    stack = fit((1, 2), learning_rate=0.08, weight_decay=0.5, rates=torch.tensor([1.0, 0.25]))[0]
+    torch.testing.assert_close(
+        compute_member_outputs(stack, rows)[1],
+        compute_member_outputs(slow, rows)[0],
+        rtol=1e-3,
+        atol=1e-4,
     )
 
 

@@ -4,12 +4,12 @@ A folder holds fixed training and test rows of several tables, `splits/NAME-0-{t
 and `figures.json`: what AutoGluon's distilled students, LightGBM and others reached on them. Every
 table goes through `kdexport run` with its test rows as `--test`; they report, and choose nothing.
 
-Usage: python benchmarks/peers.py --peers DIR [--only adult,spambase]
+Usage: python benchmarks/peers.py --peers DIR [--only adult,spambase] [--keep DIR]
+       python benchmarks/peers.py --peers DIR --times DIR [--only adult,spambase]
 """
 
 import argparse
 import json
-import tempfile
 import time
 import warnings
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from typing import Any
 
 from kdexport import read_recipe, run
 
-from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
+from kept import describe_times, open_folder, time_kept  # isort: skip  # beside this script
+from record import RESULTS, make_claim, write_result  # isort: skip
 
 DISTILLED, BOOSTED = "AutoGluon distilled", "LightGBM"
 MUST = {DISTILLED: 6, BOOSTED: 5}  # of the eight tables
@@ -28,33 +29,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--only", default="")
+    parser.add_argument("--keep", type=Path, help="where bundles stay, to be timed later")
+    parser.add_argument("--times", type=Path, help="only time the bundles kept there")
     options = parser.parse_args()
     figures = json.loads((options.peers / "figures.json").read_text())["tables"]
     saved = RESULTS / "peers.json"
     rows = {r["table"]: r for r in json.loads(saved.read_text())["rows"]} if saved.exists() else {}
     for name in sorted(figures):
-        if not options.only or name in options.only.split(","):
-            rows[name] = measure_table(name, figures[name], options.peers / "splits")
-            print(json.dumps(rows[name]), flush=True)
-            ordered = [rows[name] for name in sorted(rows)]
-            write_result("peers", "python benchmarks/peers.py", ordered, make_claims(ordered))
+        if options.only and name not in options.only.split(","):
+            continue
+        if options.times:
+            rows[name]["p50_us"] = time_kept(options.times / name)["p50_us"]["student.onnx"]
+        else:
+            splits = options.peers / "splits"
+            rows[name] = measure_table(name, figures[name], splits, options.keep)
+        print(json.dumps(rows[name]), flush=True)
+        ordered = [rows[name] for name in sorted(rows)]
+        write_result("peers", "python benchmarks/peers.py", ordered, make_claims(ordered))
     print(json.dumps(make_claims(list(rows.values())), indent=1))
 
 
-def measure_table(name: str, figures: Mapping[str, Any], splits: Path) -> dict[str, Any]:
+def measure_table(
+    name: str, figures: Mapping[str, Any], splits: Path, keep: Path | None
+) -> dict[str, Any]:
     """Run one table and return its row of results."""
     learn, test = (splits / f"{name}-0-{part}.parquet" for part in ("train", "test"))
     recipe = read_recipe(None, {"data.target": figures["target"]})
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with open_folder(keep) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start = time.perf_counter()
-        evidence = run(recipe, Path(folder) / name, data=learn, test=test)
+        evidence = run(recipe, folder / name, data=learn, test=test)
         seconds = time.perf_counter() - start
-    (student,) = (
-        fact
-        for fact in evidence.latency.rows
-        if (fact.name, fact.batch, fact.path) == ("student.onnx", 1, "run")
-    )
     quality = {
         role: {metric: by_metric[metric].model_dump() for metric in ("accuracy", "log_loss")}
         for role, by_metric in evidence.quality.items()
@@ -66,7 +71,7 @@ def measure_table(name: str, figures: Mapping[str, Any], splits: Path) -> dict[s
         "recovered": evidence.recovered["log_loss"].model_dump(),
         "chosen": dict(evidence.training),
         "bytes": evidence.files["student.onnx"].bytes,
-        "p50_us": student.p50_us.value if student.p50_us else None,
+        "p50_us": describe_times(evidence.latency)["p50_us"].get("student.onnx"),
         "tools": figures["tools"],
         "best_distilled": find_best(figures["tools"], DISTILLED),
         "boosted": find_best(figures["tools"], BOOSTED),

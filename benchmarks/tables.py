@@ -4,12 +4,12 @@ For every table of a folder: rows, columns and their kinds, quality of teacher, 
 and rival, recovered edge, what validation rows chose, bytes, latency and parity. A table's own
 folder holds the table and a JSON that names its target.
 
-Usage: python benchmarks/tables.py --data DIR [--only adult,abalone]
+Usage: python benchmarks/tables.py --data DIR [--only adult,abalone] [--keep DIR]
+       python benchmarks/tables.py --times DIR [--only adult,abalone]
 """
 
 import argparse
 import json
-import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -20,7 +20,8 @@ import numpy as np
 from kdexport import open_session, read_recipe, run
 from kdexport.evidence.facts import Evidence
 
-from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
+from kept import describe_times, open_folder, time_kept  # isort: skip  # beside this script
+from record import RESULTS, make_claim, write_result  # isort: skip
 
 DROPPED = {"bank_marketing": ["duration"], "telco_churn": ["customerID"]}
 MAX_ADULT_BYTES, MAX_ADULT_US = 60_000, 9.0
@@ -28,35 +29,39 @@ MAX_ADULT_BYTES, MAX_ADULT_US = 60_000, 9.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--keep", type=Path, help="where bundles stay, to be timed later")
+    parser.add_argument("--times", type=Path, help="only time the bundles kept there")
     options = parser.parse_args()
     saved = RESULTS / "tables.json"
     rows = {r["table"]: r for r in json.loads(saved.read_text())["rows"]} if saved.exists() else {}
-    for about in sorted(options.data.glob("*/*.json")):
-        if not options.only or about.stem in options.only.split(","):
-            rows[about.stem] = measure_table(about)
-            print(json.dumps(rows[about.stem]), flush=True)
-            ordered = [rows[name] for name in sorted(rows)]
-            write_result("tables", "python benchmarks/tables.py", ordered, make_claims(rows))
+    found = options.times.glob("*") if options.times else options.data.glob("*/*.json")
+    for path in sorted(found):
+        if options.only and path.stem not in options.only.split(","):
+            continue
+        if options.times:
+            rows[path.stem] |= time_kept(path)
+        else:
+            rows[path.stem] = measure_table(path, options.keep)
+        print(json.dumps(rows[path.stem]), flush=True)
+        ordered = [rows[name] for name in sorted(rows)]
+        write_result("tables", "python benchmarks/tables.py", ordered, make_claims(rows))
     print(json.dumps(make_claims(rows), indent=1))
 
 
-def measure_table(about: Path) -> dict[str, Any]:
+def measure_table(about: Path, keep: Path | None) -> dict[str, Any]:
     """Run one table and return its row of results."""
     facts = json.loads(about.read_text())
     (data,) = (path for path in about.parent.iterdir() if path.suffix != ".json")
     overrides = {"data.target": facts["target"], "columns.drop": DROPPED.get(about.stem, [])}
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with open_folder(keep) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        output = Path(folder) / about.stem
+        output = folder / about.stem
         start = time.perf_counter()
         evidence = run(read_recipe(None, overrides), output, data=data)
         seconds = time.perf_counter() - start
         signature = open_session(output / "student.onnx").signature
-    one = {
-        fact.name: fact for fact in evidence.latency.rows if fact.batch == 1 and fact.path == "run"
-    }
     student = evidence.files["student.onnx"]
     return {
         "table": about.stem,
@@ -72,8 +77,7 @@ def measure_table(about: Path) -> dict[str, Any]:
         "bytes": {name: f.bytes for name, f in evidence.files.items() if name.endswith(".onnx")},
         "student_bytes": student.bytes,
         "student_parameters": student.parameters,
-        "p50_us": {name: fact.p50_us.value for name, fact in one.items() if fact.p50_us},
-        "over_floor_us": one["student.onnx"].over_floor_us.value,
+        **describe_times(evidence.latency),
         "parity": {
             name: fact.model_dump(exclude_none=True) for name, fact in evidence.parity.items()
         },

@@ -191,4 +191,4 @@ def test_golden_score(bundle_path: Path) -> None:
     spoilt.probabilities[:] = spoilt.probabilities[:, ::-1].copy()
     result = check_golden_quality(bundle, golden, spoilt)
     assert not result.passed
-    assert "accuracy" in result.message
+    assert "log_loss" in result.message

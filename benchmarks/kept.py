@@ -1,8 +1,8 @@
 """Bundles that a benchmark keeps, to be timed later.
 
 Runs may stand side by side, one on each core, or on a machine with busy neighbours: quality is the
-same, times are not. So `--keep DIR` leaves the bundles there, and `--times DIR` measures one after
-the other again when nothing runs beside them.
+same, times are not. So `--keep DIR` leaves the bundles there and the times out of the results, and
+`--times DIR` measures one bundle after the other when nothing runs beside them.
 """
 
 import tempfile
@@ -16,6 +16,9 @@ from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.latency_facts import LatencyRecord
 
 SECONDS = 8.0  # as `kdexport run` times a bundle
+
+
+NO_TIMES: dict[str, Any] = {"p50_us": {}, "over_floor_us": None}
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def real_tables() -> str:
                 *[f"{value:.4f}" if value < 10 else f"{value:,.0f}" for value in values],
                 "no edge" if share["verdict"] == "NO_EDGE" else _show_share(share),
                 f"{row['student_bytes']:,}",
-                f"{row['over_floor_us']:.1f}",
+                _show_time(row["over_floor_us"]),
             ]
         )
     return _table(titles, cells)
@@ -154,7 +154,7 @@ def peers() -> str:
                 *[f"{row[key]:.4f}" for key in ("best_distilled", "boosted")],
                 f"{row['tools']['AutoGluon ensemble']['log_loss']:.4f}",
                 f"{row['bytes']:,}",
-                f"{row['p50_us']:.1f}",
+                _show_time(row["p50_us"]),
             ]
         )
     return _table(titles, cells)
@@ -271,6 +271,11 @@ def _table(titles: list[str], rows: Iterable[list[str]]) -> str:
     lines = [f"|{'|'.join(head)}|", "|---" * len(titles) + "|"]
     lines += [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join(lines)
+
+
+def _show_time(microseconds: float | None) -> str:
+    """Return a time, or a dash where it was not measured yet."""
+    return "-" if microseconds is None else f"{microseconds:.1f}"
 
 
 def _show_share(share: dict[str, Any]) -> str:

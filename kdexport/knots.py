@@ -14,6 +14,7 @@ MAX_PER_COLUMN = 32  # pieces at quantiles, where nobody says what splits a colu
 EVEN_PIECES = 8  # pieces at quantiles at most, where trees say where the others belong
 MAX_PIECES = 208  # of all columns together: they are the width of a student's first layer
 ROWS_PER_VALUE = 20  # from so many on, a column's values are few: those beside a split become knots
+ROWS_PER_SPLIT = 20  # splits of fewer rows than that say more of single rows than of the column
 
 Knots = tuple[tuple[float, ...], ...]
 """Per numeric column its knots in ascending order, as float32 holds them; none where it is
@@ -38,7 +39,8 @@ def find_knots(values: Float64, splits: Sequence[Splits] = ()) -> Knots:
     Without splits, every column gets as many pieces as any other, or as it has steps; the more
     columns, the fewer. With splits, half of the pieces at most are placed so; the others go where
     trees gain most, whatever the column. Where many rows share each value, both values beside a
-    split become knots, so that a network can step from one to the other.
+    split become knots, so that a network can step from one to the other. There is a split for
+    every 20 rows at most.
 
     Args:
         values: Training cells, **Shape** `[n, F]` float64, NaN where missing.
@@ -54,7 +56,8 @@ def find_knots(values: Float64, splits: Sequence[Splits] = ()) -> Knots:
         n_all = _count_pieces(np.minimum(n_steps, n_pieces))
         if n_all <= bound or (n_pieces == 2 and n_all <= MAX_PIECES):
             even = [_place(seen, counts, n_pieces) for seen, counts in columns]
-            return _add_splits(even, columns, splits) if splits else tuple(even)
+            n_splits = len(values) // ROWS_PER_SPLIT if splits else 0
+            return _add_splits(even, columns, splits, n_splits) if n_splits else tuple(even)
     return tuple(() for _ in columns)
 
 
@@ -86,8 +89,16 @@ def _add_splits(
     even: Sequence[tuple[float, ...]],
     columns: Sequence[tuple[Float32, Int64]],
     splits: Sequence[Splits],
+    n_most: int,
 ) -> Knots:
-    """Add knots where trees split, those that gain most first, until there are enough pieces."""
+    """Add knots where trees split, those that gain most first, until there are enough pieces.
+
+    Args:
+        even: Knots of each column so far.
+        columns: Values of each in ascending order, and how many rows have them.
+        splits: What trees say of each.
+        n_most: Splits that are taken at most.
+    """
     knots = [set(own) for own in even]
     n_steps = np.array([len(own) - 1 for own in knots], np.int64)
     offered = [
@@ -95,11 +106,15 @@ def _add_splits(
         for column, (thresholds, gains) in enumerate(splits)
         for threshold, gain in zip(thresholds.tolist(), gains.tolist(), strict=True)
     ]
+    n_taken = 0
     for _, column, threshold in sorted(offered, key=lambda offer: -offer[0]):
+        if n_taken == n_most:
+            break
         wider = knots[column] | _knots_beside(threshold, *columns[column])
         grown = n_steps.copy()
         grown[column] = len(wider) - 1
         if _count_pieces(grown) <= MAX_PIECES:
+            n_taken += wider != knots[column]
             knots[column], n_steps = wider, grown
     return tuple(tuple(sorted(own)) for own in knots)
 

@@ -84,7 +84,7 @@ def test_many_values_have_a_knot_at_a_split() -> None:
 def test_best_splits_come_first(n_columns: int) -> None:
     """What gains most is in, until all columns together have their pieces."""
     rng = np.random.default_rng(0)
-    values = rng.random((600, n_columns))
+    values = rng.random((6000, n_columns))
     thresholds = np.linspace(0.01, 0.99, 300)
     splits = [Splits(thresholds, rng.random(300)) for _ in range(n_columns)]
     knots = find_knots(values, splits)
@@ -100,6 +100,15 @@ def test_a_column_without_splits_keeps_its_quantiles() -> None:
     """Pieces go where trees split, and every column still has a few."""
     rng = np.random.default_rng(0)
     split = Splits(np.linspace(0.01, 0.99, 400), np.ones(400))
-    first, second = find_knots(rng.random((900, 2)), [split, no_splits()])
+    first, second = find_knots(rng.random((9000, 2)), [split, no_splits()])
     assert len(second) == EVEN_PIECES + 1
     assert len(first) + len(second) > MAX_PIECES - 4
+
+
+@pytest.mark.parametrize(("n_rows", "n_added"), [(19, 0), (200, 10), (230, 11)])
+def test_few_rows_have_few_splits(n_rows: int, n_added: int) -> None:
+    """What a handful of rows says of a column is no reason to bend there."""
+    values = np.linspace(0.0, 1.0, n_rows)[:, None]
+    (even,) = find_knots(values, [no_splits()])
+    (knots,) = find_knots(values, [Splits(np.linspace(0.013, 0.987, 300), np.arange(300.0))])
+    assert len(knots) == len(even) + n_added

@@ -14,9 +14,7 @@ from typing import Any
 from kdexport.evidence.candidates import load_candidates
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.latency_facts import LatencyRecord
-
-SECONDS = 8.0  # as `kdexport run` times a bundle
-
+from kdexport.sections import BenchRecipe
 
 NO_TIMES: dict[str, Any] = {"p50_us": {}, "over_floor_us": None}
 
@@ -43,4 +41,6 @@ def describe_times(record: LatencyRecord) -> dict[str, Any]:
 def time_kept(bundle: Path) -> dict[str, Any]:
     """Time a kept bundle."""
     candidates, feeds = load_candidates([bundle])
-    return describe_times(measure_latency(candidates, feeds, batches=(1,), seconds=SECONDS))
+    return describe_times(
+        measure_latency(candidates, feeds, batches=(1,), seconds=BenchRecipe().seconds)
+    )

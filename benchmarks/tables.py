@@ -29,10 +29,11 @@ MAX_ADULT_BYTES, MAX_ADULT_US = 60_000, 9.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path)
+    source.add_argument("--times", type=Path, help="only time the bundles kept there")
     parser.add_argument("--only", default="")
     parser.add_argument("--keep", type=Path, help="where bundles stay, to be timed later")
-    parser.add_argument("--times", type=Path, help="only time the bundles kept there")
     options = parser.parse_args()
     saved = RESULTS / "tables.json"
     rows = {r["table"]: r for r in json.loads(saved.read_text())["rows"]} if saved.exists() else {}

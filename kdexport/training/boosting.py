@@ -193,19 +193,13 @@ def _fit(
     present = np.unique(targets) if n_classes else np.empty(0, np.int64)
     if len(present) == 1 or not known.any():
         return _answer_shares(train, n_classes)
-    kind: Any = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
-    model = kind(
-        learning_rate=settings.learning_rate,
-        max_iter=settings.count_rounds(n_classes),
-        max_leaf_nodes=settings.max_leaf_nodes,
-        min_samples_leaf=settings.min_samples_leaf,
-        l2_regularization=settings.l2_regularization,
-        max_features=float(settings.max_features),  # 1 would be one feature
-        categorical_features=None,
+    model = make_booster(
+        settings,
+        n_classes,
+        seed=seed,
         early_stopping=True,
         n_iter_no_change=settings.patience,
         tol=0.0,
-        random_state=seed,
     )
     with threadpool_limits(1, user_api="openmp"):
         model.fit(
@@ -219,6 +213,22 @@ def _fit(
     del model._predictors[int(np.argmax(model.validation_score_)) :]  # entry i: after i rounds
     trees = trees_of(model).rounded()
     return widen_classes(trees, present, _log_shares(train, n_classes)) if n_classes else trees
+
+
+def make_booster(settings: BoostingSettings, n_classes: int, *, seed: int, **stopping: Any) -> Any:
+    """Return scikit-learn's model that is not fitted yet; 0 classes are a regression."""
+    kind: Any = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
+    return kind(
+        learning_rate=settings.learning_rate,
+        max_iter=settings.count_rounds(n_classes),
+        max_leaf_nodes=settings.max_leaf_nodes,
+        min_samples_leaf=settings.min_samples_leaf,
+        l2_regularization=settings.l2_regularization,
+        max_features=float(settings.max_features),  # 1 would be one feature
+        categorical_features=None,
+        random_state=seed,
+        **stopping,
+    )
 
 
 def encode_targets(rows: Rows, schema: Schema) -> Column:

@@ -6,16 +6,21 @@ Takes training rows, gives thresholds and what each of them gained.
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from kdexport.knots import Splits
 from kdexport.records import Float64, Rows
 from kdexport.schema import FLOAT32_MAX, Schema
-from kdexport.training.boosting import BoostingSettings, encode_targets, select_rows, weigh
+from kdexport.training.boosting import (
+    BoostingSettings,
+    encode_targets,
+    make_booster,
+    select_rows,
+    weigh,
+)
 from kdexport.training.tree_inputs import rank_categories, read_features
 
-SETTINGS = BoostingSettings(max_iter=60, max_trees=300)
+SETTINGS = BoostingSettings(l2_regularization=0.0, max_iter=60, max_trees=300)
 MAX_ROWS = 50_000  # more say little more of where a column has to be split
 
 
@@ -32,25 +37,16 @@ def find_splits(train: Rows, schema: Schema, *, seed: int) -> tuple[Splits, ...]
         be grown, since there are no numbers or one class alone.
     """
     n_numeric = len(schema.signature.numeric)
-    targets = encode_targets(train, schema)
-    if not n_numeric or len(np.unique(targets)) < 2:
-        return ()
     if train.n_rows > MAX_ROWS:
         chosen = np.random.default_rng(seed).choice(train.n_rows, MAX_ROWS, replace=False)
         train = select_rows(train, np.sort(chosen))
-        targets = encode_targets(train, schema)
+    targets = encode_targets(train, schema)
+    n_different = len(np.unique(targets))
+    if not n_numeric or n_different < 2:
+        return ()
     features = read_features(train.inputs, schema, rank_categories(train, schema))
-    n_classes = len(np.unique(targets)) if schema.signature.classes else 0
-    kind: Any = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
-    model = kind(
-        learning_rate=SETTINGS.learning_rate,
-        max_iter=SETTINGS.count_rounds(n_classes),
-        max_leaf_nodes=SETTINGS.max_leaf_nodes,
-        max_features=SETTINGS.max_features,
-        categorical_features=None,
-        early_stopping=False,
-        random_state=seed,
-    )
+    n_classes = n_different if schema.signature.classes else 0
+    model = make_booster(SETTINGS, n_classes, seed=seed, early_stopping=False)
     with threadpool_limits(1, user_api="openmp"):
         bounded = np.clip(features, -FLOAT32_MAX, FLOAT32_MAX)
         model.fit(bounded, targets, sample_weight=weigh(train.weights))

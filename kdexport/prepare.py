@@ -49,7 +49,8 @@ def prepare(
     recipe = recipe.settle(is_own_table=not is_task)
     if recipe.student.form != "plain":
         schema = _bend_at_splits(schema, rows.train, seed=recipe.seed)
-    if recipe.student.form == "piecewise" and schema.signature.numeric and not schema.has_knots:
+    is_bent = recipe.student.form in ("piecewise", "oblique")
+    if is_bent and schema.signature.numeric and not schema.has_knots:
         raise DataError(
             f"students have at most {MAX_PIECES} pieces, two or more a column",
             found=f"{len(schema.signature.numeric)} numeric columns",

@@ -24,6 +24,7 @@ from kdexport.sections import (
     DataRecipe,
     EvidenceRecipe,
     ExportRecipe,
+    Form,
     RivalRecipe,
     Section,
     StudentRecipe,
@@ -51,7 +52,7 @@ EFFORTS: Mapping[Effort, Mapping[str, Any]] = MappingProxyType(
         "normal": {},
         "thorough": {
             "teacher.max_steps": 8000,
-            "teacher.n_folds": 8,
+            "teacher.n_folds": 20,
             "student.max_steps": 24_000,
             "transfer.n_synthetic": 400_000,
             "bench.seconds": 20.0,
@@ -101,7 +102,7 @@ class Recipe(Section):
         }
         return self.model_copy(update=settled)
 
-    def with_student_form(self, form: Literal["plain", "piecewise"]) -> "Recipe":
+    def with_student_form(self, form: Form) -> "Recipe":
         """Return the recipe of students that read numbers this way."""
         return self.model_copy(update={"student": self.student.model_copy(update={"form": form})})
 

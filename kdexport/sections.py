@@ -16,6 +16,8 @@ Count = Annotated[int, Field(ge=1)]
 Widths = tuple[Count, ...]
 Names = tuple[str, ...]
 GoldenKind = Literal["real", "synthetic", "none"]
+Form = Literal["plain", "piecewise", "oblique"]
+"""How students read numbers, see `student.form`."""
 
 
 class Section(BaseModel):
@@ -142,7 +144,7 @@ class TeacherRecipe(FitRecipe):
             "validation rows choose; auto: a mixture on a table of yours"
         ),
     ] = "auto"
-    n_folds: Annotated[int, Field(ge=2, description="boosted models of a mixture")] = 5
+    n_folds: Annotated[int, Field(ge=2, description="boosted models of a mixture")] = 10
 
     def settle(self, *, is_own_table: bool) -> "TeacherRecipe":
         """Return the recipe with every `auto` replaced by what it stands for."""
@@ -193,11 +195,12 @@ class StudentRecipe(FitRecipe):
         float, Field(gt=0, le=1, description="the controls' share of the learning rate")
     ] = 1.0
     form: Annotated[
-        Literal["auto", "plain", "piecewise", "chosen"],
+        Form | Literal["auto", "chosen"],
         Field(
             description="how numbers are read. plain: standardised; piecewise: as pieces between "
-            "splits of trees and quantiles, a larger file; chosen: what validation rows prefer; "
-            "auto: chosen on a table of yours"
+            "splits of trees and quantiles, a larger file; oblique: pieces and, beside them, units "
+            "over all numbers that are trained, a larger file still; chosen: what validation rows "
+            "prefer; auto: chosen on a table of yours"
         ),
     ] = "auto"
     hidden: Annotated[Widths, Field(description="widths of the hidden layers")] = (64, 32)
@@ -227,7 +230,12 @@ class StudentRecipe(FitRecipe):
         ),
     ] = "auto"
 
-    def shaped(self, hidden: Widths, form: Literal["plain", "piecewise"]) -> "StudentRecipe":
+    @property
+    def settled_form(self) -> Form:
+        """How numbers are read: plain where validation rows have yet to choose."""
+        return "plain" if self.form == "auto" or self.form == "chosen" else self.form
+
+    def shaped(self, hidden: Widths, form: Form) -> "StudentRecipe":
         """Return the recipe of students of another shape, with the schedule that suits it."""
         update: dict[str, object] = {"hidden": hidden, "form": form, "sizing": "auto"}
         default, own = (

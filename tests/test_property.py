@@ -8,7 +8,7 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +20,7 @@ from kdexport.bundle import STUDENT
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.prepare import prepare
 from kdexport.records import ignore_progress
+from kdexport.sections import Form
 from kdexport.sources import Sources
 from kdexport.training.steps import train_rival_of, train_students_of, train_teacher
 
@@ -91,15 +92,15 @@ def make_tables(draw: st.DrawFn) -> dict[str, Any]:
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(make_tables())
-def test_source_and_file_agree(columns: dict[str, Any]) -> None:
+@given(make_tables(), st.sampled_from(["auto", *get_args(Form)]))
+def test_source_and_file_agree(columns: dict[str, Any], form: str) -> None:
     """The student's file answers raw rows, altered ones too, as the student in Python does."""
     import polars as pl
 
     frame = pl.DataFrame(columns, strict=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        prepared = prepare(read_recipe(None, RECIPE), data=frame)
+        prepared = prepare(read_recipe(None, {**RECIPE, "student.form": form}), data=frame)
     teacher = train_teacher(prepared, ignore_progress)
     students = train_students_of(prepared, teacher, ignore_progress)
     rival = train_rival_of(prepared)

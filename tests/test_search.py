@@ -104,7 +104,7 @@ def test_nearest_is_named() -> None:
 
 def quick_search(csv_path: Path, output: Path, limits: Limits) -> Evidence:
     """Search among shapes that are trained for a moment."""
-    shape = {"student.hidden": [64, 32], "student.max_steps": 40}
+    shape = {"student.hidden": [64, 32], "student.max_steps": 40, "student.form": "plain"}
     recipe: Recipe = read_recipe(None, {**QUICK, "data.target": "y", **shape})
     return search(recipe, output, limits=limits, data=csv_path)
 

@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
 from kdexport.disk import unstoppable
+from kdexport.records import Float64
 from kdexport.training.encode import Encoder
-from kdexport.training.nets import StackedMLP
+from kdexport.training.nets import CEILING, StackedMLP
 from kdexport.training.pieces import Pieces
 
 N_ROUNDED = 2  # outputs whose sum over all members may round to float32
@@ -30,7 +31,8 @@ def build_student(stack: StackedMLP, member: int) -> nn.Module:
     first, *rest = stack.linears(member)
     network = nn.Sequential(*_alternate(rest)) if rest else nn.Identity()
     _scale_targets(rest[-1] if rest else first, stack.encoder)
-    return _Network(_FirstLayer([first], stack.encoder), network, has_hidden=bool(rest))
+    reading = _FirstLayer([first], stack.encoder, stack.units(member))
+    return _Network(reading, network, has_hidden=bool(rest))
 
 
 def build_teacher(stack: StackedMLP) -> nn.Module:
@@ -116,15 +118,22 @@ class _FirstLayer(nn.Module):
     bias: Tensor
     table: Tensor
 
-    def __init__(self, layers: list[nn.Linear], encoder: Encoder) -> None:
+    def __init__(
+        self, layers: list[nn.Linear], encoder: Encoder, units: nn.Linear | None = None
+    ) -> None:
         super().__init__()
         weight = torch.cat([layer.weight.data for layer in layers]).double()
         bias = torch.cat([layer.bias.data for layer in layers]).double()
-        dense, table = weight[:, : encoder.d_dense], weight[:, encoder.d_dense :].T
+        dense, table = weight[:, : encoder.d_dense], weight[:, encoder.d_dense : encoder.d_out].T
         n_indicators = len(encoder.schema.indicators)
         self.read: nn.Module = nn.Identity()
         if encoder.pieces is not None:
-            self.read = _Rise(encoder.pieces, encoder.d_compact - n_indicators, n_indicators)
+            rise = _Rise(encoder.pieces, encoder.d_compact - n_indicators, n_indicators)
+            if units is not None:
+                rise.append(units, np.append(encoder.inverse_scale, np.ones(n_indicators)))
+                dense = torch.cat([dense, weight[:, encoder.d_out :] * CEILING], dim=1)
+            shift = torch.from_numpy(np.append(encoder.shift, np.zeros(n_indicators)))
+            self.read = nn.Sequential(_Subtract(shift), rise) if shift.any() else rise
         else:
             center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
             inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
@@ -167,7 +176,8 @@ class _Rise(nn.Module):
     """Numbers to pieces in one product and one bound; indicators are pieces from 0 to 1.
 
     A slope is a power of two and every other weight of its row is 0, so the product is exact and
-    the sum with the bias is rounded once: as `Encoder` does it.
+    the sum with the bias is rounded once: as `Encoder` does it. Oblique units stand behind them,
+    divided by their upper bound, so that one bound serves all.
     """
 
     weight: Tensor
@@ -182,6 +192,12 @@ class _Rise(nn.Module):
         bias = np.append(-pieces.starts * pieces.slopes, np.zeros(n_indicators))
         self.register_buffer("weight", weight)
         self.register_buffer("bias", torch.from_numpy(bias).float())
+
+    def append(self, units: nn.Linear, inverse_scale: Float64) -> None:
+        """Put oblique units behind the pieces: all factors are powers of two, nothing rounds."""
+        factors = torch.from_numpy(inverse_scale) / CEILING
+        self.weight = torch.cat([self.weight, (units.weight.data.double() * factors).float()])
+        self.bias = torch.cat([self.bias, units.bias.data / CEILING])
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.addmm(self.bias, features, self.weight.T).clamp(0.0, 1.0)

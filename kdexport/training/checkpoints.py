@@ -7,12 +7,14 @@ gives networks in evaluation mode. Trains nothing.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import get_args
 
 import numpy as np
 import torch
 
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, Inputs
+from kdexport.sections import Form
 from kdexport.training.distill import (
     Students,
     build_plain_controls,
@@ -26,14 +28,15 @@ from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.workspace import Arrays, Looks, Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
-PIECEWISE = "student_piecewise"  # setting: 1 where students read numbers piece by piece
+FORM = "student_"  # settings that begin so say by 1 or 0 whether students have that form
 PLAIN = "plain_controls."  # what the names of the plain controls' weights begin with
 
 
 def freeze_students(students: Students, settings: Mapping[str, float] = NOTHING) -> Trained:
     """Return the checkpoint of trained students and controls."""
-    is_piecewise = float(students.stack.encoder.pieces is not None)
-    trained = freeze(students.stack, students.record, {**settings, PIECEWISE: is_piecewise})
+    own = students.stack.encoder.form
+    forms = {f"{FORM}{form}": float(form == own) for form in get_args(Form) if form != "plain"}
+    trained = freeze(students.stack, students.record, {**settings, **forms})
     plain = weights_of(students.plain_controls)
     apart = {f"{PLAIN}{name}": values for name, values in plain.items()}
     return replace(trained, weights={**trained.weights, **apart})
@@ -65,9 +68,8 @@ def load_plain_controls(prepared: Prepared, students: Trained) -> StackedMLP | N
 
 def _settled(prepared: Prepared, students: Trained) -> Recipe:
     """Return the recipe with the form that the students have."""
-    return prepared.recipe.with_student_form(
-        "piecewise" if students.settings[PIECEWISE] else "plain"
-    )
+    forms: list[Form] = [f for f in get_args(Form) if students.settings.get(f"{FORM}{f}")]
+    return prepared.recipe.with_student_form(forms[0] if forms else "plain")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ what they prefer. All start from the same weights; the teacher's answers on vali
 Test rows are never read.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import get_args
 
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, ProgressSink, ignore_progress
-from kdexport.sections import TransferRecipe
+from kdexport.sections import Form, TransferRecipe
 from kdexport.training.augment import MIXED
 from kdexport.training.distill import build_student_stack, fit_students
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
@@ -23,37 +24,36 @@ WAYS: tuple[Mapping[str, object], ...] = (
 N_TRIED_ROWS = 40_000  # synthetic rows of each way while they are compared
 N_TRIED = 2  # students of each candidate
 
-# Pieces make a file several times larger: they have to close this share of what a plain student
-# leaves between itself and the teacher.
+# Each form makes a larger file than the one before: it has to close this share of what students of
+# the form chosen so far leave between themselves and the teacher.
 LEAST_GAIN = 0.1
-
-Form = Literal["plain", "piecewise"]
+LEAST_DIFFERENCE = 5e-4  # and by so much, in nats or shares of a target's variance
 
 
 def choose_form(
     lesson: Lesson, recipe: Recipe, *, on_progress: ProgressSink = ignore_progress
 ) -> Form:
-    """Choose whether students read numbers standardised or piece by piece."""
+    """Choose how students read numbers."""
     if not lesson.schema.has_knots:
         return "plain"
     way = recipe.transfer
     if way.selection == "chosen":
         way = way.model_copy(update={"method": "mixed"})
     transfer = _build_small_set(lesson, recipe, [way])
-    forms: tuple[Form, ...] = ("plain", "piecewise")
-    plain, piecewise = (
-        _try_students(
+    chosen: Form = "plain"
+    smallest_gap = math.inf
+    for form in get_args(Form):
+        (loss,) = _try_students(
             lesson,
             recipe.with_student_form(form),
             transfer,
             step_name=f"trying {form} students",
             on_progress=on_progress,
-        )[0]
-        for form in forms
-    )
-    least = lesson.least_loss
-    pays = piecewise - least < (1 - LEAST_GAIN) * (plain - least)
-    return forms[int(pays)]
+        )
+        gap = float(loss) - lesson.least_loss
+        if gap < min((1 - LEAST_GAIN) * smallest_gap, smallest_gap - LEAST_DIFFERENCE):
+            chosen, smallest_gap = form, gap
+    return chosen
 
 
 def choose_transfer(

@@ -65,7 +65,7 @@ def build_plain_controls(schema: Schema, recipe: Recipe) -> StackedMLP:
 def build_student_stack(schema: Schema, recipe: Recipe, seeds: Sequence[int]) -> StackedMLP:
     """Return untrained networks of the student's form and shape, one per seed."""
     return StackedMLP(
-        Encoder(schema, is_piecewise=recipe.student.form == "piecewise"),
+        Encoder(schema, form=recipe.student.settled_form),
         hidden=recipe.student.hidden,
         d_out=find_objective(schema).d_out,
         seeds=seeds,
@@ -110,7 +110,7 @@ def train_students(
         step_name=f"{n_replicates} students and {n_replicates} controls",
         on_progress=on_progress,
     )
-    if recipe.student.form == "piecewise":
+    if recipe.student.settled_form != "plain":
         stack.round_weights()
     plain_controls = None
     if recipe.student.plain_control == "trained":

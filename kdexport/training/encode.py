@@ -3,6 +3,7 @@
 Takes `Inputs`, gives tensors. Two steps, so that rows stay small in memory: `Encoder.prepare`
 makes compact rows (numbers, indicators, one code per category) once; `Encoder.forward` spreads
 numbers into pieces (where it reads them so) and codes into 0 and 1 when a network reads a batch.
+A network of the oblique form asks for the standardised numbers too: `Encoder.numbers`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from kdexport.records import Float32, Float64, Inputs
 from kdexport.schema import FLOAT32_MAX, OTHER, Schema
+from kdexport.sections import Form
 from kdexport.training.pieces import Pieces
 
 LARGEST_STANDARDISED = 1e20  # beyond it a network's float32 sums could overflow
@@ -27,12 +29,13 @@ class Encoder(nn.Module):
     A missing number counts as the column's mean, and its indicator (where training had missing
     cells) says so; an infinite or absurdly large one as the largest that no network overflows on;
     a column that was constant in training as 0. An unseen category has code 0 of its column.
-    Numbers are standardised, or with `is_piecewise` read as pieces that end where training did.
+    Numbers are standardised, or read as pieces that end where training did.
 
     An exported network has the scale in its weights, and the centre in its bias too where every
     one is within a deviation of 0. Elsewhere that would cost about log2(|centre| / deviation) bits
     of float32, so one node subtracts it; and there the file gets what is read here to the last
     bit: centres are float32 numbers and scales powers of two, so that only the difference rounds.
+    The oblique form, which reads each number in both ways, is always exported like that.
 
     Attributes:
         is_folded: Whether centre and scale stand in an exported network's weights and bias alone.
@@ -41,8 +44,12 @@ class Encoder(nn.Module):
         limit: Numbers (less their centre, where precision is float64) are bounded by +-limit,
             **Shape** `[F]` float64: one value for all columns unless their scales are worlds apart.
         offsets: First row of each categorical column's codes, **Shape** `[C]` int64.
+        form: How numbers are read.
+        shift: What compact rows hold numbers less of, **Shape** `[F]` float64: what an exported
+            network of the oblique form subtracts, else 0.
         pieces: What each number is spread into, or None.
         columns, starts, slopes: Theirs, each **Shape** `[P]`.
+        unit: `inverse_scale` in float32.
         d_compact: Numbers and indicators of a compact row.
         d_dense: The same of a spread one.
     """
@@ -50,20 +57,19 @@ class Encoder(nn.Module):
     columns: Tensor
     starts: Tensor
     slopes: Tensor
+    unit: Tensor
 
-    def __init__(self, schema: Schema, *, is_piecewise: bool = False) -> None:
+    def __init__(self, schema: Schema, *, form: Form = "plain") -> None:
         super().__init__()
-        self.schema = schema
-        self.pieces = Pieces.between(schema.knots) if is_piecewise else None
-        if self.pieces is not None:
-            for name, values in vars(self.pieces).items():
-                self.register_buffer(name, torch.from_numpy(values), persistent=False)
+        self.schema, self.form = schema, form
         self.center: Float64 = np.array(schema.center, np.float64)
         scales = np.array(schema.scale, np.float64)
+        self.limit = _find_limits(self.center, scales)  # the same in whatever form
         varies = scales > 0
         is_narrow = schema.signature.precision == "float32"
         offsets = np.abs(self.center[varies]) / scales[varies]
-        self.is_folded = is_narrow and bool((offsets <= MAX_FOLDED_OFFSET).all())
+        is_near = bool((offsets <= MAX_FOLDED_OFFSET).all())
+        self.is_folded = is_narrow and form != "oblique" and is_near
         if not self.is_folded:
             if is_narrow:
                 self.center = self.center.astype(np.float32).astype(np.float64)
@@ -71,7 +77,13 @@ class Encoder(nn.Module):
         self.inverse_scale: Float64 = np.divide(
             1.0, scales, out=np.zeros_like(scales), where=varies
         )
-        self.limit = _find_limits(self.center, scales)
+        self.shift = self.exported_center if form == "oblique" else np.zeros_like(self.center)
+        self.pieces = None if form == "plain" else Pieces.between(schema.knots, self.shift)
+        if self.pieces is not None:
+            for name, values in vars(self.pieces).items():
+                self.register_buffer(name, torch.from_numpy(values), persistent=False)
+        unit = torch.from_numpy(self.inverse_scale.astype(np.float32))
+        self.register_buffer("unit", unit, persistent=False)
         sizes = [category.n_codes for category in schema.categories]
         self.offsets = np.cumsum([0, *sizes])[:-1].astype(np.int64)
         n_numeric, n_indicators = len(schema.signature.numeric), len(schema.indicators)
@@ -124,11 +136,24 @@ class Encoder(nn.Module):
         """Return compact rows, **Shape** `[n, F + I + C]` float32."""
         is_plain, numeric = self.pieces is None, inputs.numeric
         parts = [
-            self.standardize(numeric) if is_plain else self.fill(numeric).astype(np.float32),
+            self.standardize(numeric) if is_plain else self._read(numeric),
             np.isnan(inputs.numeric[:, list(self.schema.indicators)]).astype(np.float32),
             (self.schema.encode_categories(inputs.categorical) + self.offsets).astype(np.float32),
         ]
         return torch.from_numpy(np.concatenate(parts, axis=1)).to(device)
+
+    def _read(self, numeric: Float32 | Float64) -> Float32:
+        """Numbers that pieces read, **Shape** both `[n, F]`."""
+        return (self.fill(numeric) - self.shift).astype(np.float32)
+
+    def numbers(self, rows: Tensor) -> Tensor:
+        """Numbers of the oblique form's compact rows standardised, and indicators.
+
+        **Shape** `[..., F + I + C]` to `[..., F + I]`.
+        """
+        n_numeric = len(self.schema.signature.numeric)
+        standardised = rows[..., :n_numeric] * self.unit
+        return torch.cat([standardised, rows[..., n_numeric : self.d_compact]], dim=-1)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Spread compact rows, **Shape** `[..., F + I + C]` to `[..., d_out]` float32."""

@@ -21,7 +21,7 @@ from kdexport.training.tree_inputs import read_features
 from kdexport.trees import Trees
 
 N_SELECTIONS = 20  # draws of greedy selection: shares are multiples of a twentieth
-MAX_TREES = 6000  # of all folds together
+MAX_TREES = 1200  # of a fold
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def mix_with_boosting(
         rows.train,
         rows.validation,
         schema,
-        BoostingSettings(max_trees=MAX_TREES // n_folds),
+        BoostingSettings(max_trees=MAX_TREES),
         n_folds=n_folds,
         seed=recipe.seed,
         n_threads=n_threads,

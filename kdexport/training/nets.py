@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from kdexport.training.encode import Encoder
 
+N_OBLIQUE = 104  # units of the oblique form
+CEILING = 8.0  # their upper bound, a power of two: far beyond what they reach on real rows
+OBLIQUE_BOUND = 2.0  # of their first weights, in bounds of any other layer's
 RANDOM_VALUES_PER_BYTE = 256
 LARGEST_FLOAT16 = 65504.0
 ROWS_AT_ONCE = 4096  # in float64
@@ -53,6 +56,10 @@ class StackedMLP(nn.Module):
     Member i is initialised from `seeds[i]` alone (uniform in +-1/sqrt(inputs that are not 0), as
     `nn.Linear` is), so it does not depend on who stands beside it.
 
+    In the oblique form the first layer reads, behind what the encoder spreads, `N_OBLIQUE` units
+    `clip(x @ oblique + offset, 0, CEILING)` of the standardised numbers: they follow what no sum
+    over single columns can, and an exported network computes them in one product with the pieces.
+
     **Shape** input `[M, B, D]` compact rows, or `[B, D]` to give every member the same; output
     `[M, B, K]` float32.
 
@@ -82,9 +89,18 @@ class StackedMLP(nn.Module):
         if not seeds:
             raise ValueError("a stack has one seed per member, however: it got none")
         self.encoder = encoder
-        widths = (encoder.d_out, *hidden, d_out)
-        n_active = (encoder.d_in, *hidden)  # of a column's categories, one is 1 and the others 0
+        n_units = N_OBLIQUE if encoder.form == "oblique" else 0
+        widths = (encoder.d_out + n_units, *hidden, d_out)
+        # Of a column's categories one is 1 and the others 0, of the units about half are 0.
+        n_active = (encoder.d_in + n_units // 2, *hidden)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.oblique: nn.Parameter | None = None
+        self.offset: nn.Parameter | None = None
+        if n_units:
+            bound = encoder.d_compact**-0.5
+            shape = (encoder.d_compact, n_units)
+            self.oblique = nn.Parameter(_uniform(shape, OBLIQUE_BOUND * bound, generators))
+            self.offset = nn.Parameter(_uniform((1, n_units), bound, generators))
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for (d_from, d_to), n_inputs in zip(itertools.pairwise(widths), n_active, strict=True):
@@ -106,9 +122,11 @@ class StackedMLP(nn.Module):
         return sum(p[0].numel() for p in self.parameters())
 
     def forward(self, rows: Tensor) -> Tensor:
-        hidden = self.encoder(rows)
-        if hidden.ndim == 2:
-            hidden = hidden.expand(self.n_members, -1, -1)
+        hidden = self._widen(self.encoder(rows))
+        if self.oblique is not None and self.offset is not None:
+            numbers = self._widen(self.encoder.numbers(rows))
+            units = torch.baddbmm(self.offset, numbers, self.oblique).clamp(0.0, CEILING)
+            hidden = torch.cat([hidden, units], dim=-1)
         *inner, last = self.layers()
         for weight, bias in inner:
             hidden = torch.relu(torch.baddbmm(bias, hidden, weight))
@@ -117,12 +135,16 @@ class StackedMLP(nn.Module):
         weight, bias = last
         return torch.baddbmm(bias, hidden, weight)
 
+    def _widen(self, read: Tensor) -> Tensor:
+        """Rows that all members share as one copy each, **Shape** `[B, D]` to `[M, B, D]`."""
+        return read.expand(self.n_members, -1, -1) if read.ndim == 2 else read
+
     @torch.no_grad()
     def fill_fallbacks(self) -> None:
         """Set what training never sets: the weights of categories met only at inference."""
         positions, means = self.encoder.fallbacks()
         if positions:
-            first = self.weights[0]
+            first = self.weights[0][:, : self.encoder.d_out]
             first[:, list(positions)] = torch.from_numpy(means).to(first) @ first
 
     @torch.no_grad()
@@ -143,18 +165,19 @@ class StackedMLP(nn.Module):
             start = self.encoder.d_dense
             self.weights[0][:, start : start + categories[0].n_codes] += self.biases[0]
             self.biases[0].zero_()
-        for parameter in (*self.weights[:-1], *self.biases[:-1]):
+        units = [p for p in (self.oblique, self.offset) if p is not None]
+        for parameter in (*units, *self.weights[:-1], *self.biases[:-1]):
             parameter.copy_(parameter.clamp(-LARGEST_FLOAT16, LARGEST_FLOAT16).half().float())
 
     def linears(self, member: int) -> list[nn.Linear]:
         """Return one member's layers as plain linear layers, on the CPU."""
-        layers = []
-        for weight, bias in self.layers():
-            layer = nn.Linear(weight.shape[1], weight.shape[2])
-            layer.weight.data = weight[member].detach().T.contiguous().cpu()
-            layer.bias.data = bias[member, 0].detach().clone().cpu()
-            layers.append(layer)
-        return layers
+        return [_take_member(weight, bias, member) for weight, bias in self.layers()]
+
+    def units(self, member: int) -> nn.Linear | None:
+        """Return one member's oblique units without their bounds, on the CPU, if it has any."""
+        if self.oblique is None or self.offset is None:
+            return None
+        return _take_member(self.oblique, self.offset, member)
 
 
 @torch.no_grad()
@@ -208,10 +231,18 @@ def follow_terms(stack: StackedMLP, member: int, rows: Tensor) -> tuple[Tensor, 
         error analysis.
     """
     layers = [(w[member].cpu().double(), b[member].cpu().double()) for w, b in stack.layers()]
+    units = stack.units(member)
     outputs, sizes = [], []
     for some in torch.split(rows, ROWS_AT_ONCE):
         hidden = stack.encoder(some).double()
         size = hidden.abs()
+        if units is not None:
+            weight, bias = units.weight.double().T, units.bias.double()
+            numbers = stack.encoder.numbers(some).double()
+            raw, terms = numbers @ weight + bias, numbers.abs() @ weight.abs() + bias.abs()
+            bounded = raw.clamp(0.0, CEILING)
+            hidden = torch.cat([hidden, bounded], dim=1)
+            size = torch.cat([size, torch.where(raw == bounded, terms, bounded)], dim=1)
         for position, (weight, bias) in enumerate(layers, start=1):
             hidden, size = hidden @ weight + bias, size @ weight.abs() + bias.abs()
             if position < len(layers):
@@ -219,6 +250,14 @@ def follow_terms(stack: StackedMLP, member: int, rows: Tensor) -> tuple[Tensor, 
         outputs.append(hidden)
         sizes.append(size.amax(dim=1))
     return torch.cat(outputs), torch.cat(sizes)
+
+
+def _take_member(weight: Tensor, bias: Tensor, member: int) -> nn.Linear:
+    """Return one member's part of `[M, d_from, d_to]` and `[M, 1, d_to]` as a plain layer."""
+    layer = nn.Linear(weight.shape[1], weight.shape[2])
+    layer.weight.data = weight[member].detach().T.contiguous().cpu()
+    layer.bias.data = bias[member, 0].detach().clone().cpu()
+    return layer
 
 
 def _uniform(shape: tuple[int, int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:

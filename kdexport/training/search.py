@@ -15,18 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from threading import Event
-from typing import Literal
 
 import torch
 
 from kdexport.recipe import Recipe
 from kdexport.records import Progress, ProgressSink, ignore_progress
 from kdexport.schema import Schema
+from kdexport.sections import Form
 from kdexport.training.distill import Students, build_student_stack, fit_students, train_students
 from kdexport.training.nets import compute_member_outputs
 from kdexport.training.transfer import Lesson, TransferSet
-
-Form = Literal["plain", "piecewise"]
 
 # From no hidden layer to three; the recipe's own widths are always among them.
 WIDTHS: tuple[tuple[int, ...], ...] = (
@@ -48,7 +46,7 @@ MAX_DRAWN = 2_560_000  # rows of a full training: see the guide for what more of
 MAX_AT_ONCE = 8  # threads: beyond, they wait for Python more than they work
 SIZES = 1.3  # times its smallest file: the largest of a band of sizes
 HEAD_BYTES = 1500  # of a file, whatever its weights
-BYTES_PER_WEIGHT = {"plain": 4, "piecewise": 2}  # pieces' weights are float16
+BYTES_PER_WEIGHT = {"plain": 4, "piecewise": 2, "oblique": 2}  # 2: most are float16
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Shape:
     @property
     def name(self) -> str:
         widths = "-".join(map(str, self.hidden)) or "linear"
-        return widths if self.form == "plain" else f"{widths} piecewise"
+        return widths if self.form == "plain" else f"{widths} {self.form}"
 
 
 @dataclass(frozen=True)
@@ -98,9 +96,7 @@ class Tried:
 
 def list_shapes(schema: Schema, recipe: Recipe) -> list[Shape]:
     """Return the shapes that a search tries, the recipe's own first."""
-    form = recipe.student.form
-    usual: Form = "piecewise" if form == "piecewise" else "plain"
-    forms: list[Form] = [usual, "plain"]
+    forms: list[Form] = [recipe.student.settled_form, "plain"]
     if schema.has_knots:
         forms.append("piecewise")
     widths = (recipe.student.hidden, *WIDTHS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdexport.records import Float32, Inputs, Parts, Rows
+from kdexport.records import Column, Float32, Float64, Inputs, Parts, Rows
 from kdexport.schema import Schema
 from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
@@ -32,10 +32,19 @@ def test_transfer_set_is_chosen_by_validation_rows(monkeypatch: pytest.MonkeyPat
 
 def make_bent_parts() -> tuple[Schema, Parts[Rows]]:
     """1,000 rows of a number whose logarithm is spread evenly over five powers of ten."""
-    rng = np.random.default_rng(0)
-    numbers = 10 ** rng.uniform(-2, 3, 1000)
-    labels = np.where(wave(numbers) > 0, "yes", "no").astype(object)
-    table = as_table({"a": numbers, "y": labels})
+    numbers = 10 ** np.random.default_rng(0).uniform(-2, 3, 1000)
+    return split_labelled({"a": numbers}, wave(numbers) > 0)
+
+
+def make_tilted_parts() -> tuple[Schema, Parts[Rows]]:
+    """1,000 rows of four numbers whose sum decides."""
+    columns = dict(zip("abcd", np.random.default_rng(0).normal(size=(4, 1000)), strict=True))
+    return split_labelled(columns, wave(10 ** (sum(columns.values()) / 4)) > 0)
+
+
+def split_labelled(columns: dict[str, Float64], is_yes: Column) -> tuple[Schema, Parts[Rows]]:
+    """Make a task of them."""
+    table = as_table({**columns, "y": np.where(is_yes, "yes", "no").astype(object)})
     schema = Schema.fit(table.take(np.arange(700)), "y", ColumnsRecipe(), classes=("no", "yes"))
     bounds = ((0, 700), (700, 900), (900, 1000))
     return schema, Parts(*(schema.encode(table.take(np.arange(*b))) for b in bounds))
@@ -51,6 +60,12 @@ def teach_wave(inputs: Inputs) -> Float32:
     return 3 * np.stack([-wave(inputs.numeric[:, 0]), wave(inputs.numeric[:, 0])], axis=1)
 
 
+def teach_tilted(inputs: Inputs) -> Float32:
+    """A teacher that knows how."""
+    answers = 3 * wave(10 ** (inputs.numeric.sum(axis=1) / 4))
+    return np.stack([-answers, answers], axis=1)
+
+
 def test_pieces_where_they_pay() -> None:
     """A target that bends over powers of ten asks for pieces; a straight one does without."""
     steps = RECIPE.student.model_copy(
@@ -60,7 +75,18 @@ def test_pieces_where_they_pay() -> None:
     schema, parts = make_bent_parts()
     assert choose_form(Lesson(parts, schema, teach_wave), recipe) == "piecewise"
     straight, rows = make_parts()
-    assert choose_form(Lesson(rows, straight, teach), recipe) == "plain"
+    wide = recipe.model_copy(update={"student": steps.model_copy(update={"hidden": (64, 32)})})
+    assert choose_form(Lesson(rows, straight, teach), wide) == "plain"
+
+
+def test_oblique_units_where_they_pay() -> None:
+    """A target that bends along a sum of columns asks for units over all of them."""
+    schema, parts = make_tilted_parts()
+    steps = RECIPE.student.model_copy(
+        update={"max_steps": 1200, "max_epochs": 1000, "hidden": (8,)}
+    )
+    recipe = RECIPE.model_copy(update={"student": steps})
+    assert choose_form(Lesson(parts, schema, teach_tilted), recipe) == "oblique"
 
 
 def test_no_pieces_without_knots() -> None:

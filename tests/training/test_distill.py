@@ -12,7 +12,7 @@ from kdexport.knots import MAX_PER_COLUMN
 from kdexport.recipe import read_recipe
 from kdexport.records import Float32, Inputs, Parts
 from kdexport.schema import Schema
-from kdexport.sections import ColumnsRecipe
+from kdexport.sections import ColumnsRecipe, Form
 from kdexport.tables import as_table
 from kdexport.training.distill import (
     build_plain_controls,
@@ -21,6 +21,7 @@ from kdexport.training.distill import (
     train_students,
 )
 from kdexport.training.ensemble import build_ensemble, train_ensemble
+from kdexport.training.nets import N_OBLIQUE
 from kdexport.training.objective import Classification
 from kdexport.training.transfer import Lesson
 
@@ -185,13 +186,14 @@ def test_students_and_controls() -> None:
         assert not torch.equal(p[2:], q)
 
 
-def test_controls_read_as_students_do_and_plain_controls_plainly() -> None:
+@pytest.mark.parametrize(("form", "n_units"), [("piecewise", 0), ("oblique", N_OBLIQUE)])
+def test_controls_read_as_students_do_and_plain_controls_plainly(form: Form, n_units: int) -> None:
     """Pieces widen the first layer of students and controls, never that of plain controls."""
     schema, parts = make_parts()
-    recipe = RECIPE.with_student_form("piecewise")
+    recipe = RECIPE.with_student_form(form)
     students = train_students(Lesson(parts, schema, teach), recipe)
     assert students.plain_controls is not None
-    assert students.stack.weights[0].shape == (4, 2 * (MAX_PER_COLUMN + 1), 6)
+    assert students.stack.weights[0].shape == (4, 2 * (MAX_PER_COLUMN + 1) + n_units, 6)
     assert students.plain_controls.weights[0].shape == (2, 2, 6)
 
 

@@ -1,5 +1,7 @@
 """Numbers read piece by piece, and the file that reads them so."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,16 +12,22 @@ from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, export_network
 from kdexport.records import Inputs
 from kdexport.schema import Schema
-from kdexport.sections import ColumnsRecipe
+from kdexport.sections import ColumnsRecipe, Form
 from kdexport.tables import as_table
 from kdexport.training.encode import Encoder
-from kdexport.training.nets import StackedMLP
+from kdexport.training.nets import (
+    CEILING,
+    N_OBLIQUE,
+    StackedMLP,
+    compute_member_outputs,
+    follow_terms,
+)
 from kdexport.training.pieces import Pieces
 
 
 def test_pieces_tile_the_range() -> None:
     """One piece from each knot on, each at least as wide as its part, and one over all of it."""
-    pieces = Pieces.between(((0.0, 3.0, 4.0), (), (5.0, 7.0)))
+    pieces = Pieces.between(((0.0, 3.0, 4.0), (), (5.0, 7.0)), np.zeros(3))
     assert pieces.columns.tolist() == [0, 0, 0, 2]
     assert pieces.starts.tolist() == [0.0, 3.0, 0.0, 5.0]
     assert pieces.slopes.tolist() == [1 / 4, 1.0, 1 / 4, 1 / 2]
@@ -47,7 +55,7 @@ def make_schema(*, is_large: bool = False) -> tuple[Schema, Inputs]:
 def test_rows_by_hand() -> None:
     """What a network reads: pieces of known and missing numbers, indicator, category."""
     schema, inputs = make_schema()
-    encoder = Encoder(schema, is_piecewise=True)
+    encoder = Encoder(schema, form="piecewise")
     spread = encoder(encoder.prepare(inputs)).numpy()
     assert spread.shape == (400, encoder.d_out)
     assert spread.min() == 0.0
@@ -64,23 +72,21 @@ def test_rows_by_hand() -> None:
     assert np.array_equal(spread[:, len(pieces)], np.isnan(inputs.numeric[:, 0]))
 
 
+@pytest.mark.parametrize("form", ["piecewise", "oblique"])
 @pytest.mark.parametrize("is_large", [False, True])
-def test_the_file_reads_the_same_pieces(is_large: bool) -> None:
+def test_the_file_reads_the_same_pieces(is_large: bool, form: Form) -> None:
     """Logits of the file and of torch agree to the last few bits, on rows no training ever saw."""
     schema, inputs = make_schema(is_large=is_large)
     assert schema.signature.precision == ("float64" if is_large else "float32")
-    encoder = Encoder(schema, is_piecewise=True)
+    encoder = Encoder(schema, form=form)
     stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
     stack.round_weights()
     stack.eval()
     network = export_network(build_student(stack, 0), d_features=encoder.d_compact, n_categorical=1)
     assert [node.op_type for node in network.graph.node].count("Gemm") == 3
     model = build_model(network, schema, Filling(encoder.center, encoder.limit))
-    n_weights = sum(
-        weight[0].numel() + bias[0].numel()
-        for weight, bias in zip(stack.weights, stack.biases, strict=True)
-    )
-    n_read = (len(encoder.pieces or ()) + 1) * (encoder.d_compact + 1)  # the product that rises
+    n_weights = stack.n_parameters_per_member
+    n_read = (len(encoder.pieces or ()) + 2) * (encoder.d_compact + 1)  # the product that rises
     assert n_weights <= count_parameters(model) <= n_weights + n_read
     numeric = inputs.numeric.copy()
     numeric[:5] = np.array([np.inf, -np.inf, np.nan, 1e38, -1e38])[:, None]
@@ -92,10 +98,58 @@ def test_the_file_reads_the_same_pieces(is_large: bool) -> None:
     np.testing.assert_allclose(found.logits, expected, rtol=0, atol=5e-7)
 
 
+def test_oblique_units_by_hand() -> None:
+    """Units over standardised numbers and indicators stand behind the pieces and the codes."""
+    schema, inputs = make_schema()
+    encoder = Encoder(schema, form="oblique")
+    stack = StackedMLP(encoder, hidden=(), d_out=2, seeds=[0, 1])
+    units = stack.units(1)
+    assert units is not None
+    filled = np.where(np.isnan(inputs.numeric), schema.center, inputs.numeric)
+    standardised = (filled - schema.center) * encoder.inverse_scale
+    read = np.concatenate([standardised, np.isnan(inputs.numeric[:, :1])], axis=1)
+    weight, offset = units.weight.detach().numpy(), units.bias.detach().numpy()
+    raw = read @ weight.T + offset
+    assert (raw < 0).any()
+    assert (raw > CEILING).any()
+    rows = encoder.prepare(inputs)
+    spread = np.concatenate([encoder(rows).numpy(), raw.clip(0, CEILING)], axis=1)
+    (head,) = stack.linears(1)
+    assert head.in_features == encoder.d_out + N_OBLIQUE
+    expected = spread @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+    np.testing.assert_allclose(stack(rows)[1].detach().numpy(), expected, atol=1e-5)
+
+
+def test_rounding_of_oblique_units_is_a_share_of_their_terms() -> None:
+    """Float32 answers are off by no more than the terms of all layers allow."""
+    schema, inputs = make_schema()
+    stack = StackedMLP(Encoder(schema, form="oblique"), hidden=(16,), d_out=2, seeds=[0])
+    rows = stack.encoder.prepare(inputs)
+    exact, sizes = follow_terms(stack, 0, rows)
+    rounded = compute_member_outputs(stack, rows)[0]
+    expected = compute_member_outputs(copy.deepcopy(stack).double(), rows.double())[0]
+    torch.testing.assert_close(exact, expected, rtol=0, atol=1e-9)
+    n_roundings = 2 * stack.weights[0].shape[1]
+    assert ((rounded - exact).abs().amax(dim=1) <= n_roundings * 2.0**-24 * sizes).all()
+    assert (exact.abs().amax(dim=1) <= sizes).all()
+
+
+def test_all_forms_fill_alike() -> None:
+    """One graph fills cells for teacher and student, whatever the forms of the two."""
+    rng = np.random.default_rng(0)
+    table = as_table({"a": rng.normal(0.2, 1.4, 100), "y": np.arange(100) % 2})
+    schema = Schema.fit(table, "y", ColumnsRecipe(), classes=(0, 1))
+    plain, oblique = Encoder(schema), Encoder(schema, form="oblique")
+    assert plain.is_folded
+    assert not oblique.is_folded
+    numbers = np.array([[0.5], [np.nan], [np.inf], [-np.inf]], np.float32)
+    assert np.array_equal(plain.fill(numbers), oblique.fill(numbers))
+
+
 def test_beyond_training_nothing_moves() -> None:
     """A number beyond those of training answers as the outermost one."""
     schema, _ = make_schema()
-    encoder = Encoder(schema, is_piecewise=True)
+    encoder = Encoder(schema, form="piecewise")
     ends = [schema.knots[0][0], schema.knots[0][-1]]
     numeric = np.array([[ends[0], 0, 0], [-1e9, 0, 0], [ends[1], 0, 0], [1e9, 0, 0]], np.float32)
     asked = Inputs(numeric, np.full((4, 1), "x", object))

@@ -24,13 +24,12 @@ from kdexport.sections import (
     DataRecipe,
     EvidenceRecipe,
     ExportRecipe,
-    Form,
     RivalRecipe,
     Section,
-    StudentRecipe,
     TeacherRecipe,
     TransferRecipe,
 )
+from kdexport.student_section import Form, StudentRecipe
 
 MAX_SHOWN = 200
 

@@ -20,8 +20,8 @@ from kdexport.bundle import STUDENT
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.prepare import prepare
 from kdexport.records import ignore_progress
-from kdexport.sections import Form
 from kdexport.sources import Sources
+from kdexport.student_section import Form
 from kdexport.training.steps import train_rival_of, train_students_of, train_teacher
 
 N_EXAMPLES = int(os.environ.get("KDEXPORT_EXAMPLES", "20"))

@@ -7,7 +7,7 @@ import pytest
 
 from kdexport.errors import RecipeError
 from kdexport.recipe import EFFORTS, Effort, Recipe, read_recipe
-from kdexport.sections import TABLE_SCHEDULE, TINY_SCHEDULE, StudentRecipe
+from kdexport.student_section import TABLE_SCHEDULE, TINY_SCHEDULE, StudentRecipe
 
 
 def write(folder: Path, text: str) -> Path:

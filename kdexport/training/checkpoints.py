@@ -14,7 +14,7 @@ import torch
 
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, Inputs
-from kdexport.sections import Form
+from kdexport.student_section import Form
 from kdexport.training.distill import (
     Students,
     build_plain_controls,

@@ -11,7 +11,8 @@ from typing import get_args
 
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, ProgressSink, ignore_progress
-from kdexport.sections import Form, TransferRecipe
+from kdexport.sections import TransferRecipe
+from kdexport.student_section import Form
 from kdexport.training.augment import MIXED
 from kdexport.training.distill import build_student_stack, fit_students
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kdexport.records import Float32, Float64, Inputs
 from kdexport.schema import FLOAT32_MAX, OTHER, Schema
-from kdexport.sections import Form
+from kdexport.student_section import Form
 from kdexport.training.pieces import Pieces
 
 LARGEST_STANDARDISED = 1e20  # beyond it a network's float32 sums could overflow

@@ -21,7 +21,7 @@ import torch
 from kdexport.recipe import Recipe
 from kdexport.records import Progress, ProgressSink, ignore_progress
 from kdexport.schema import Schema
-from kdexport.sections import Form
+from kdexport.student_section import Form
 from kdexport.training.distill import Students, build_student_stack, fit_students, train_students
 from kdexport.training.nets import compute_member_outputs
 from kdexport.training.transfer import Lesson, TransferSet

@@ -18,7 +18,8 @@ from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table
 from kdexport.restore import Layout, Restorer
 from kdexport.resume import MAKE_NOW, MakeNow
-from kdexport.sections import StudentRecipe, TeacherRecipe, TransferRecipe
+from kdexport.sections import TeacherRecipe, TransferRecipe
+from kdexport.student_section import StudentRecipe
 from kdexport.training.calibrate import calibrate
 from kdexport.training.checkpoints import (
     freeze,

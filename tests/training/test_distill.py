@@ -12,7 +12,8 @@ from kdexport.knots import MAX_PER_COLUMN
 from kdexport.recipe import read_recipe
 from kdexport.records import Float32, Inputs, Parts
 from kdexport.schema import Schema
-from kdexport.sections import ColumnsRecipe, Form
+from kdexport.sections import ColumnsRecipe
+from kdexport.student_section import Form
 from kdexport.tables import as_table
 from kdexport.training.distill import (
     build_plain_controls,

@@ -12,7 +12,8 @@ from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, export_network
 from kdexport.records import Inputs
 from kdexport.schema import Schema
-from kdexport.sections import ColumnsRecipe, Form
+from kdexport.sections import ColumnsRecipe
+from kdexport.student_section import Form
 from kdexport.tables import as_table
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import (

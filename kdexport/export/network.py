@@ -20,7 +20,8 @@ from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
 from kdexport.disk import unstoppable
 from kdexport.records import Float64
 from kdexport.training.encode import Encoder
-from kdexport.training.nets import CEILING, StackedMLP
+from kdexport.training.nets import StackedMLP
+from kdexport.training.oblique import CEILING
 from kdexport.training.pieces import Pieces
 
 N_ROUNDED = 2  # outputs whose sum over all members may round to float32

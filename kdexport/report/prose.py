@@ -9,6 +9,14 @@ from kdexport.report.figures import style_metric
 from kdexport.report.headline import STUDENT, TEACHER, find_row
 
 
+READINGS = {
+    "student_piecewise": "Student and control read numbers piece by piece: a layer in front of "
+    "their hidden ones that is not trained. Parameters and bytes count it.",
+    "student_oblique": "Student and control read numbers piece by piece, and by units over all of "
+    "them that are trained: a layer in front of their hidden ones. Parameters and bytes count it.",
+}
+
+
 def describe_task(evidence: Evidence) -> str:
     """Say what was learned from how many rows; the source's name is the caller's to add."""
     parts = ", ".join(f"{fact.rows:,} {name}" for name, fact in evidence.task.rows.items())
@@ -42,9 +50,11 @@ def list_methods(evidence: Evidence) -> list[str]:
         "turns in random order. No spinning.",
         "Sizes are bytes of the files that ship, and parameters, apart: smaller is not faster.",
     ]
+    readings = [text for key, text in READINGS.items() if evidence.training.get(key)]
+    sentences[2:2] = readings
     if evidence.gained:
         sentences.insert(
-            3,
+            3 + len(readings),
             "Student minus control: resampled as the edge is, by draws of its own; the share's "
             "interval is made of both together.",
         )

@@ -12,10 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from kdexport.training.encode import Encoder
+from kdexport.training.oblique import (
+    N_UNITS,
+    ObliqueUnits,
+    draw_uniform,
+    follow_units,
+    take_member,
+)
 
-N_OBLIQUE = 104  # units of the oblique form
-CEILING = 8.0  # their upper bound, a power of two: far beyond what they reach on real rows
-OBLIQUE_BOUND = 2.0  # of their first weights, in bounds of any other layer's
 RANDOM_VALUES_PER_BYTE = 256
 LARGEST_FLOAT16 = 65504.0
 ROWS_AT_ONCE = 4096  # in float64
@@ -56,9 +60,7 @@ class StackedMLP(nn.Module):
     Member i is initialised from `seeds[i]` alone (uniform in +-1/sqrt(inputs that are not 0), as
     `nn.Linear` is), so it does not depend on who stands beside it.
 
-    In the oblique form the first layer reads, behind what the encoder spreads, `N_OBLIQUE` units
-    `clip(x @ oblique + offset, 0, CEILING)` of the standardised numbers: they follow what no sum
-    over single columns can, and an exported network computes them in one product with the pieces.
+    In the oblique form the first layer reads `ObliqueUnits` behind what the encoder spreads.
 
     **Shape** input `[M, B, D]` compact rows, or `[B, D]` to give every member the same; output
     `[M, B, K]` float32.
@@ -89,24 +91,18 @@ class StackedMLP(nn.Module):
         if not seeds:
             raise ValueError("a stack has one seed per member, however: it got none")
         self.encoder = encoder
-        n_units = N_OBLIQUE if encoder.form == "oblique" else 0
+        n_units = N_UNITS if encoder.form == "oblique" else 0
         widths = (encoder.d_out + n_units, *hidden, d_out)
         # Of a column's categories one is 1 and the others 0, of the units about half are 0.
         n_active = (encoder.d_in + n_units // 2, *hidden)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.oblique: nn.Parameter | None = None
-        self.offset: nn.Parameter | None = None
-        if n_units:
-            bound = encoder.d_compact**-0.5
-            shape = (encoder.d_compact, n_units)
-            self.oblique = nn.Parameter(_uniform(shape, OBLIQUE_BOUND * bound, generators))
-            self.offset = nn.Parameter(_uniform((1, n_units), bound, generators))
+        self.oblique = ObliqueUnits(encoder.d_compact, generators) if n_units else None
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for (d_from, d_to), n_inputs in zip(itertools.pairwise(widths), n_active, strict=True):
             bound = n_inputs**-0.5
-            self.weights.append(nn.Parameter(_uniform((d_from, d_to), bound, generators)))
-            self.biases.append(nn.Parameter(_uniform((1, d_to), bound, generators)))
+            self.weights.append(nn.Parameter(draw_uniform((d_from, d_to), bound, generators)))
+            self.biases.append(nn.Parameter(draw_uniform((1, d_to), bound, generators)))
         self.dropout = ByteDropout(dropout, seed=seeds[0]) if np.any(dropout) else None
 
     @property
@@ -123,9 +119,8 @@ class StackedMLP(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         hidden = self._widen(self.encoder(rows))
-        if self.oblique is not None and self.offset is not None:
-            numbers = self._widen(self.encoder.numbers(rows))
-            units = torch.baddbmm(self.offset, numbers, self.oblique).clamp(0.0, CEILING)
+        if self.oblique is not None:
+            units = self.oblique(self._widen(self.encoder.numbers(rows)))
             hidden = torch.cat([hidden, units], dim=-1)
         *inner, last = self.layers()
         for weight, bias in inner:
@@ -165,19 +160,19 @@ class StackedMLP(nn.Module):
             start = self.encoder.d_dense
             self.weights[0][:, start : start + categories[0].n_codes] += self.biases[0]
             self.biases[0].zero_()
-        units = [p for p in (self.oblique, self.offset) if p is not None]
+        units = self.oblique.parameters() if self.oblique is not None else ()
         for parameter in (*units, *self.weights[:-1], *self.biases[:-1]):
             parameter.copy_(parameter.clamp(-LARGEST_FLOAT16, LARGEST_FLOAT16).half().float())
 
     def linears(self, member: int) -> list[nn.Linear]:
         """Return one member's layers as plain linear layers, on the CPU."""
-        return [_take_member(weight, bias, member) for weight, bias in self.layers()]
+        return [take_member(weight, bias, member) for weight, bias in self.layers()]
 
     def units(self, member: int) -> nn.Linear | None:
         """Return one member's oblique units without their bounds, on the CPU, if it has any."""
-        if self.oblique is None or self.offset is None:
+        if self.oblique is None:
             return None
-        return _take_member(self.oblique, self.offset, member)
+        return take_member(self.oblique.weight, self.oblique.bias, member)
 
 
 @torch.no_grad()
@@ -237,12 +232,8 @@ def follow_terms(stack: StackedMLP, member: int, rows: Tensor) -> tuple[Tensor, 
         hidden = stack.encoder(some).double()
         size = hidden.abs()
         if units is not None:
-            weight, bias = units.weight.double().T, units.bias.double()
-            numbers = stack.encoder.numbers(some).double()
-            raw, terms = numbers @ weight + bias, numbers.abs() @ weight.abs() + bias.abs()
-            bounded = raw.clamp(0.0, CEILING)
-            hidden = torch.cat([hidden, bounded], dim=1)
-            size = torch.cat([size, torch.where(raw == bounded, terms, bounded)], dim=1)
+            values, terms = follow_units(units, stack.encoder.numbers(some).double())
+            hidden, size = torch.cat([hidden, values], dim=1), torch.cat([size, terms], dim=1)
         for position, (weight, bias) in enumerate(layers, start=1):
             hidden, size = hidden @ weight + bias, size @ weight.abs() + bias.abs()
             if position < len(layers):
@@ -250,16 +241,3 @@ def follow_terms(stack: StackedMLP, member: int, rows: Tensor) -> tuple[Tensor, 
         outputs.append(hidden)
         sizes.append(size.amax(dim=1))
     return torch.cat(outputs), torch.cat(sizes)
-
-
-def _take_member(weight: Tensor, bias: Tensor, member: int) -> nn.Linear:
-    """Return one member's part of `[M, d_from, d_to]` and `[M, 1, d_to]` as a plain layer."""
-    layer = nn.Linear(weight.shape[1], weight.shape[2])
-    layer.weight.data = weight[member].detach().T.contiguous().cpu()
-    layer.bias.data = bias[member, 0].detach().clone().cpu()
-    return layer
-
-
-def _uniform(shape: tuple[int, int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:
-    drawn = [torch.rand(shape, generator=generator) for generator in generators]
-    return (torch.stack(drawn) * 2 - 1) * bound

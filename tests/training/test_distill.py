@@ -22,8 +22,8 @@ from kdexport.training.distill import (
     train_students,
 )
 from kdexport.training.ensemble import build_ensemble, train_ensemble
-from kdexport.training.nets import N_OBLIQUE
 from kdexport.training.objective import Classification
+from kdexport.training.oblique import N_UNITS
 from kdexport.training.transfer import Lesson
 
 N_ROWS, N_CLASSES = 32, 3
@@ -187,7 +187,7 @@ def test_students_and_controls() -> None:
         assert not torch.equal(p[2:], q)
 
 
-@pytest.mark.parametrize(("form", "n_units"), [("piecewise", 0), ("oblique", N_OBLIQUE)])
+@pytest.mark.parametrize(("form", "n_units"), [("piecewise", 0), ("oblique", N_UNITS)])
 def test_controls_read_as_students_do_and_plain_controls_plainly(form: Form, n_units: int) -> None:
     """Pieces widen the first layer of students and controls, never that of plain controls."""
     schema, parts = make_parts()

@@ -16,13 +16,8 @@ from kdexport.sections import ColumnsRecipe
 from kdexport.student_section import Form
 from kdexport.tables import as_table
 from kdexport.training.encode import Encoder
-from kdexport.training.nets import (
-    CEILING,
-    N_OBLIQUE,
-    StackedMLP,
-    compute_member_outputs,
-    follow_terms,
-)
+from kdexport.training.nets import StackedMLP, compute_member_outputs, follow_terms
+from kdexport.training.oblique import CEILING, N_UNITS
 from kdexport.training.pieces import Pieces
 
 
@@ -116,7 +111,7 @@ def test_oblique_units_by_hand() -> None:
     rows = encoder.prepare(inputs)
     spread = np.concatenate([encoder(rows).numpy(), raw.clip(0, CEILING)], axis=1)
     (head,) = stack.linears(1)
-    assert head.in_features == encoder.d_out + N_OBLIQUE
+    assert head.in_features == encoder.d_out + N_UNITS
     expected = spread @ head.weight.detach().numpy().T + head.bias.detach().numpy()
     np.testing.assert_allclose(stack(rows)[1].detach().numpy(), expected, atol=1e-5)
 

@@ -8,7 +8,6 @@ from kdexport.evidence.latency_facts import NATIVE
 from kdexport.report.figures import style_metric
 from kdexport.report.headline import STUDENT, TEACHER, find_row
 
-
 READINGS = {
     "student_piecewise": "Student and control read numbers piece by piece: a layer in front of "
     "their hidden ones that is not trained. Parameters and bytes count it.",

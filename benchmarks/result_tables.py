@@ -7,10 +7,11 @@ import json
 import math
 import statistics
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from kdexport.evidence.front import Limits, choose, list_measured
 from kdexport.evidence.search_facts import SearchFact
+from kdexport.student_section import Form
 
 from record import RESULTS  # isort: skip  # beside this script
 
@@ -119,7 +120,8 @@ def install() -> str:
 def real_tables() -> str:
     """Real tables: quality by the metric that the edge is stated in, size, latency, parity."""
     roles = ("teacher", "rival", "control", "student")
-    titles = ["table", "rows, columns", "metric", *roles, "recovered", "bytes", "us over floor"]
+    titles = ["table", "rows, columns", "metric", *roles, "recovered"]
+    titles += ["form", "bytes", "us over floor"]
     cells = []
     for row in _result("tables")["rows"]:
         metric = "rmse" if row["kind"] == "regression" else "log_loss"
@@ -133,11 +135,18 @@ def real_tables() -> str:
                 metric.replace("_", " "),
                 *[f"{value:.4f}" if value < 10 else f"{value:,.0f}" for value in values],
                 "no edge" if share["verdict"] == "NO_EDGE" else _show_share(share),
+                _find_form(row["chosen"]),
                 f"{row['student_bytes']:,}",
                 _show_time(row["over_floor_us"]),
             ]
         )
     return _table(titles, cells)
+
+
+def _find_form(chosen: dict[str, Any]) -> str:
+    """How a run's students read numbers."""
+    forms = [form for form in get_args(Form) if chosen.get(f"student_{form}")]
+    return forms[0] if forms else "plain"
 
 
 def peers() -> str:

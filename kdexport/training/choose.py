@@ -9,12 +9,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
+import numpy as np
+
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, ProgressSink, ignore_progress
 from kdexport.sections import TransferRecipe
 from kdexport.student_section import Form
 from kdexport.training.augment import MIXED
 from kdexport.training.distill import build_student_stack, fit_students
+from kdexport.training.objective import find_objective
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 
 WAYS: tuple[Mapping[str, object], ...] = (
@@ -28,7 +31,7 @@ N_TRIED = 2  # students of each candidate
 # Each form makes a larger file than the one before: it has to close this share of what students of
 # the form chosen so far leave between themselves and the teacher.
 LEAST_GAIN = 0.1
-LEAST_DIFFERENCE = 5e-4  # and by so much, in nats or shares of a target's variance
+LEAST_DIFFERENCE = 5e-4  # and by so many nats
 
 
 def choose_form(
@@ -42,7 +45,7 @@ def choose_form(
         way = way.model_copy(update={"method": "mixed"})
     transfer = _build_small_set(lesson, recipe, [way])
     chosen: Form = "plain"
-    smallest_gap = math.inf
+    smallest_gap, least_difference = math.inf, LEAST_DIFFERENCE * _measure_nat(lesson)
     for form in get_args(Form):
         (loss,) = _try_students(
             lesson,
@@ -52,9 +55,22 @@ def choose_form(
             on_progress=on_progress,
         )
         gap = float(loss) - lesson.least_loss
-        if gap < min((1 - LEAST_GAIN) * smallest_gap, smallest_gap - LEAST_DIFFERENCE):
+        if gap < min((1 - LEAST_GAIN) * smallest_gap, smallest_gap - least_difference):
             chosen, smallest_gap = form, gap
     return chosen
+
+
+def _measure_nat(lesson: Lesson) -> float:
+    """Return how much of the loss that judges students is a nat.
+
+    Of a number, twice the teacher's mean squared error: a normal of that variance has a nat more
+    of log loss where the squared error grows by so much.
+    """
+    if not lesson.schema.signature.is_regression:
+        return 1.0
+    validation = lesson.rows.validation
+    targets = find_objective(lesson.schema).encode_targets(validation.targets)
+    return 2 * float(np.square(lesson.validation_outputs - targets).mean())
 
 
 def choose_transfer(

@@ -6,6 +6,7 @@ import pytest
 from kdexport.records import Column, Float32, Float64, Inputs, Parts, Rows
 from kdexport.schema import Schema
 from kdexport.sections import ColumnsRecipe
+from kdexport.student_section import Form
 from kdexport.tables import as_table
 from kdexport.training import choose as choose_room
 from kdexport.training.choose import choose_form, choose_transfer
@@ -98,3 +99,32 @@ def test_no_pieces_without_knots() -> None:
         raise AssertionError(f"{inputs.n_rows} rows were asked")
 
     assert choose_form(Lesson(parts, bare, refuse), RECIPE) == "plain"
+
+
+@pytest.mark.parametrize(("is_regression", "form"), [(False, "piecewise"), (True, "oblique")])
+def test_a_form_has_to_pay(
+    is_regression: bool, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of the gap is not enough where the gap is next to nothing: of a number, beside what
+    the teacher itself misses.
+    """
+    numbers = np.random.default_rng(0).normal(size=300)
+    labels = numbers if is_regression else (numbers > 0).astype(np.int64)
+    table = as_table({"a": numbers, "y": labels})
+    classes = () if is_regression else (0, 1)
+    schema = Schema.fit(table.take(np.arange(200)), "y", ColumnsRecipe(), classes=classes)
+    bounds = ((0, 200), (200, 250), (250, 300))
+    parts = Parts(*(schema.encode(table.take(np.arange(*b))) for b in bounds))
+
+    def teach_all(inputs: Inputs) -> Float32:
+        exact = (inputs.numeric - schema.target_center) / schema.target_scale
+        return (exact + 0.1 if is_regression else exact * [[-3.0, 3.0]]).astype(np.float32)
+
+    lesson = Lesson(parts, schema, teach_all)
+    gaps = iter([2e-3, 1e-3, 8e-4])
+    monkeypatch.setattr(
+        choose_room,
+        "_try_students",
+        lambda *_, **__: np.array([lesson.least_loss + next(gaps)]),
+    )
+    assert choose_form(lesson, RECIPE) == form

@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
 from kdexport.disk import unstoppable
-from kdexport.records import Float64
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP
 from kdexport.training.oblique import CEILING
@@ -131,10 +130,9 @@ class _FirstLayer(nn.Module):
         if encoder.pieces is not None:
             rise = _Rise(encoder.pieces, encoder.d_compact - n_indicators, n_indicators)
             if units is not None:
-                rise.append(units, np.append(encoder.inverse_scale, np.ones(n_indicators)))
+                rise.append(units)
                 dense = torch.cat([dense, weight[:, encoder.d_out :] * CEILING], dim=1)
-            shift = torch.from_numpy(np.append(encoder.shift, np.zeros(n_indicators)))
-            self.read = nn.Sequential(_Subtract(shift), rise) if shift.any() else rise
+            self.read = nn.Sequential(*_standardize(encoder), rise) if units is not None else rise
         else:
             center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
             inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
@@ -173,6 +171,28 @@ class _Subtract(nn.Module):
         return features - self.center
 
 
+class _Scale(nn.Module):
+    """Powers of two in a node of their own, so that the weights behind it have one size."""
+
+    factor: Tensor
+
+    def __init__(self, factor: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("factor", factor.float())
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.factor
+
+
+def _standardize(encoder: Encoder) -> Iterator[nn.Module]:
+    """Yield what makes standardised numbers of filled ones, indicators stay as they are."""
+    n_indicators = len(encoder.schema.indicators)
+    center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
+    if center.any():
+        yield _Subtract(center)
+    yield _Scale(torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators))))
+
+
 class _Rise(nn.Module):
     """Numbers to pieces in one product and one bound; indicators are pieces from 0 to 1.
 
@@ -194,10 +214,9 @@ class _Rise(nn.Module):
         self.register_buffer("weight", weight)
         self.register_buffer("bias", torch.from_numpy(bias).float())
 
-    def append(self, units: nn.Linear, inverse_scale: Float64) -> None:
-        """Put oblique units behind the pieces: all factors are powers of two, nothing rounds."""
-        factors = torch.from_numpy(inverse_scale) / CEILING
-        self.weight = torch.cat([self.weight, (units.weight.data.double() * factors).float()])
+    def append(self, units: nn.Linear) -> None:
+        """Put oblique units behind the pieces: their bound is a power of two, nothing rounds."""
+        self.weight = torch.cat([self.weight, units.weight.data / CEILING])
         self.bias = torch.cat([self.bias, units.bias.data / CEILING])
 
     def forward(self, features: Tensor) -> Tensor:

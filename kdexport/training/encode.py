@@ -3,7 +3,7 @@
 Takes `Inputs`, gives tensors. Two steps, so that rows stay small in memory: `Encoder.prepare`
 makes compact rows (numbers, indicators, one code per category) once; `Encoder.forward` spreads
 numbers into pieces (where it reads them so) and codes into 0 and 1 when a network reads a batch.
-A network of the oblique form asks for the standardised numbers too: `Encoder.numbers`.
+A network of the oblique form asks for the numbers themselves too: `Encoder.numbers`.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kdexport.knots import Knots
 from kdexport.records import Float32, Float64, Inputs
 from kdexport.schema import FLOAT32_MAX, OTHER, Schema
 from kdexport.student_section import Form
@@ -35,7 +36,8 @@ class Encoder(nn.Module):
     one is within a deviation of 0. Elsewhere that would cost about log2(|centre| / deviation) bits
     of float32, so one node subtracts it; and there the file gets what is read here to the last
     bit: centres are float32 numbers and scales powers of two, so that only the difference rounds.
-    The oblique form, which reads each number in both ways, is always exported like that.
+    The oblique form, whose pieces read standardised numbers, is always exported like that, with
+    the scale in a node of its own.
 
     Attributes:
         is_folded: Whether centre and scale stand in an exported network's weights and bias alone.
@@ -45,11 +47,8 @@ class Encoder(nn.Module):
             **Shape** `[F]` float64: one value for all columns unless their scales are worlds apart.
         offsets: First row of each categorical column's codes, **Shape** `[C]` int64.
         form: How numbers are read.
-        shift: What compact rows hold numbers less of, **Shape** `[F]` float64: what an exported
-            network of the oblique form subtracts, else 0.
         pieces: What each number is spread into, or None.
         columns, starts, slopes: Theirs, each **Shape** `[P]`.
-        unit: `inverse_scale` in float32.
         d_compact: Numbers and indicators of a compact row.
         d_dense: The same of a spread one.
     """
@@ -57,7 +56,6 @@ class Encoder(nn.Module):
     columns: Tensor
     starts: Tensor
     slopes: Tensor
-    unit: Tensor
 
     def __init__(self, schema: Schema, *, form: Form = "plain") -> None:
         super().__init__()
@@ -77,13 +75,10 @@ class Encoder(nn.Module):
         self.inverse_scale: Float64 = np.divide(
             1.0, scales, out=np.zeros_like(scales), where=varies
         )
-        self.shift = self.exported_center if form == "oblique" else np.zeros_like(self.center)
-        self.pieces = None if form == "plain" else Pieces.between(schema.knots, self.shift)
+        self.pieces = None if form == "plain" else Pieces.between(self._place_knots())
         if self.pieces is not None:
             for name, values in vars(self.pieces).items():
                 self.register_buffer(name, torch.from_numpy(values), persistent=False)
-        unit = torch.from_numpy(self.inverse_scale.astype(np.float32))
-        self.register_buffer("unit", unit, persistent=False)
         sizes = [category.n_codes for category in schema.categories]
         self.offsets = np.cumsum([0, *sizes])[:-1].astype(np.int64)
         n_numeric, n_indicators = len(schema.signature.numeric), len(schema.indicators)
@@ -134,26 +129,17 @@ class Encoder(nn.Module):
 
     def prepare(self, inputs: Inputs, device: str = "cpu") -> Tensor:
         """Return compact rows, **Shape** `[n, F + I + C]` float32."""
-        is_plain, numeric = self.pieces is None, inputs.numeric
+        is_raw, numeric = self.form == "piecewise", inputs.numeric
         parts = [
-            self.standardize(numeric) if is_plain else self._read(numeric),
+            self.fill(numeric).astype(np.float32) if is_raw else self.standardize(numeric),
             np.isnan(inputs.numeric[:, list(self.schema.indicators)]).astype(np.float32),
             (self.schema.encode_categories(inputs.categorical) + self.offsets).astype(np.float32),
         ]
         return torch.from_numpy(np.concatenate(parts, axis=1)).to(device)
 
-    def _read(self, numeric: Float32 | Float64) -> Float32:
-        """Numbers that pieces read, **Shape** both `[n, F]`."""
-        return (self.fill(numeric) - self.shift).astype(np.float32)
-
     def numbers(self, rows: Tensor) -> Tensor:
-        """Numbers of the oblique form's compact rows standardised, and indicators.
-
-        **Shape** `[..., F + I + C]` to `[..., F + I]`.
-        """
-        n_numeric = len(self.schema.signature.numeric)
-        standardised = rows[..., :n_numeric] * self.unit
-        return torch.cat([standardised, rows[..., n_numeric : self.d_compact]], dim=-1)
+        """Drop codes from compact rows, **Shape** `[..., F + I + C]` to `[..., F + I]`."""
+        return rows[..., : self.d_compact]
 
     def forward(self, rows: Tensor) -> Tensor:
         """Spread compact rows, **Shape** `[..., F + I + C]` to `[..., d_out]` float32."""
@@ -166,6 +152,16 @@ class Encoder(nn.Module):
         spread[..., numbers.shape[-1] : self.d_dense] = rows[..., n_numeric : self.d_compact]
         codes = rows[..., self.d_compact :].long() + self.d_dense
         return spread.scatter_(-1, codes, 1.0)
+
+    def _place_knots(self) -> Knots:
+        """Return the schema's knots in the unit of compact rows."""
+        knots = self.schema.knots
+        if self.form != "oblique":
+            return knots
+        columns = zip(knots, self.exported_center, self.inverse_scale, strict=False)
+        return tuple(
+            tuple(((np.array(own) - center) * inverse).tolist()) for own, center, inverse in columns
+        )
 
     def _rise(self, rows: Tensor) -> Tensor:
         """Numbers to their pieces, **Shape** `[..., F + I + C]` to `[..., P]`."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kdexport.training.encode import Encoder
 from kdexport.training.oblique import (
+    CEILING,
     N_UNITS,
     ObliqueUnits,
     draw_uniform,
@@ -152,6 +153,8 @@ class StackedMLP(nn.Module):
     def round_weights(self) -> None:
         """Round all layers but the last to what float16 holds, so that a file may store them so.
 
+        Of oblique units it stores what is divided by their ceiling.
+
         The first bias moves into the weights of the first category, of which every row has one:
         there an exported network keeps it.
         """
@@ -160,9 +163,11 @@ class StackedMLP(nn.Module):
             start = self.encoder.d_dense
             self.weights[0][:, start : start + categories[0].n_codes] += self.biases[0]
             self.biases[0].zero_()
-        units = self.oblique.parameters() if self.oblique is not None else ()
-        for parameter in (*units, *self.weights[:-1], *self.biases[:-1]):
-            parameter.copy_(parameter.clamp(-LARGEST_FLOAT16, LARGEST_FLOAT16).half().float())
+        if self.oblique is not None:
+            for parameter in self.oblique.parameters():
+                parameter.copy_(_round_to_float16(parameter / CEILING) * CEILING)
+        for parameter in (*self.weights[:-1], *self.biases[:-1]):
+            parameter.copy_(_round_to_float16(parameter))
 
     def linears(self, member: int) -> list[nn.Linear]:
         """Return one member's layers as plain linear layers, on the CPU."""
@@ -173,6 +178,10 @@ class StackedMLP(nn.Module):
         if self.oblique is None:
             return None
         return take_member(self.oblique.weight, self.oblique.bias, member)
+
+
+def _round_to_float16(values: Tensor) -> Tensor:
+    return values.clamp(-LARGEST_FLOAT16, LARGEST_FLOAT16).half().float()
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.knots import Knots
-from kdexport.records import Float32, Float64, Int64
+from kdexport.records import Float32, Int64
 
 LARGEST_EXPONENT = 60  # of a slope: far beyond what real columns need, far from float32's ends
 
@@ -21,7 +21,7 @@ class Pieces:
 
     Attributes:
         columns: Position of the column that each one reads, **Shape** `[P]` int64.
-        starts: Where it leaves 0, in the column's own unit, **Shape** `[P]` float32.
+        starts: Where it leaves 0, in the unit of the rows, **Shape** `[P]` float32.
         slopes: Powers of two, **Shape** `[P]` float32.
     """
 
@@ -30,18 +30,18 @@ class Pieces:
     slopes: Float32
 
     @classmethod
-    def between(cls, knots: Knots, shift: Float64) -> "Pieces":
+    def between(cls, knots: Knots) -> "Pieces":
         """One piece from each knot to at least the next, and one over a column's whole range.
 
         Args:
-            knots: In the column's own unit.
-            shift: What a column's numbers are less of when pieces read them, **Shape** `[F]`.
+            knots: In the unit of the rows that pieces read. Those that float32 holds as one
+                number count as one.
         """
         columns: list[int] = []
         starts: list[float] = []
         widths: list[float] = []
         for column, own in enumerate(knots):
-            ends = (np.array(own) - shift[column]).astype(np.float32).tolist()
+            ends = np.unique(np.array(own, np.float32)).tolist()
             low, high = list(ends[:-1]), list(ends[1:])
             if len(low) > 1:
                 low.append(ends[0])

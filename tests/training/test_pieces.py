@@ -1,8 +1,10 @@
 """Numbers read piece by piece, and the file that reads them so."""
 
 import copy
+import math
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -23,7 +25,7 @@ from kdexport.training.pieces import Pieces
 
 def test_pieces_tile_the_range() -> None:
     """One piece from each knot on, each at least as wide as its part, and one over all of it."""
-    pieces = Pieces.between(((0.0, 3.0, 4.0), (), (5.0, 7.0)), np.zeros(3))
+    pieces = Pieces.between(((0.0, 3.0, 4.0), (), (5.0, 7.0), (1e9, 1e9 + 1)))
     assert pieces.columns.tolist() == [0, 0, 0, 2]
     assert pieces.starts.tolist() == [0.0, 3.0, 0.0, 5.0]
     assert pieces.slopes.tolist() == [1 / 4, 1.0, 1 / 4, 1 / 2]
@@ -114,6 +116,22 @@ def test_oblique_units_by_hand() -> None:
     assert head.in_features == encoder.d_out + N_UNITS
     expected = spread @ head.weight.detach().numpy().T + head.bias.detach().numpy()
     np.testing.assert_allclose(stack(rows)[1].detach().numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_oblique_files_store_halves(unit: float) -> None:
+    """Whatever the unit of the numbers, float16 holds the weights of the file's first product."""
+    rng = np.random.default_rng(0)
+    columns = {f"n{i}": rng.normal(3, 1, 400) * unit for i in range(8)}
+    table = as_table({**columns, "y": np.arange(400) % 2})
+    schema = Schema.fit(table, "y", ColumnsRecipe(), classes=(0, 1))
+    encoder = Encoder(schema, form="oblique")
+    stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
+    stack.round_weights()
+    network = export_network(build_student(stack, 0), d_features=8, n_categorical=0)
+    model = build_model(network, schema, Filling(encoder.center, encoder.limit))
+    halves = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
+    assert (len(encoder.pieces or ()) + N_UNITS) * 8 in [math.prod(t.dims) for t in halves]
 
 
 def test_rounding_of_oblique_units_is_a_share_of_their_terms() -> None:

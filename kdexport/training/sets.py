@@ -7,6 +7,7 @@ there. Takes fitted models as their libraries write them, gives trees over a fil
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -128,35 +129,72 @@ def place(readers: Sequence[Reader], schema: Schema, restorer: Restorer) -> Plac
     Raises:
         DataError: One reads a column in another way than the file does; `found` says which.
     """
-    signature = schema.signature
-    asked: dict[str, list[tuple[CategorySet, Mapping[str, int]]]] = {
-        name: [] for name in signature.categorical
-    }
-    places: list[list[tuple[str, int]]] = []
-    for reader in readers:
-        there, spelled = [], _spell_columns(reader, restorer)
+    asked = _Asked(schema.signature.categorical)
+    places = [asked.add(reader, _spell_columns(reader, restorer)) for reader in readers]
+    categories, readings = asked.tabulate() if any(places) else _read_codes(schema)
+    n_numeric = len(schema.signature.numeric)
+    parts = [
+        _move(reader, n_numeric + asked.find_columns(there), schema, readings)
+        for reader, there in zip(readers, places, strict=True)
+    ]
+    return Placed(parts, schema.model_copy(update={"categories": categories}))
+
+
+class _Asked:
+    """The sets that models ask for, column by column of a file, all columns as wide as the widest.
+
+    Args:
+        names: The categorical columns, in the file's order.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._sets: dict[str, list[tuple[CategorySet, Mapping[str, int]]]] = {n: [] for n in names}
+
+    @property
+    def _width(self) -> int:
+        return max([1, *map(len, self._sets.values())])
+
+    def add(self, reader: Reader, spelled: Mapping[int, Mapping[str, int]]) -> list["_Place"]:
+        """Add a model's sets, and say where each one is.
+
+        Args:
+            reader: The model.
+            spelled: Its column to the codes that it has for texts.
+        """
+        there = []
         for one in reader.model.sets:
             name = reader.columns[one.column]
-            there.append((name, len(asked[name])))
-            asked[name].append((one, spelled[one.column]))
-        places.append(there)
-    width = max([1, *map(len, asked.values())])
-    starts = {
-        name: len(signature.numeric) + i * width for i, name in enumerate(signature.categorical)
-    }
-    categories, readings = schema.categories, np.zeros((schema.n_codes, 1), np.float32)
-    if any(asked.values()):
-        n_texts = sum(len({text for _, codes in sets for text in codes}) for sets in asked.values())
-        if n_texts * width > MAX_CELLS:
-            raise _refuse(f"its models ask {width:,} sets of a column, of {n_texts:,} texts in all")
-        tables = [_tabulate(sets, width) for sets in asked.values()]
-        categories = tuple(category for category, _ in tables)
-        readings = np.concatenate([table for _, table in tables])
-    parts = []
-    for reader, there in zip(readers, places, strict=True):
-        features = np.array([starts[name] + i for name, i in there], np.int32)
-        parts.append(_move(reader, features, schema, readings))
-    return Placed(parts, schema.model_copy(update={"categories": categories}))
+            there.append(_Place(name, len(self._sets[name])))
+            self._sets[name].append((one, spelled[one.column]))
+        return there
+
+    def find_columns(self, places: Sequence["_Place"]) -> Int32:
+        """Return the columns of 0 and 1 of sets, once all models have been added."""
+        starts = {name: i * self._width for i, name in enumerate(self._sets)}
+        return np.array([starts[one.name] + one.position for one in places], np.int32)
+
+    def tabulate(self) -> tuple[tuple[Category, ...], Float32]:
+        """Return the texts of every column, and what they read, **Shape** `[codes, width]`."""
+        asked = self._sets.values()
+        n_texts = sum(len({text for _, codes in sets for text in codes}) for sets in asked)
+        if n_texts * self._width > MAX_CELLS:
+            raise _refuse(
+                f"its models ask {self._width:,} sets of a column, of {n_texts:,} texts in all"
+            )
+        tables = [_tabulate(sets, self._width) for sets in asked]
+        return tuple(one for one, _ in tables), np.concatenate([table for _, table in tables])
+
+
+class _Place(NamedTuple):
+    """Where a set is: the name of its column, its position among those asked of it."""
+
+    name: str
+    position: int
+
+
+def _read_codes(schema: Schema) -> tuple[tuple[Category, ...], Float32]:
+    """The schema's own categories, of which models read nothing."""
+    return schema.categories, np.zeros((schema.n_codes, 1), np.float32)
 
 
 def _spell_columns(reader: Reader, restorer: Restorer) -> dict[int, Mapping[str, int]]:

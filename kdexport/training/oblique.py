@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 N_UNITS = 104
-CEILING = 8.0  # a power of two, far beyond what units reach on real rows
+CEILING = 8.0  # a power of two, which units rarely reach on real rows
 FIRST_BOUND = 2.0  # of the first weights, in bounds of any other layer
 
 

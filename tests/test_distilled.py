@@ -45,6 +45,7 @@ TINY = {
     "transfer.n_synthetic": 1000,
     "student.n_replicates": 2,
     "student.max_epochs": 30,
+    "student.form": "plain",
     "student.plain_control": "none",
 }
 SMALL = {**QUICK, **TINY, "student.hidden": [8], "rival.model": "none"}

@@ -38,6 +38,7 @@ from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.latency import add_apart, measure_latency
 from kdexport.evidence.latency_facts import NATIVE, LatencyRecord
 from kdexport.evidence.metrics import (
+    count_others,
     count_rarest,
     find_metrics,
     measure_fidelity,
@@ -230,6 +231,7 @@ def measure_groups(
         n_draws=settings.n_draws,
         seed=prepared.recipe.seed,
         n_rarest=count_rarest(rows.targets),
+        n_others=count_others(rows.targets),
     )
     return edge, replicates
 

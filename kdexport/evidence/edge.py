@@ -17,6 +17,7 @@ from kdexport.records import Float64
 Z_95 = 1.96
 TEACHER, CONTROL, STUDENT = "teacher", "control", "student"
 PLAIN_CONTROL, RIVAL = "plain_control", "rival"
+LEAST_OTHERS = 5  # test rows of other classes than the most frequent one that an edge asks for
 CONTROLS: tuple[ControlRole, ...] = ("control", "plain_control")
 
 
@@ -51,6 +52,7 @@ def measure_edge(
     n_draws: int,
     seed: int,
     n_rarest: int | None = None,
+    n_others: int | None = None,
 ) -> EdgeResult:
     """Estimate edge and recovered edge, and the student's lead over a rival.
 
@@ -65,7 +67,9 @@ def measure_edge(
         n_draws: Resamples.
         seed: Decides them.
         n_rarest: Test rows of the rarest class; None: as many as of all.
+        n_others: Test rows of all classes but the most frequent one; None: enough of them.
     """
+    has_few = n_others is not None and n_others < LEAST_OTHERS
     rng = np.random.default_rng(seed)
     n_rows = scores[TEACHER][next(iter(metrics))].shape[1]
     estimates = estimate_means(scores, metrics, n_draws=n_draws, rng=rng)
@@ -79,12 +83,14 @@ def measure_edge(
             result.quality[role][name] = widen_certain(metric, found, n_rows, n_rarest or n_rows)
         control = choose_control(metric, {role: part.value for role, part in parts.items()})
         result.controls[name] = control
-        result.edge[name] = _compare(metric, parts, TEACHER, control, rng)
+        edge = _compare(metric, parts, TEACHER, control, rng)
+        result.edge[name] = _reach_zero(edge) if has_few and name == "log_loss" else edge
         result.recovered[name] = _measure_share(
             metric, parts, control, result.edge[name], asked_share, n_rows, rng
         )
         if RIVAL in parts:
-            result.lead[name] = _compare(metric, parts, STUDENT, RIVAL, rng)
+            lead = _compare(metric, parts, STUDENT, RIVAL, rng)
+            result.lead[name] = _reach_zero(lead) if has_few and name == "log_loss" else lead
     for name, metric in metrics.items():  # last: these draws are of no other figure
         parts = {role: by_metric[name] for role, by_metric in estimates.items()}
         result.gained[name] = _compare(metric, parts, STUDENT, result.controls[name], rng)
@@ -111,6 +117,15 @@ def _compare(
     drawn = improvement(metric, first.moved, second.moved)
     factor = stretch({role: 1.0, reference: -1.0}, parts, rng)
     return interval_of(float(value), value + factor * (drawn - value))
+
+
+def _reach_zero(found: Interval) -> Interval:
+    """Widen an interval of log loss that hangs on rows which are hardly there.
+
+    Where nearly all test rows are of one class, the lower log loss is that of the model that gives
+    the others less, which resamples of these rows can only confirm.
+    """
+    return Interval(value=found.value, low=min(found.low, 0.0), high=max(found.high, 0.0))
 
 
 def _measure_share(

@@ -209,6 +209,11 @@ def count_rarest(targets: Column) -> int:
     return int(np.unique(targets, return_counts=True)[1].min())
 
 
+def count_others(targets: Column) -> int:
+    """Return the rows outside the most frequent class of **Shape** `[n]` class positions."""
+    return len(targets) - int(np.unique(targets, return_counts=True)[1].max())
+
+
 def widen_certain(metric: Metric, found: Interval, n_rows: int, n_rarest: int) -> Interval:
     """Return the interval of a share that no row speaks against as wide as so few rows allow.
 

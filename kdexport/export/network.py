@@ -185,12 +185,16 @@ class _Scale(nn.Module):
 
 
 def _standardize(encoder: Encoder) -> Iterator[nn.Module]:
-    """Yield what makes standardised numbers of filled ones, indicators stay as they are."""
+    """Yield what makes standardised numbers of filled ones, indicators stay as they are.
+
+    Scaled first: beside the largest float32 a difference could overflow.
+    """
     n_indicators = len(encoder.schema.indicators)
+    inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
     center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
+    yield _Scale(inverse)
     if center.any():
-        yield _Subtract(center)
-    yield _Scale(torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators))))
+        yield _Subtract(center * inverse)
 
 
 class _Rise(nn.Module):

@@ -117,6 +117,20 @@ def test_no_row_against() -> None:
     assert quality["auc"].low == pytest.approx(5 / (5 + 1.96**2))
 
 
+@pytest.mark.parametrize(("n_others", "verdict"), [(4, "NO_EDGE"), (5, "RECOVERED")])
+def test_rows_of_one_class_alone_carry_no_edge(n_others: int, verdict: str) -> None:
+    """Of whom gives a class less that is hardly there, resampled rows are sure; they may not be."""
+    losses = {"teacher": 0.001, "student": 0.001, "control": 0.002}
+    scores = {
+        role: {"log_loss": np.full((1 if role == "teacher" else 5, 600), value)}
+        for role, value in losses.items()
+    }
+    metrics = {"log_loss": CLASSIFICATION["log_loss"]}
+    found = measure_edge(scores, metrics, asked_share=0.9, n_draws=100, seed=0, n_others=n_others)
+    assert found.edge["log_loss"].value == pytest.approx(0.001)
+    assert found.recovered["log_loss"].verdict == verdict
+
+
 def test_scores_of_hand_made_rows() -> None:
     """Accuracy, log loss and Brier of two rows are what one works out by hand."""
     probabilities = np.array([[0.75, 0.25], [0.5, 0.5]], np.float32)

@@ -134,6 +134,25 @@ def test_oblique_files_store_halves(unit: float) -> None:
     assert (len(encoder.pieces or ()) + N_UNITS) * 8 in [math.prod(t.dims) for t in halves]
 
 
+def test_oblique_files_do_not_overflow() -> None:
+    """Beside the largest float32, infinite cells are answered as torch answers them."""
+    rng = np.random.default_rng(0)
+    numbers = np.where(np.arange(400) % 20 == 0, 3e38, rng.normal(size=400))
+    table = as_table({"a": numbers, "y": np.arange(400) % 2})
+    schema = Schema.fit(table, "y", ColumnsRecipe(), classes=(0, 1))
+    encoder = Encoder(schema, form="oblique")
+    stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
+    stack.round_weights()
+    network = export_network(build_student(stack, 0), d_features=1, n_categorical=0)
+    model = build_model(network, schema, Filling(encoder.center, encoder.limit))
+    cells = np.array([[-np.inf], [np.inf], [-3e38], [3e38], [np.nan], [0.5]], np.float32)
+    asked = Inputs(cells, np.empty((6, 0), object))
+    found = open_session(expose_logits(serialize_model(model))).answer(asked)
+    with torch.no_grad():
+        expected = stack(encoder.prepare(asked))[0].numpy()
+    np.testing.assert_allclose(found.logits, expected, rtol=0, atol=5e-7)
+
+
 def test_rounding_of_oblique_units_is_a_share_of_their_terms() -> None:
     """Float32 answers are off by no more than the terms of all layers allow."""
     schema, inputs = make_schema()

@@ -17,8 +17,8 @@ from kdexport.records import Float64
 Z_95 = 1.96
 TEACHER, CONTROL, STUDENT = "teacher", "control", "student"
 PLAIN_CONTROL, RIVAL = "plain_control", "rival"
-LEAST_OTHERS = 5  # test rows of other classes than the most frequent one that an edge asks for
 CONTROLS: tuple[ControlRole, ...] = ("control", "plain_control")
+LEAST_OTHERS = 5  # test rows of other classes than the most frequent one that an edge asks for
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,13 @@ def measure_edge(
             result.quality[role][name] = widen_certain(metric, found, n_rows, n_rarest or n_rows)
         control = choose_control(metric, {role: part.value for role, part in parts.items()})
         result.controls[name] = control
-        edge = _compare(metric, parts, TEACHER, control, rng)
-        result.edge[name] = _reach_zero(edge) if has_few and name == "log_loss" else edge
+        hangs = has_few and name == "log_loss"
+        result.edge[name] = _compare(metric, parts, TEACHER, control, rng, hangs_on_few=hangs)
         result.recovered[name] = _measure_share(
             metric, parts, control, result.edge[name], asked_share, n_rows, rng
         )
         if RIVAL in parts:
-            lead = _compare(metric, parts, STUDENT, RIVAL, rng)
-            result.lead[name] = _reach_zero(lead) if has_few and name == "log_loss" else lead
+            result.lead[name] = _compare(metric, parts, STUDENT, RIVAL, rng, hangs_on_few=hangs)
     for name, metric in metrics.items():  # last: these draws are of no other figure
         parts = {role: by_metric[name] for role, by_metric in estimates.items()}
         result.gained[name] = _compare(metric, parts, STUDENT, result.controls[name], rng)
@@ -110,13 +109,16 @@ def _compare(
     role: str,
     reference: str,
     rng: np.random.Generator,
+    *,
+    hangs_on_few: bool = False,
 ) -> Interval:
     """How much better one role is than another."""
     first, second = parts[role], parts[reference]
     value = improvement(metric, np.asarray(first.value), np.asarray(second.value))
     drawn = improvement(metric, first.moved, second.moved)
     factor = stretch({role: 1.0, reference: -1.0}, parts, rng)
-    return interval_of(float(value), value + factor * (drawn - value))
+    found = interval_of(float(value), value + factor * (drawn - value))
+    return _reach_zero(found) if hangs_on_few else found
 
 
 def _reach_zero(found: Interval) -> Interval:

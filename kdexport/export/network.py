@@ -134,8 +134,7 @@ class _FirstLayer(nn.Module):
                 dense = torch.cat([dense, weight[:, encoder.d_out :] * CEILING], dim=1)
             self.read = nn.Sequential(*_standardize(encoder), rise) if units is not None else rise
         else:
-            center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
-            inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
+            center, inverse = _read_scaler(encoder)
             dense = dense * inverse
             if encoder.is_folded or not center.any():
                 bias = bias - dense.float().double() @ center
@@ -184,14 +183,20 @@ class _Scale(nn.Module):
         return features * self.factor
 
 
+def _read_scaler(encoder: Encoder) -> tuple[Tensor, Tensor]:
+    """Centres and inverse scales of features, float64: indicators stay as they are."""
+    n_indicators = len(encoder.schema.indicators)
+    center = np.append(encoder.exported_center, np.zeros(n_indicators))
+    inverse = np.append(encoder.inverse_scale, np.ones(n_indicators))
+    return torch.from_numpy(center), torch.from_numpy(inverse)
+
+
 def _standardize(encoder: Encoder) -> Iterator[nn.Module]:
-    """Yield what makes standardised numbers of filled ones, indicators stay as they are.
+    """Yield what makes standardised numbers of filled ones.
 
     Scaled first: beside the largest float32 a difference could overflow.
     """
-    n_indicators = len(encoder.schema.indicators)
-    inverse = torch.from_numpy(np.append(encoder.inverse_scale, np.ones(n_indicators)))
-    center = torch.from_numpy(np.append(encoder.exported_center, np.zeros(n_indicators)))
+    center, inverse = _read_scaler(encoder)
     yield _Scale(inverse)
     if center.any():
         yield _Subtract(center * inverse)

@@ -12,7 +12,7 @@ from kdexport import open_session
 from kdexport.contract import count_parameters, expose_logits, serialize_model
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, export_network
-from kdexport.records import Inputs
+from kdexport.records import Inputs, Table
 from kdexport.schema import Schema
 from kdexport.sections import ColumnsRecipe
 from kdexport.student_section import Form
@@ -118,20 +118,25 @@ def test_oblique_units_by_hand() -> None:
     np.testing.assert_allclose(stack(rows)[1].detach().numpy(), expected, atol=1e-5)
 
 
+def make_oblique_file(table: Table) -> tuple[StackedMLP, onnx.ModelProto]:
+    """An untrained oblique student of two classes over columns of numbers, and its file."""
+    schema = Schema.fit(table, "y", ColumnsRecipe(), classes=(0, 1))
+    encoder = Encoder(schema, form="oblique")
+    stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
+    stack.round_weights()
+    network = export_network(build_student(stack, 0), d_features=encoder.d_compact, n_categorical=0)
+    return stack, build_model(network, schema, Filling(encoder.center, encoder.limit))
+
+
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
 def test_oblique_files_store_halves(unit: float) -> None:
     """Whatever the unit of the numbers, float16 holds the weights of the file's first product."""
     rng = np.random.default_rng(0)
     columns = {f"n{i}": rng.normal(3, 1, 400) * unit for i in range(8)}
     table = as_table({**columns, "y": np.arange(400) % 2})
-    schema = Schema.fit(table, "y", ColumnsRecipe(), classes=(0, 1))
-    encoder = Encoder(schema, form="oblique")
-    stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
-    stack.round_weights()
-    network = export_network(build_student(stack, 0), d_features=8, n_categorical=0)
-    model = build_model(network, schema, Filling(encoder.center, encoder.limit))
+    stack, model = make_oblique_file(table)
     halves = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
-    assert (len(encoder.pieces or ()) + N_UNITS) * 8 in [math.prod(t.dims) for t in halves]
+    assert (len(stack.encoder.pieces or ()) + N_UNITS) * 8 in [math.prod(t.dims) for t in halves]
 
 
 def test_oblique_files_do_not_overflow() -> None:
@@ -139,17 +144,12 @@ def test_oblique_files_do_not_overflow() -> None:
     rng = np.random.default_rng(0)
     numbers = np.where(np.arange(400) % 20 == 0, 3e38, rng.normal(size=400))
     table = as_table({"a": numbers, "y": np.arange(400) % 2})
-    schema = Schema.fit(table, "y", ColumnsRecipe(), classes=(0, 1))
-    encoder = Encoder(schema, form="oblique")
-    stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
-    stack.round_weights()
-    network = export_network(build_student(stack, 0), d_features=1, n_categorical=0)
-    model = build_model(network, schema, Filling(encoder.center, encoder.limit))
+    stack, model = make_oblique_file(table)
     cells = np.array([[-np.inf], [np.inf], [-3e38], [3e38], [np.nan], [0.5]], np.float32)
     asked = Inputs(cells, np.empty((6, 0), object))
     found = open_session(expose_logits(serialize_model(model))).answer(asked)
     with torch.no_grad():
-        expected = stack(encoder.prepare(asked))[0].numpy()
+        expected = stack(stack.encoder.prepare(asked))[0].numpy()
     np.testing.assert_allclose(found.logits, expected, rtol=0, atol=5e-7)
 
 

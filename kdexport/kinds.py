@@ -5,12 +5,13 @@ Imports numpy, `errors`, `records`, `columns` and `recipe` only.
 """
 
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from kdexport.columns import is_missing, is_whole, numbers_of
+from kdexport.columns import is_missing, is_whole, numbers_of, texts_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Column, Table
 from kdexport.sections import ColumnsRecipe
@@ -89,7 +90,7 @@ def decide_columns(table: Table, target: str, recipe: ColumnsRecipe) -> list[Dec
     if all(decision.kind == "left out" for decision in decisions):
         raise DataError(
             "a table needs at least one feature beside its target",
-            found=f"{table.source} has no usable column but {target!r}",
+            found=f"{table.source} has no usable column but {target!r}{_say_first(decisions)}",
             cure="add feature columns",
         )
     return decisions
@@ -97,13 +98,19 @@ def decide_columns(table: Table, target: str, recipe: ColumnsRecipe) -> list[Dec
 
 def warn_about(decisions: list[Decision]) -> None:
     """Warn of columns that are left out without the user having said so."""
-    for decision in decisions:
-        if decision.kind == "left out" and not decision.why.startswith("--"):
-            warnings.warn(
-                f"column {decision.name!r} is left out: {decision.why}",
-                KdexportWarning,
-                stacklevel=3,
-            )
+    for decision in _left_out_unasked(decisions):
+        warnings.warn(
+            f"column {decision.name!r} is left out: {decision.why}", KdexportWarning, stacklevel=3
+        )
+
+
+def _left_out_unasked(decisions: list[Decision]) -> list[Decision]:
+    return [d for d in decisions if d.kind == "left out" and not d.why.startswith("--")]
+
+
+def _say_first(decisions: list[Decision]) -> str:
+    """Say why the first column is left out, where the user did not ask for it."""
+    return "".join(f"; {d.name!r}: {d.why}" for d in _left_out_unasked(decisions)[:1])
 
 
 def find_goal(labels: Column, goal: str) -> tuple[Goal, str]:
@@ -221,7 +228,20 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
             f"{n_distinct} distinct texts in {n_rows} rows: it looks like an id "
             f"(--categorical {name} takes it all the same)",
         )
+    if not _has_frequent(table, name, n_known, n_distinct, recipe.min_category_rows):
+        return decide(
+            "left out",
+            f"none of its {n_distinct} texts has {recipe.min_category_rows} training rows "
+            f"(--categorical {name} takes it all the same)",
+        )
     return decide("category", "text")
+
+
+def _has_frequent(table: Table, name: str, n_known: int, n_distinct: int, n_rows: int) -> bool:
+    """Say whether a text, or the gap, is in so many rows that it gets a weight of its own."""
+    if n_known > n_distinct * (n_rows - 1):  # then one of them is, without a count
+        return True
+    return max(Counter(texts_of(table, name).tolist()).values()) >= n_rows
 
 
 def _count_distinct(values: Column) -> int:

@@ -163,13 +163,35 @@ def test_id_taken_all_the_same() -> None:
 def test_id_share(n_distinct: int, kind: str) -> None:
     """Text looks like an id from more distinct values than half of its rows on."""
     values = np.array([f"v{i % n_distinct}" for i in range(N_ROWS)], object)
-    assert decide(make_table(a=values))["a"].kind == kind
+    assert decide(make_table(a=values), min_category_rows=1)["a"].kind == kind
 
 
 def test_few_rows_have_no_ids() -> None:
     """With a handful of rows, distinct texts are no sign of an id."""
     table = as_table({"a": np.array(list("stuv"), object), "y": np.arange(4) % 2})
-    assert decide(table)["a"].kind == "category"
+    assert decide(table, min_category_rows=1)["a"].kind == "category"
+
+
+@pytest.mark.parametrize(("n_rows", "kind"), [(4, "left out"), (5, "category")])
+def test_rare_texts_alone(n_rows: int, kind: str) -> None:
+    """Text is left out where no category, and no gap, gets a weight of its own; this is said."""
+    values = np.array([f"v{i // 4}" for i in range(N_ROWS)], object)
+    values[: n_rows - 4] = "v9"
+    decision = decide(make_table(a=values))["a"]
+    assert decision.kind == kind
+    assert (kind == "category") or re.search(r"10 texts has 5 .*--categorical a", decision.why)
+    values[:5] = None
+    assert decide(make_table(a=values))["a"].kind == "category"
+    named = decide(make_table(a=values[5:].repeat(2)[:N_ROWS]), categorical=("a",))
+    assert named["a"].kind == "category"
+
+
+def test_nothing_but_rare_texts() -> None:
+    """Where only rare texts are left, the error says why they are not taken."""
+    columns = {"a": np.array([f"v{i // 4}" for i in range(N_ROWS)], object)}
+    table = as_table({**columns, "y": np.arange(N_ROWS) % 2})
+    with pytest.raises(DataError, match=r"no usable column but 'y'; 'a': none of its 10 texts"):
+        decide_columns(table, "y", ColumnsRecipe())
 
 
 def test_whole_numbers_are_no_ids() -> None:

@@ -34,7 +34,7 @@ from kdexport.contract import (
 from kdexport.errors import DataError
 from kdexport.export.trees import build_tree_outputs
 from kdexport.records import Float32, Float64, Int64
-from kdexport.schema import OTHER, Schema
+from kdexport.schema import MISSING, OTHER, Schema
 from kdexport.signature import Signature
 from kdexport.trees import Meaning, Trees
 
@@ -165,7 +165,8 @@ def _find_texts(raw: Var, schema: Schema) -> tuple[Var, Int64]:
         The place of each cell, **Shape** `[n, C]` int64, and the row number of its category at
         each place: its position among the codes of all columns.
     """
-    vocabulary = sorted({text for category in schema.categories for text in category.kept})
+    kept = {text for category in schema.categories for text in category.kept}
+    vocabulary = sorted(kept) or [MISSING]  # a LabelEncoder without a key is none
     position = {text: i for i, text in enumerate(vocabulary, start=UNKNOWN + 1)}
     n_texts = 1 + len(vocabulary)
     rows = np.empty((len(schema.categories), n_texts), np.int64)

@@ -13,12 +13,13 @@ from torch import Tensor
 from kdexport.contract import count_parameters, expose_logits, parse_model, serialize_model
 from kdexport.errors import DataError
 from kdexport.evidence.parity import compare_answers
+from kdexport.evidence.reference import answer_in_reference
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, export_network
 from kdexport.records import Answers, Float64, Inputs, Parts, Rows
 from kdexport.runtime import open_session
-from kdexport.schema import Schema
+from kdexport.schema import Category, Schema
 from kdexport.training.boosting import BoostingSettings, train_boosting
 from kdexport.training.encode import Encoder
 from kdexport.training.estimators import compute_tree_outputs
@@ -98,6 +99,21 @@ def test_rival(kind: Kind) -> None:
         answered, source.logits if source.logits is not None else source.predictions
     )
     assert (file.predictions == source.predictions).all()
+
+
+def test_no_known_text() -> None:
+    """Where no column has a text of its own, the file answers every text as a rare one."""
+    schema, rows, _ = make_trained("binary")
+    rare = Category(kept=(), shares=(), has_other=True)
+    schema = schema.model_copy(update={"categories": (rare,) * len(schema.categories)})
+    stack = make_stack(schema)
+    content = expose_logits(build(schema, export(stack), None))
+    with torch.no_grad():
+        expected = stack(stack.encoder.prepare(rows.test.inputs))[0].numpy()
+    inputs = rows.test.inputs
+    for answers in (open_session(content).answer(inputs), answer_in_reference(content, inputs, "")):
+        assert answers.logits is not None
+        np.testing.assert_allclose(answers.logits, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,7 +1,7 @@
 """The work folder: what `train`, `distill` and `export` leave for each other.
 
-Takes prepared rows and weights, gives files without pickle: JSON, TOML and safetensors. Knows
-torch no more than safetensors' numpy face needs.
+Takes prepared rows and weights, gives files without pickle: JSON, TOML and safetensors, which is
+imported where such a file is read or written: its records are known where only the core is.
 """
 
 import json
@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from kdexport.bundle import RECIPE, WORK_FILES
 from kdexport.disk import read_file
 from kdexport.errors import DataError
+from kdexport.extras import needing
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Inputs, Int64, Parts, Rows, Unlabeled
 from kdexport.restore import Restorer
@@ -130,7 +129,7 @@ def save_prepared(prepared: Prepared) -> dict[str, bytes]:
     return {
         RECIPE: prepared.recipe.to_toml().encode(),
         PREPARED: json.dumps(about, indent=1).encode(),
-        ROWS: save(arrays),
+        ROWS: _pack_arrays(arrays),
     }
 
 
@@ -186,7 +185,7 @@ def save_trained(trained: Trained) -> bytes:
         arrays[OWN_OUTPUTS] = trained.own_outputs
     if trained.looks is not None:
         arrays |= _prefix("looks.", trained.looks._asdict())
-    return save(arrays)
+    return _pack_arrays(arrays)
 
 
 def load_trained(work: Path, name: str) -> Trained:
@@ -241,7 +240,16 @@ def _load_inputs(arrays: Arrays, name: str, texts: Column) -> Inputs:
     return Inputs(arrays[f"{name}.numeric"], texts[arrays[f"{name}.categorical"]])
 
 
+def _pack_arrays(arrays: Arrays) -> bytes:
+    with needing("train", rule="a work folder needs"):
+        from safetensors.numpy import save
+    content: bytes = save(arrays)
+    return content
+
+
 def _load_arrays(work: Path, name: str) -> Arrays:
+    with needing("train", rule="a work folder needs"):
+        from safetensors import SafetensorError, safe_open
     try:
         with safe_open(_existing(work, name), framework="numpy") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

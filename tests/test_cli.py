@@ -1,8 +1,10 @@
 """The command line, as a user types it."""
 
 import json
+import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from kdexport import load_bundle, open_session
 from kdexport.evidence.latency_facts import LatencyRecord
+from kdexport.extras import TRAINING
 from kdexport.records import Inputs
 from tests.commands import CODE, kdexport
 from tests.evidence.records import scale_times
@@ -247,13 +250,43 @@ def test_torch_free_commands(bundle: Path, csv_path: Path, tmp_path: Path) -> No
     ):
         done = subprocess.run([sys.executable, "-c", block, *arguments], capture_output=True)
         assert done.returncode == 0, done.stderr
-    done = subprocess.run(
-        [sys.executable, "-c", block, "run", "-o", str(tmp_path / "x")],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert "kdexport[train]" in done.stderr
+
+
+def test_commands_that_need_training(work_path: Path, csv_path: Path, tmp_path: Path) -> None:
+    """Without kdexport[train], commands that train end with a line that says to install it."""
+    data, output = [str(csv_path), "--target", "y"], ["-o", str(tmp_path / "x")]
+    commands = [
+        ["run", *data, *output],
+        ["run", "--list-tasks"],
+        ["search", *data, *output],
+        ["train", *data, *output],
+        ["distill", str(work_path)],
+        ["export", str(work_path), *output],
+    ]
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys({sorted(TRAINING)})
+from kdexport.cli import main
+for arguments in {commands}:
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as stop:
+        print("exit", stop.code, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    for command, error, code in zip(commands, lines[::2], lines[1::2], strict=True):
+        assert error.endswith("pip install 'kdexport[train]'"), command
+        assert code == "exit 2", command
+
+
+def test_packages_of_training() -> None:
+    """The packages that are looked for are those that kdexport[train] installs."""
+    names = packages_distributions()
+    extra = [r for r in requires("kdexport") or () if r.endswith('extra == "train"')]
+    asked = {re.match(r"[\w-]+", requirement)[0] for requirement in extra}  # type: ignore[index]
+    assert {names[module][0] for module in TRAINING} == asked
 
 
 def test_bench_against_its_baseline(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -262,8 +263,18 @@ def test_what_the_system_refused(
         assert kdexport(monkeypatch, *arguments) == 3
         assert "No space left" in capsys.readouterr().err
     else:
-        with pytest.raises(ValueError, match="a slip"):
-            kdexport(monkeypatch, *arguments)
+        assert kdexport(monkeypatch, *arguments) == 70
+        assert capsys.readouterr().err.splitlines()[-1] == "ValueError: a slip"
+
+
+def test_nobody_reads_on(bundle_path: Path) -> None:
+    """Where the reader of its lines is gone, a check does not end as one that failed."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", CODE, "check", str(bundle_path)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("name", ["", *cli.commands])

@@ -3,6 +3,7 @@
 Heavy rooms are imported inside commands, so that `--help` answers at once.
 """
 
+import os
 import signal
 import sys
 import traceback
@@ -21,21 +22,30 @@ from kdexport.cli.search import search
 from kdexport.cli.steps import distill, export, run, schema, train
 from kdexport.disk import STOPS, written_outputs
 from kdexport.errors import KdexportError, one_line
+from kdexport.extras import find_absent
 
 KILLED_BY = 128  # plus the signal: the exit code that shells give
+UNFORESEEN = 70  # a mistake of kdexport's own: never 1, which says that a gate failed
 NOTHING = "nothing was written"
 SYSTEM = "a command needs memory, and a disk with room, however: {}; free some, or set TMPDIR"
 _arrived: list[int] = []  # the signal that a command was told to stop by
 
 
 class Commands(click.Group):
-    """The commands, interrupted without the blank line that click would print."""
+    """The commands, interrupted without the blank line that click would print, or the exit code 1
+    that it gives where nobody reads on.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
         except KeyboardInterrupt as stop:
             raise click.Abort from stop
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(KILLED_BY + signal.SIGPIPE) from error
+        return result
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,12 +101,17 @@ def _run() -> int:
         click.echo(f"error: {one_line(error.format_message())}", err=True)
         code = error.exit_code
     except Exception as error:
-        refused = _find_refusal(error)
-        if refused is None or debug:
-            raise
-        said = getattr(refused, "strerror", None) or str(refused) or type(refused).__name__
-        click.echo(f"error: {one_line(SYSTEM.format(said.splitlines()[0]))}", err=True)
-        code = KdexportError.exit_code
+        absent, refused = find_absent(error), _find_refusal(error)
+        if debug or (absent is None and refused is None):
+            traceback.print_exc()
+        code = UNFORESEEN
+        if absent is not None:
+            click.echo(f"error: {absent}", err=True)
+            code = absent.exit_code
+        elif refused is not None:
+            said = getattr(refused, "strerror", None) or str(refused) or type(refused).__name__
+            click.echo(f"error: {one_line(SYSTEM.format(said.splitlines()[0]))}", err=True)
+            code = KdexportError.exit_code
     _ignore_stops()  # what is done is done: its exit code says so
     return code if isinstance(code, int) else 0
 

@@ -48,12 +48,16 @@ class Steps(MakeNow):
     def __init__(self, folder: Path, job: str) -> None:
         self._folder = folder
         folder.mkdir(exist_ok=True)
-        if (folder / JOB).exists() and (folder / JOB).read_text() != job:
-            message = "the finished steps are of another table, recipe or version: starting anew"
-            warnings.warn(message, KdexportWarning, stacklevel=3)
-            for path in folder.iterdir():
+        if _read_job(folder) != job:
+            kept = [*folder.iterdir()]
+            if not all(path.name.startswith(JOB) for path in kept):
+                message = (
+                    "the finished steps are of another table, recipe or version: starting anew"
+                )
+                warnings.warn(message, KdexportWarning, stacklevel=3)
+            for path in kept:
                 path.unlink()
-        _write(folder / JOB, job.encode())
+            _write(folder / JOB, job.encode())
 
     def take(self, name: str, make: Callable[[], Trained]) -> Trained:
         if (path := self._find(name)) is None:
@@ -96,6 +100,12 @@ def describe_job(prepared: Prepared) -> str:
     if prepared.unlabeled is not None:
         digest.update(prepared.unlabeled.sha256.encode())
     return digest.hexdigest()
+
+
+def _read_job(folder: Path) -> str | None:
+    """Return whose the finished steps are; None where that was not written, or is gone."""
+    path = folder / JOB
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
 def _join(texts: Column) -> bytes:

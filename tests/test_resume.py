@@ -2,14 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from kdexport.errors import KdexportWarning
 from kdexport.pipeline import run
 from kdexport.recipe import read_recipe
+from kdexport.records import Parts
 from kdexport.resume import Steps
+from kdexport.student_section import StudentRecipe
+from kdexport.training.steps import _hash_answers
 from kdexport.workspace import Trained
 from tests.conftest import QUICK, RIVAL
 
@@ -125,3 +131,31 @@ def test_damaged_step_is_made_again(
     path.write_bytes(bytes(content))
     run(read_recipe(None, RECIPE), tmp_path / "x", data=csv_path, resume=True)
     assert read_models(tmp_path / "x") == uninterrupted
+
+
+def test_stopped_while_it_cleared(tmp_path: Path) -> None:
+    """Steps that nobody says the job of are thrown away: a clearing of them was stopped."""
+    folder = tmp_path / "steps"
+    Steps(folder, "a job").choose("form", StudentRecipe, StudentRecipe)
+    Steps(folder, "a job")
+    assert len(list(folder.iterdir())) == 2
+    (folder / "job").unlink()
+    with pytest.warns(KdexportWarning, match="starting anew"):
+        Steps(folder, "a job")
+    assert [path.name for path in folder.iterdir()] == ["job"]
+
+
+def test_answers_for_unlabelled_rows(tmp_path: Path) -> None:
+    """Students are kept under all answers that they learn from, those for unlabelled rows too."""
+    parts = Parts(*(SimpleNamespace(inputs=np.full((3, 2), float(i))) for i in range(3)))
+    extra = SimpleNamespace(inputs=np.full((4, 2), 9.0))
+    prepared: Any = SimpleNamespace(rows=parts, unlabeled=extra)
+
+    def hash_with(answer: float) -> str:
+        def answer_all(inputs: Any) -> Any:
+            return np.where(inputs == 9, answer, inputs)
+
+        teacher: Any = SimpleNamespace(compute_outputs=answer_all, own_outputs=None)
+        return _hash_answers(teacher, prepared)
+
+    assert hash_with(1.0) == hash_with(1.0) != hash_with(2.0)

@@ -265,8 +265,10 @@ def make_lesson(
 
 
 def _hash_answers(teacher: OwnTeacher, prepared: Prepared) -> str:
-    """Return the hash of what a teacher answers for the rows to learn from."""
-    rows = (prepared.rows.train, prepared.rows.validation)
-    answers = np.concatenate([teacher.compute_outputs(part.inputs) for part in rows])
+    """Return the hash of what a teacher answers for the rows to learn from, labelled or not."""
+    inputs = [prepared.rows.train.inputs, prepared.rows.validation.inputs]
+    if prepared.unlabeled is not None:
+        inputs.append(prepared.unlabeled.inputs)
+    answers = np.concatenate([teacher.compute_outputs(one) for one in inputs])
     own = b"" if teacher.own_outputs is None else teacher.own_outputs.tobytes()
     return hashlib.sha256(answers.tobytes() + own).hexdigest()[:16]

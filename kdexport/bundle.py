@@ -6,10 +6,11 @@ were checked. Knows no model and no runtime.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 from kdexport.disk import MAX_MODEL_BYTES, MAX_TEXT_BYTES, Claim, claim, read_file
 from kdexport.errors import DataError, OutputError
@@ -46,7 +47,8 @@ class Bundle:
 
 @contextmanager
 def claim_output(output: Path, *, force: bool, is_kept: bool = False) -> Iterator[Claim]:
-    """Hold an output folder while it is made; refuse it before any work is done for it.
+    """Hold an output folder while it is made; refuse it before any work is done for it, and again
+    before it is replaced.
 
     Args:
         output: The folder, which is there only where it may be replaced.
@@ -57,8 +59,9 @@ def claim_output(output: Path, *, force: bool, is_kept: bool = False) -> Iterato
         OutputError: It exists (and `force` is off), is no folder, cannot be written, or another
             process is writing it.
     """
-    check_output(output, force=force)
-    with claim(output, is_kept=is_kept) as claimed:
+    check = partial(check_output, output, force=force)
+    check()
+    with claim(output, is_kept=is_kept, check=check) as claimed:
         yield claimed
 
 
@@ -71,6 +74,7 @@ def check_output(output: Path, *, force: bool) -> None:
     try:
         names = {entry.name for entry in output.iterdir()} if output.is_dir() else set()
         is_other = output.exists() and not output.is_dir()
+        stranger = find_stranger(output, _list_own(output)) if names else None
     except OSError as error:
         raise OutputError(
             "the output can be looked at",
@@ -81,12 +85,7 @@ def check_output(output: Path, *, force: bool) -> None:
         raise OutputError(
             "the output is a folder", found=f"{str(output)!r} is a file", cure="pass another -o"
         )
-    if os.path.ismount(output):
-        raise OutputError(
-            "an output is swapped in whole",
-            found=f"{str(output)!r} is a mount point, which cannot be renamed",
-            cure=f"pass a folder in it, such as -o {output / 'model'}",
-        )
+    refuse_immovable(output)
     if names and not force:
         raise OutputError(
             "an output that exists is kept",
@@ -99,21 +98,73 @@ def check_output(output: Path, *, force: bool) -> None:
             found=f"{str(output)!r} holds none of {', '.join(sorted(MARKS))}",
             cure="pass another -o",
         )
-    strangers = sorted(names - _list_own(output))
-    if strangers:
+    if stranger is not None:
         raise OutputError(
             REPLACED,
-            found=f"{str(output)!r} holds {strangers[0]!r} too, which would be lost",
+            found=f"{str(output)!r} holds {stranger!r} too, which would be lost",
             cure="move it away, or pass another -o",
         )
 
 
+def refuse_immovable(output: Path) -> None:
+    """Refuse a folder that cannot be swapped for another one.
+
+    Raises:
+        OutputError: It is a mount point, or the process works in it.
+    """
+    real = os.path.realpath(output)
+    if os.path.ismount(real):
+        raise OutputError(
+            "an output is swapped in whole",
+            found=f"{str(output)!r} is a mount point, which cannot be renamed",
+            cure=f"pass a folder in it, such as -o {output / 'model'}",
+        )
+    with suppress(OSError):  # no working directory
+        if Path.cwd().is_relative_to(real):
+            raise OutputError(
+                "an output is swapped in whole",
+                found=f"{str(output)!r} is the working directory, or holds it",
+                cure="change to another folder, or pass one that is not there yet",
+            )
+
+
+def find_stranger(folder: Path, own: Set[str]) -> str | None:
+    """Return the first path within a folder that is none of its own, if there is one.
+
+    Args:
+        folder: The folder.
+        own: Paths of files within it, by '/'.
+
+    Raises:
+        OSError: A folder in it cannot be read.
+    """
+    inner = {parent.as_posix() for name in own for parent in PurePosixPath(name).parents}
+    found = []
+    for path in walk(folder):
+        name = path.relative_to(folder).as_posix()
+        is_folder = path.is_dir() and not path.is_symlink()
+        if name not in (inner if is_folder else own):
+            found.append(name)
+    return min(found, default=None)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Yield every path within a folder, following no link.
+
+    Raises:
+        OSError: A folder in it cannot be read.
+    """
+    for entry in folder.iterdir():
+        yield entry
+        if entry.is_dir() and not entry.is_symlink():
+            yield from walk(entry)
+
+
 def _list_own(output: Path) -> set[str]:
-    """Names that kdexport may have written into a bundle or a work folder."""
+    """Paths that kdexport may have written into a bundle or a work folder."""
     own = {STUDENT, TEACHER, RIVAL, EVIDENCE, RECIPE, SIGNATURE, *REPORTS, *WORK_FILES}
     with suppress(DataError):  # no evidence, or damaged
-        files = parse_evidence(_read(output / EVIDENCE), EVIDENCE).files
-        own |= {Path(name).parts[0] for name in files if Path(name).parts}
+        own |= {*parse_evidence(_read(output / EVIDENCE), EVIDENCE).files}
     return own
 
 

@@ -15,7 +15,7 @@ import shutil
 import signal
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,8 +41,11 @@ class Claim:
             one that keeps it.
     """
 
-    def __init__(self, output: Path, *, is_kept: bool) -> None:
+    def __init__(
+        self, output: Path, *, is_kept: bool, check: Callable[[], None] | None = None
+    ) -> None:
         self._asked = output
+        self._check = check
         self._lock: int | None = None
         self._made: list[Path] = []
         self.is_kept = is_kept
@@ -62,17 +65,19 @@ class Claim:
         """Write files into a folder that takes the output's place.
 
         Raises:
-            OutputError: The disk refused; what was there before is still there.
+            OutputError: The disk refused, or what came meanwhile may not be replaced; what was
+                there before is still there.
         """
         with self.refusing():
             fresh = self._make_files("new", files)
             with unstoppable():
+                if self._check is not None:
+                    self._check()
                 if self.output.exists():
                     _exchange(fresh, self.output, aside=self.folder / "old")
                 else:
                     fresh.rename(self.output)
-                _sync(self.output.parent)
-                _written.append(self._asked)
+                self._settle(self.output.parent)
 
     def write_into(self, files: Mapping[str, bytes]) -> None:
         """Write files into the output, a folder that exists; each is the old or the new one.
@@ -85,8 +90,7 @@ class Claim:
             with unstoppable():
                 for name in files:
                     (fresh / name).replace(self.output / name)
-                _sync(self.output)
-                _written.append(self._asked)
+                self._settle(self.output)
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
@@ -102,8 +106,24 @@ class Claim:
             _sync(staged)
             with unstoppable():
                 staged.replace(self.output)
-                _sync(self.output.parent)
-                _written.append(self._asked)
+                self._settle(self.output.parent)
+
+    def _settle(self, folder: Path) -> None:
+        """Note what is in its place, and have the disk hold the list of names that says so.
+
+        Raises:
+            OutputError: The disk may forget it where the power fails now.
+        """
+        _written.append(self._asked)
+        try:
+            _sync(folder)
+        except OSError as error:
+            raise OutputError(
+                "what was written outlives a power failure",
+                found=f"{str(self._asked)!r} is in its place, but syncing its folder failed: "
+                f"{error.strerror}",
+                cure="check the disk",
+            ) from error
 
     def take(self, *, makes_parents: bool) -> None:
         """Lock the folder and clean what a killed process left in it.
@@ -192,7 +212,13 @@ class Claim:
 
 
 @contextmanager
-def claim(output: Path, *, is_kept: bool = False, makes_parents: bool = True) -> Iterator[Claim]:
+def claim(
+    output: Path,
+    *,
+    is_kept: bool = False,
+    makes_parents: bool = True,
+    check: Callable[[], None] | None = None,
+) -> Iterator[Claim]:
     """Hold an output until the block is left: nobody else writes it, nothing is left beside it.
 
     Args:
@@ -200,11 +226,12 @@ def claim(output: Path, *, is_kept: bool = False, makes_parents: bool = True) ->
         is_kept: Find what an earlier claim left in the folder, and leave it there: the caller
             says when it is of no more use.
         makes_parents: Make the folders that lead to it; those that stay empty are removed again.
+        check: Refuses what must not be replaced by a folder: called before it is.
 
     Raises:
         OutputError: Another process writes it, or its folder cannot be written.
     """
-    claimed = Claim(output, is_kept=is_kept)
+    claimed = Claim(output, is_kept=is_kept, check=check)
     try:
         with unstoppable():
             claimed.take(makes_parents=makes_parents)

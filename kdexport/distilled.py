@@ -21,9 +21,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from kdexport.bundle import claim_output
 from kdexport.errors import DataError, InputError
 from kdexport.evidence.facts import Evidence
-from kdexport.pipeline import Learned, assemble, learn, write_bundle
+from kdexport.pipeline import Learned, assemble, learn, write_files
 from kdexport.prepare import prepare
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Table
@@ -120,8 +121,9 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
             force: Replace a bundle that exists.
         """
         check_is_fitted(self)
-        evidence, files = self._assembled
-        write_bundle(evidence, files, Path(path), force=force)
+        with claim_output(Path(path), force=force) as claimed:
+            evidence, files = self._assembled
+            write_files(claimed, evidence, files)
         return evidence
 
     @property

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdexport import workspace
-from kdexport.bundle import EVIDENCE, check_output, claim_output, hash_bytes
-from kdexport.disk import Claim, claim
+from kdexport.bundle import EVIDENCE, claim_output, hash_bytes
+from kdexport.disk import Claim
 from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence, SearchFact
 from kdexport.extras import import_training_room
@@ -103,7 +103,7 @@ def run(
         learned = learn(prepared, given, kept=kept, on_progress=on_progress)
         rival = train_rival(prepared, kept)
         evidence, files = assemble(learned, rival=rival, on_progress=on_progress)
-        write_files(claimed, evidence, files, force=force)
+        write_files(claimed, evidence, files)
         claimed.is_kept = False
     return evidence
 
@@ -155,8 +155,7 @@ def distill(
     A recipe given here replaces the folder's sections from [student] on; data and teacher stay
     those that the folder was trained with.
     """
-    check_output(work, force=True)  # the folder is swapped whole
-    with claim(work) as claimed:
+    with claim_output(work, force=True) as claimed:  # the folder is swapped whole
         prepared = workspace.load_prepared(work, recipe_path, from_section="student")
         teacher = workspace.load_trained(work, workspace.TEACHER)
         trained = {
@@ -192,7 +191,7 @@ def export(
         evidence, files = assemble(
             Learned(prepared, teacher, students), rival=rival, on_progress=on_progress
         )
-        write_files(claimed, evidence, files, force=force)
+        write_files(claimed, evidence, files)
     return evidence
 
 
@@ -245,19 +244,8 @@ def assemble(
     return assemble_bundle(*learned, rival, on_progress, search)
 
 
-def write_bundle(
-    evidence: Evidence, files: Mapping[str, bytes], output: Path, *, force: bool = False
-) -> None:
-    """Write a bundle's files and its reports."""
-    with claim_output(output, force=force) as claimed:
-        write_files(claimed, evidence, files, force=force)
-
-
-def write_files(
-    claimed: Claim, evidence: Evidence, files: Mapping[str, bytes], *, force: bool
-) -> None:
+def write_files(claimed: Claim, evidence: Evidence, files: Mapping[str, bytes]) -> None:
     """Write a bundle's files and its reports into a folder that is claimed."""
-    check_output(claimed.output, force=force)  # it may have come while this one was made
     reports = _make_reports(evidence, hash_bytes(files[EVIDENCE]))
     claimed.write_folder({**files, **reports})
 

@@ -21,7 +21,7 @@ from kdexport.bundle import (
     STUDENT,
     TEACHER,
     Bundle,
-    check_output,
+    claim_output,
     load_bundle,
 )
 from kdexport.contract import expose_logits, parse_model, serialize_model, set_metadata
@@ -47,7 +47,7 @@ from kdexport.evidence.question import Question
 from kdexport.evidence.slices import compare_slices
 from kdexport.evidence.stress import HUGE, make_stress_inputs
 from kdexport.export.quantize import MAX_ROWS, quantize_model
-from kdexport.pipeline import write_bundle
+from kdexport.pipeline import write_files
 from kdexport.prepare import Source, prepare
 from kdexport.recipe import read_recipe
 from kdexport.records import Answers, Inputs, Rows
@@ -103,17 +103,19 @@ def quantize_bundle(
             found=f"-o {str(output)!r} is the same folder",
             cure="pass another -o",
         )
-    check_output(output, force=force)
-    bundle = load_bundle(path)
-    if STUDENT not in bundle.files:
-        raise DataError("a bundle has a student.onnx", found=f"none in {path}", cure="pass another")
-    source = bundle.files[STUDENT]
-    prepared = _read_rows(bundle, data, test)
-    asked = spread(prepared.rows.train.inputs, MAX_ROWS)
-    content = serialize_model(quantize_model(parse_model(source, STUDENT), asked.feeds()))
-    refuse_loss(ask_both(prepared.rows.validation, source, content), max_loss)
-    evidence, files = _measure(bundle, prepared, content, asked.n_rows)
-    write_bundle(evidence, files, output, force=force)
+    with claim_output(output, force=force) as claimed:
+        bundle = load_bundle(path)
+        if STUDENT not in bundle.files:
+            raise DataError(
+                "a bundle has a student.onnx", found=f"none in {path}", cure="pass another"
+            )
+        source = bundle.files[STUDENT]
+        prepared = _read_rows(bundle, data, test)
+        asked = spread(prepared.rows.train.inputs, MAX_ROWS)
+        content = serialize_model(quantize_model(parse_model(source, STUDENT), asked.feeds()))
+        refuse_loss(ask_both(prepared.rows.validation, source, content), max_loss)
+        evidence, files = _measure(bundle, prepared, content, asked.n_rows)
+        write_files(claimed, evidence, files)
     return evidence
 
 

@@ -93,7 +93,7 @@ def search(
         settled = replace(prepared, recipe=found.recipe_of(chosen.name))
         learned = Learned(settled, source, found.students_of(chosen.name))
         evidence, files = assemble(learned, rival=rival, search=fact, on_progress=on_progress)
-        write_files(claimed, evidence, files, force=force)
+        write_files(claimed, evidence, files)
     return evidence
 
 

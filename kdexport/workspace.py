@@ -4,6 +4,7 @@ Takes prepared rows and weights, gives files without pickle: JSON, TOML and safe
 imported where such a file is read or written: its records are known where only the core is.
 """
 
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -266,9 +267,12 @@ def _read(work: Path, name: str) -> bytes:
 
 def _existing(work: Path, name: str) -> Path:
     """Return the path of a file that is there; its size is checked by its own header."""
+    path = work / name
     try:
-        with (work / name).open("rb"):
-            return work / name
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        with path.open("rb"):
+            return path
     except OSError as error:
         raise _absent(work, name, error) from error
 

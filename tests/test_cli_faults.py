@@ -4,12 +4,14 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -18,7 +20,10 @@ import pytest
 
 from kdexport import load_bundle, open_session
 from kdexport.cli import cli
+from kdexport.cli.options import refuse_unwritable
+from kdexport.cli.steps import finish
 from kdexport.contract import parse_model, serialize_model
+from kdexport.errors import OutputError
 from kdexport.records import Inputs
 from tests.commands import CODE, kdexport
 
@@ -35,6 +40,7 @@ def show_progress():
 steps.show_progress = show_progress
 main()
 """
+CLICKS = Path(__file__).parents[1] / "models" / "clicks"
 ENDLESS = ["--epochs", "1000000"]
 ENDLESS += ["--set", "teacher.max_steps=100000000", "--set", "teacher.patience=1000000"]
 
@@ -205,6 +211,103 @@ def test_json_that_cannot_be_written(
     assert kdexport(monkeypatch, "info", student, "--json", path) == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert str(path) in line
+
+
+@pytest.mark.parametrize("place", ["absent/x.json", "file/x.json", "."])
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        (["run", "data.csv", "--target", "y"], "--json"),
+        (["search", "data.csv", "--target", "y"], "--json"),
+        (["export", "work", "-o", "models/x"], "--json"),
+        (["quantize", "x", "--int8"], "--json"),
+        (["bench", "x"], "--json"),
+        (["check", "x"], "--json"),
+        (["check", "x"], "--junit"),
+        (["check", "x"], "--summary"),
+    ],
+)
+def test_json_is_refused_first(
+    command: list[str],
+    flag: str,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file that cannot be written is refused before the work, and before the data is read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert kdexport(monkeypatch, *command, flag, place) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {flag} names a file that can be written")
+
+
+def test_json_beside_an_output_to_be_made(tmp_path: Path) -> None:
+    """A file in a folder that the command makes on the way to its output is not refused."""
+    output = tmp_path / "models" / "x"
+    refuse_unwritable(str(tmp_path / "models" / "x.json"), output=output)
+    refuse_unwritable(str(output / "x.json"), output=output)
+    with pytest.raises(OutputError):
+        refuse_unwritable(str(tmp_path / "others" / "x.json"), output=output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["search", "x.csv", "--target", "y", "--min-recovered-lower", "nan"], 2),
+        (["run", "x.csv", "--set", f"data.missing={'[' * 9999}"], 2),
+        (["run", "x.csv", "--set", f"seed={'9' * 5000}"], 2),
+        (["bench", "x", "--threads", "9" * 5000], 2),
+    ],
+)
+def test_odd_values(
+    arguments: list[str],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A value that no number or TOML is read from ends with one line and its exit code."""
+    monkeypatch.chdir(tmp_path)
+    assert kdexport(monkeypatch, *arguments) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+
+
+@pytest.mark.parametrize("to", ["-", "lines"])
+def test_half_a_surrogate_pair(
+    to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What a file's metadata names is shown, escaped where no text can hold it."""
+    model = parse_model((CLICKS / "student.onnx").read_bytes())
+    (entry,) = [e for e in model.metadata_props if e.key == "kdexport.recipe"]
+    entry.value = '{"name": "\\ud800"}'
+    (tmp_path / "x.onnx").write_bytes(serialize_model(model))
+    flags = ["--json", "-"] if to == "-" else []
+    assert kdexport(monkeypatch, "info", tmp_path / "x.onnx", *flags) == 0
+    assert r'"name": "\ud800"' in capfd.readouterr().out
+
+
+def test_another_checkpoint(
+    work_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """A work folder whose checkpoints are of another recipe ends with one line."""
+    shutil.copytree(work_path, tmp_path / "work")
+    recipe = tmp_path / "work" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("hidden = [16]", "hidden = [12]"))
+    assert kdexport(monkeypatch, "export", tmp_path / "work", "-o", tmp_path / "x") == 3
+    assert "a checkpoint is of the task and recipe" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_budgets_are_held_first(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Where the JSON cannot be written after all, the budgets' verdict is known."""
+    monkeypatch.setattr("kdexport.cli.steps._hold_to_budgets", lambda _: click.echo("held") or True)
+    with pytest.raises(OutputError):
+        finish(load_bundle(bundle_path).evidence, bundle_path, str(tmp_path / "absent" / "x"))
+    assert capsys.readouterr().out == "held\n"
 
 
 @pytest.mark.parametrize("flags", [[], ["--debug"]])

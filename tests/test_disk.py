@@ -133,6 +133,21 @@ def test_failed_write_leaves_no_parents(tmp_path: Path, monkeypatch: pytest.Monk
     assert os.listdir(tmp_path) == []
 
 
+def test_failed_sync_after_the_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the output is in its place and its folder cannot be synced, the error says so."""
+    sync = disk._sync
+
+    def fail(path: Path) -> None:
+        if path == tmp_path:
+            raise OSError(5, "Input/output error")
+        sync(path)
+
+    monkeypatch.setattr(disk, "_sync", fail)
+    with pytest.raises(OutputError, match=r"is in its place, but syncing .*Input/output error"):
+        write(tmp_path / "x", NEW)
+    assert read(tmp_path / "x") == NEW
+
+
 def test_folder_removed_meanwhile(output: Path) -> None:
     """Hours of work are not lost because somebody removed the folder: it is made again."""
     with claim(output) as claimed:

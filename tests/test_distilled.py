@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from kdexport import DistilledClassifier, DistilledRegressor
 from kdexport.bundle import load_bundle
-from kdexport.errors import DataError, KdexportWarning
+from kdexport.errors import DataError, KdexportWarning, OutputError
 from kdexport.evidence.checks import check_bundle
 from kdexport.pipeline import learn
 from kdexport.recipe import Recipe, read_recipe
@@ -109,6 +109,11 @@ def test_a_student_answers_as_its_file(tmp_path: Path) -> None:
     from kdexport import as_table, open_session, predict
 
     model = DistilledClassifier(recipe=SMALL).fit(FRAME, LABELS)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/notes.txt").touch()
+    with pytest.raises(OutputError):
+        model.export(tmp_path / "full")
+    assert "_assembled" not in vars(model)  # refused before it is measured
     model.export(tmp_path / "x")
     answers = predict(open_session(tmp_path / "x" / "student.onnx"), as_table(FRAME))
     gap = np.abs(model.predict_proba(FRAME)[:, 1] - answers["probability_yes"]).max()

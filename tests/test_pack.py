@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import yaml
 
 from kdexport.bundle import read_bundle
 from kdexport.cli import cli
@@ -213,6 +214,10 @@ def test_failing_bundles(
         (["--onnx", "full", "--force"], 3, "something else"),
         (["--onnx", "file"], 3, "is a file"),
         (["--onnx", "file/out"], 3, "file' cannot"),
+        (["--onnx", "/"], 3, "something else"),
+        (["--onnx", "out", "--json", "absent/x.json"], 3, "absent/x.json"),
+        (["--sign", "key.pem", "--name", "y"], 2, "--name is of packs"),
+        (["--sign", "key.pem", "--model", "teacher"], 2, "--model is of packs"),
     ],
 )
 def test_refusals(
@@ -265,6 +270,26 @@ def test_a_pack_that_exists_is_kept(
     assert {path.name for path in repository.iterdir()} == {"other", "bundle", "second"}
 
 
+def test_files_in_a_pack_are_kept(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """--force replaces a pack that was run, but none that holds a file of the user's."""
+    folder = tmp_path / "out"
+    arguments = ("pack", bundle_path, "--python", folder, "--force")
+    assert kdexport(monkeypatch, *arguments) == 0
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__/service.pyc").touch()
+    assert kdexport(monkeypatch, *arguments) == 0
+    assert not (folder / "__pycache__").exists()
+    (folder / "golden").mkdir(exist_ok=True)
+    (folder / "golden/notes.txt").touch()
+    assert kdexport(monkeypatch, *arguments) == 3
+    assert "'golden" in capsys.readouterr().err
+    assert (folder / "golden/notes.txt").exists()
+    monkeypatch.chdir(folder)
+    assert kdexport(monkeypatch, "pack", bundle_path, "--python", ".", "--force") == 3
+
+
 @pytest.mark.parametrize("target", ["triton", "onnx"])
 def test_altered_packs(
     target: str, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
@@ -283,9 +308,15 @@ def test_altered_packs(
         assert kdexport(monkeypatch, "check", folder) == 1
         assert f"{name} is absent" in capsys.readouterr().out
         path.write_bytes(content)
-    (folder / "added").write_text("x")
+    (tmp_path / "outside").mkdir()
+    (folder / "added").symlink_to(tmp_path / "outside")
     assert kdexport(monkeypatch, "check", folder) == 1
     assert "added is not in SHA256SUMS" in capsys.readouterr().out
+    (folder / "added").unlink()
+    shutil.move(folder / "README.md", tmp_path / "outside")
+    (folder / "README.md").symlink_to(tmp_path / "outside/README.md")
+    assert kdexport(monkeypatch, "check", folder) == 1
+    assert "README.md is no file of this folder" in capsys.readouterr().out
 
 
 def test_later_formats(
@@ -294,6 +325,8 @@ def test_later_formats(
     """A pack, or a bundle to pack, of a later format is refused with one line."""
     assert kdexport(monkeypatch, "pack", bundle_path, "--onnx", tmp_path / "out") == 0
     facts = json.loads((tmp_path / "out/pack.json").read_text())
+    (tmp_path / "out/pack.json").write_text("[" * 100_000)
+    assert kdexport(monkeypatch, "check", tmp_path / "out") == 3
     (tmp_path / "out/pack.json").write_text(json.dumps({**facts, "format_version": 2}))
     capsys.readouterr()
     assert kdexport(monkeypatch, "check", tmp_path / "out") == 3
@@ -330,6 +363,37 @@ def test_rows_of_json(dates_path: Path) -> None:
     both = open_session(packable.content)
     again = both.run({"numeric": numeric.astype(packable.signature.precision)})
     np.testing.assert_array_equal(again["prediction"], both.run(packable.feeds)["prediction"])
+
+
+def test_a_signed_bundle_as_json(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """With --json - what was signed is JSON, and nothing else is on standard output."""
+    shutil.copytree(bundle_path, tmp_path / "x")
+    monkeypatch.setattr("kdexport.deploy.signing.sign_folder", lambda folder, key: b"signature")
+    arguments = ("pack", tmp_path / "x", "--sign", "key.pem", "--json", "-")
+    assert kdexport(monkeypatch, *arguments) == 0
+    assert json.loads(capsys.readouterr().out) == {"signature": str(tmp_path / "x/model.sig")}
+
+
+def test_names_in_yaml() -> None:
+    """MLmodel is JSON and YAML, and says the same in both, whatever columns are called."""
+    packable = prepare(CLICKS)
+    names = ("a\x7f", "b\x85", "c\u2028", "\ufeffd", "\U0001f600", *packable.signature.numeric[5:])
+    signature = packable.signature.model_copy(update={"numeric": names})
+    changed: dict[str, Any] = {**vars(packable), "signature": signature}
+    content = TARGETS["mlflow"](Packable(**changed))["MLmodel"].decode()
+    read = yaml.safe_load(content)
+    assert read == json.loads(content)
+    inputs = json.loads(read["signature"]["inputs"])
+    assert [column["name"] for column in inputs] == list(names)
+
+
+def test_a_tag_of_docker(tmp_path: Path) -> None:
+    """The README of a service tags its image as docker takes it, whatever the model is called."""
+    bundle = read_bundle(CLICKS)
+    packable = prepare_model(bundle, "student.onnx", Form(), name="Clicks.V2-", passed_check=True)
+    assert "docker build -t clicks-v2 ." in TARGETS["python"](packable)["README.md"].decode()
 
 
 def test_hostile_names() -> None:

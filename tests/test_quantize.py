@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from kdexport.bundle import RECIPE, STUDENT, load_bundle
+from kdexport.disk import claim
+from kdexport.errors import OutputError
 from kdexport.evidence.checks import check_bundle
 from kdexport.int8_candidates import find_precision, make_int8_file, outputs_of
 from kdexport.pipeline import run
@@ -209,3 +211,9 @@ def test_numbers_are_judged_in_the_networks_unit() -> None:
     logits = np.array([[1.0, 3.0]], np.float32)
     answers = Answers(np.array(["b"]), np.array([[0.1, 0.9]], np.float32), logits)
     assert outputs_of(answers, schema).tolist() == [logits.tolist()]
+
+
+def test_an_output_is_held_before_anything_is_read(tmp_path: Path) -> None:
+    """While another process writes the output, quantize refuses before its work, not after it."""
+    with claim(tmp_path / "x"), pytest.raises(OutputError, match="one process at a time"):
+        quantize_bundle(tmp_path / "absent", tmp_path / "x")

@@ -1,23 +1,31 @@
 """The command `bench`: latency of bundles and ONNX files, and whether it got worse."""
 
 import math
+import re
 from functools import partial
 from pathlib import Path
 
 import click
 
-from kdexport.cli.options import FiniteRange, json_option, show_progress, write_json
+from kdexport.cli.options import (
+    FiniteRange,
+    json_option,
+    refuse_unwritable,
+    show_progress,
+    write_json,
+)
 from kdexport.sections import MAX_THREADS
 
 PATH = click.Path(path_type=Path)
 POSITIVE = FiniteRange(0, min_open=True)
 LOAD_SECONDS = 2.0
+COUNT = re.compile(r"\d{1,12}")  # Python refuses to read thousands of digits
 
 
 def read_counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
     """Read whole numbers of at least 1, between commas."""
     parts = value.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+    if not all(COUNT.fullmatch(part.strip()) and int(part) > 0 for part in parts):
         raise click.BadParameter(f"whole numbers of at least 1 between commas, not {value!r}")
     return tuple(dict.fromkeys(int(part) for part in parts))
 
@@ -85,6 +93,7 @@ def bench(
     from kdexport.evidence.machine import describe_machine
     from kdexport.report.latency import render_latency, render_slowdowns
 
+    refuse_unwritable(json_path)
     old = None if baseline is None else read_record(baseline)
     if old is not None and not force:
         check_comparable(old.machine, describe_machine())

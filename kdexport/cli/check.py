@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdexport.cli.options import csv_options, json_option, parse_settings, write_json, write_text
+from kdexport.cli.options import (
+    csv_options,
+    json_option,
+    parse_settings,
+    refuse_unwritable,
+    write_json,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from kdexport.evidence.user_rows import UserRows
@@ -49,6 +56,7 @@ def check(
     Example:
       kdexport check models/clicks --junit checks.xml --budget max_bytes=20000
     """
+    from kdexport.deploy.common import is_pack
     from kdexport.report.checks import (
         render_junit,
         render_line,
@@ -56,7 +64,9 @@ def check(
         render_verdict,
     )
 
-    if _is_pack(subject):
+    for file, flag in ((junit, "--junit"), (summary, "--summary"), (json_path, "--json")):
+        refuse_unwritable(file, flag)
+    if is_pack(subject):
         if data or against or from_source or budgets:
             raise click.UsageError("a pack takes --verify alone; check the bundle it was made of")
         results = _check_pack(subject, public_key)
@@ -108,12 +118,6 @@ def _check_bundle(
     if from_source is not None:
         results += _recheck(bundle, from_source)
     return results
-
-
-def _is_pack(subject: Path) -> bool:
-    from kdexport.deploy.common import PACK
-
-    return (subject / PACK).is_file()
 
 
 def _check_pack(path: Path, public_key: Path | None) -> "list[CheckResult]":

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kdexport.cli.options import csv_options, json_option, write_json
+from kdexport.cli.options import csv_options, dump_json, json_option, write_json
 
 PATH = click.Path(path_type=Path)
 CSV_ENDINGS = {"", ".csv", ".txt"}
@@ -125,7 +125,7 @@ def info(model: Path, json_path: str | None) -> None:
     }
     if json_path != "-":
         for key, value in facts.items():
-            click.echo(f"{key:17} {json.dumps(value, ensure_ascii=False).strip(chr(34))}")
+            click.echo(f"{key:17} {dump_json(value).strip(chr(34))}")
     write_json(facts, json_path)
 
 

@@ -1,7 +1,9 @@
 """Options that several commands share, and how they become a recipe."""
 
+import errno
 import json
 import math
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -178,7 +180,45 @@ def write_json(value: BaseModel | dict[str, Any] | list[Any], path: str | None) 
     if path is None:
         return
     content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n", "--json")
+    write_text(path, dump_json(content, indent=1) + "\n", "--json")
+
+
+def dump_json(value: Any, *, indent: int | None = None) -> str:
+    """Return JSON as UTF-8 can hold it: half a surrogate pair, which a file may name, escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
+
+
+def refuse_unwritable(
+    path: str | None, flag: str = "--json", *, output: Path | None = None
+) -> None:
+    """Refuse a file that a flag names, before the work that it is to hold the result of.
+
+    Args:
+        path: The file; None and `-` are no file.
+        flag: What names it.
+        output: A folder that the command makes, with those that lead to it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    if path is None or path == "-":
+        return
+    file = Path(path)
+    try:
+        is_there = file.exists() and not file.is_file()  # a folder, or a pipe, written as it is
+        place = file if is_there else file.absolute().parent
+        if output is not None and place in (output.absolute(), *output.absolute().parents):
+            place = next((p for p in (place, *place.parents) if p.exists()), place)
+        number = errno.EISDIR if file.is_dir() else 0 if place.exists() else errno.ENOENT
+        if not number and not is_there and not place.is_dir():
+            number = errno.ENOTDIR
+        if not number and not os.access(place, os.W_OK):
+            number = errno.EACCES
+    except (OSError, ValueError) as error:
+        raise _refuse_file(flag, path, getattr(error, "strerror", None) or str(error)) from error
+    if number:
+        raise _refuse_file(flag, path, os.strerror(number))
 
 
 def write_text(path: str | None, text: str, flag: str, mode: Literal["w", "a"] = "w") -> None:
@@ -196,12 +236,18 @@ def write_text(path: str | None, text: str, flag: str, mode: Literal["w", "a"] =
             return
         with click.open_file(path, mode, encoding="utf-8") as file:
             file.write(text)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise OutputError(
-            f"{flag} names a file that can be written",
-            found=f"{path!r}: {error.strerror}",
-            cure="pass a file in a folder of yours that exists",
-        ) from error
+        raise _refuse_file(flag, path, error.strerror or str(error)) from error
+
+
+def _refuse_file(flag: str, path: str, found: str) -> OutputError:
+    return OutputError(
+        f"{flag} names a file that can be written",
+        found=f"{path!r}: {found}",
+        cure="pass a file in a folder of yours that exists",
+    )
 
 
 json_option = click.option("--json", "json_path", help="Write the result as JSON; - is stdout.")
@@ -244,3 +290,9 @@ def _toml_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text  # a bare word is text
+    except (RecursionError, ValueError) as error:  # brackets in brackets, a number of 5,000 digits
+        raise RecipeError(
+            "a setting's value is TOML of a size that can be read",
+            found=f"{len(text):,} characters, {text[:40]!r}...",
+            cure="see docs/recipes.md for what a key takes",
+        ) from error

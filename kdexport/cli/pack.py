@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from kdexport.cli.options import json_option, write_json
+from kdexport.cli.options import json_option, refuse_unwritable, write_json
 
 if TYPE_CHECKING:
     from kdexport.deploy.packs import Target
@@ -71,6 +71,18 @@ def pack(
     if not outputs and key is None:
         raise click.UsageError(f"pass at least one of {', '.join(f'--{t}' for t in TARGETS)}")
 
+    ignored = {
+        "--model": model != "student",
+        "--name": name is not None,
+        "--target-ort": target_ort is not None,
+        "--core-operators": core_operators,
+        "--split-text": split_text,
+    }
+    if not outputs and any(ignored.values()):
+        flag = next(flag for flag, is_given in ignored.items() if is_given)
+        raise click.UsageError(f"{flag} is of packs: pass a target; --sign alone signs the bundle")
+    refuse_unwritable(json_path)
+
     from kdexport.deploy.model import Form, prepare_model
     from kdexport.deploy.packs import check_before_packing, plan_folders, write_packs
 
@@ -84,19 +96,21 @@ def pack(
         click.echo(f"{len(failed)} checks failed: nothing was packed", err=True)
         raise click.exceptions.Exit(1)
     if not outputs and key is not None:
-        _sign_bundle(bundle, key)
+        signature = _sign_bundle(bundle, key)
+        click.echo(f"signed: {signature}", err=json_path == "-")
+        write_json({"signature": str(signature)}, json_path)
         return
     packable = prepare_model(loaded, f"{model}.onnx", form, name=name, passed_check=not failed)
-    packs = write_packs(packable, folders, key=key)
+    packs = write_packs(packable, folders, key=key, force=force)
     for written in packs:
         size = f"{written.n_files} files, {written.n_bytes:,} bytes"
         click.echo(f"{written.target:7} {written.path}: {size}", err=json_path == "-")
     write_json([{**asdict(p), "path": str(p.path)} for p in packs], json_path)
 
 
-def _sign_bundle(bundle: Path, key: Path) -> None:
+def _sign_bundle(bundle: Path, key: Path) -> Path:
     from kdexport.bundle import SIGNATURE, replace_files
     from kdexport.deploy.signing import sign_folder
 
     replace_files(bundle, {SIGNATURE: sign_folder(bundle, key)})
-    click.echo(f"signed: {bundle / SIGNATURE}")
+    return bundle / SIGNATURE

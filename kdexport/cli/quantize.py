@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kdexport.cli.options import FiniteRange, json_option, write_json
+from kdexport.cli.options import FiniteRange, json_option, refuse_unwritable, write_json
 
 PATH = click.Path(path_type=Path)
 
@@ -49,6 +49,7 @@ def quantize(
     from kdexport.report.quantized import describe_quantized
 
     output = output or bundle.resolve().with_name(f"{bundle.resolve().name}-{form}")
+    refuse_unwritable(json_path, output=output)
     evidence = quantize_bundle(bundle, output, data=data, test=test, max_loss=max_loss, force=force)
     for line in describe_quantized(evidence):
         click.echo(line, err=True)

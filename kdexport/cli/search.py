@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from kdexport.cli.options import (
+    FiniteRange,
     build_recipe,
     json_option,
     recipe_options,
+    refuse_unwritable,
     show_progress,
-    write_json,
 )
 from kdexport.cli.steps import PATH, finish, force_option, output_option
 from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
@@ -21,7 +22,7 @@ from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
 @click.option("--max-bytes", type=click.IntRange(min=1), help="The student's file at most.")
 @click.option(
     "--min-recovered-lower",
-    type=click.FloatRange(min=0, max=1),
+    type=FiniteRange(min=0, max=1),
     help="Share of the edge that it keeps.",
 )
 @recipe_options
@@ -57,6 +58,7 @@ def search(
     recipe = build_recipe(options, data, name_teachers(options))
     teacher = load_teachers(options["teachers"], recipe, trust=options["trust"])
     output = output or Path("runs") / f"{data.stem if data else recipe.data.task}-search"
+    refuse_unwritable(json_path, output=output)
     with show_progress() as on_progress:
         evidence = search_shapes(
             recipe,
@@ -71,5 +73,4 @@ def search(
         )
     if evidence.search is not None:
         Console(stderr=True).print(render_search(evidence.search))
-    write_json(evidence, json_path)
-    finish(evidence, output)
+    finish(evidence, output, json_path)

@@ -12,6 +12,7 @@ from kdexport.cli.options import (
     golden_option,
     json_option,
     recipe_options,
+    refuse_unwritable,
     show_progress,
     write_json,
 )
@@ -64,6 +65,7 @@ def run(
     recipe = build_recipe(options, data, name_teachers(options))
     teacher = load_teachers(options["teachers"], recipe, trust=options["trust"])
     output = output or Path("runs") / (data.stem if data else recipe.data.task)
+    refuse_unwritable(json_path, output=output)
     with show_progress() as on_progress:
         evidence = run_pipeline(
             recipe,
@@ -78,8 +80,7 @@ def run(
             resume=resume,
             on_progress=on_progress,
         )
-    write_json(evidence, json_path)
-    finish(evidence, output)
+    finish(evidence, output, json_path)
 
 
 @click.command()
@@ -174,18 +175,24 @@ def export(
     """
     from kdexport.pipeline import export as export_pipeline
 
+    refuse_unwritable(json_path, output=output)
     with show_progress() as on_progress:
         evidence = export_pipeline(
             work, output, recipe_path=recipe, golden=golden, force=force, on_progress=on_progress
         )
-    write_json(evidence, json_path)
-    finish(evidence, output)
+    finish(evidence, output, json_path)
 
 
-def finish(evidence: Any, output: Path) -> None:
-    """Print a bundle's evidence, and hold it to the budgets of its recipe."""
+def finish(evidence: Any, output: Path, json_path: str | None) -> None:
+    """Print a bundle's evidence, hold it to the budgets of its recipe, and write it as JSON.
+
+    The budgets are held whether or not the JSON can be written, and their verdict is printed first.
+    """
     _print_evidence(evidence, output)
-    _hold_to_budgets(output)
+    is_kept = _hold_to_budgets(output)
+    write_json(evidence, json_path)
+    if not is_kept:
+        raise click.exceptions.Exit(1)
 
 
 def _print_evidence(evidence: Any, output: Path) -> None:
@@ -200,7 +207,7 @@ def _print_evidence(evidence: Any, output: Path) -> None:
     console.print(f"bundle in {output}; look: {look}", markup=False)
 
 
-def _hold_to_budgets(output: Path) -> None:
+def _hold_to_budgets(output: Path) -> bool:
     """Say which budgets of its recipe a bundle breaks; it stays where it is, to be looked at."""
     from kdexport.bundle import load_bundle
     from kdexport.evidence.checks import check_own_budgets
@@ -212,6 +219,6 @@ def _hold_to_budgets(output: Path) -> None:
         click.echo(render_line(result), err=True)
     if broken:
         click.echo(f"{len(broken)} of {len(results)} budgets broken: do not ship it", err=True)
-        raise click.exceptions.Exit(1)
-    if results:
+    elif results:
         click.echo(f"{len(results)} budgets kept", err=True)
+    return not broken

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -27,6 +28,11 @@ WHOSE = {
     "real": "test rows of the data that the model was made of, and altered ones",
     "synthetic": "rows drawn from column statistics, none of them anybody's, and altered ones",
 }
+
+
+def is_pack(folder: Path) -> bool:
+    """Whether a folder is a pack: it says so itself."""
+    return (folder / PACK).is_file()
 
 
 def write_json(value: Any) -> bytes:

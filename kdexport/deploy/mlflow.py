@@ -6,6 +6,7 @@ some 50 lines, and `onnx` stands beside it for `mlflow.onnx.load_model`.
 """
 
 import json
+import re
 from typing import Any
 
 import onnx
@@ -25,6 +26,7 @@ from kdexport.deploy.rows import write_answers, write_rows
 
 LABELS = {"string": "string", "int64": "long", "bool": "boolean"}
 EXAMPLE_ROWS = 5
+NOT_IN_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 WRITTEN = "2026-01-01 00:00:00.000000"  # MLflow wants a time; a pack has the same bytes when remade
 COMMAND = (
     "pip install -r requirements.txt && mlflow models serve -m . --env-manager local --port 5000"
@@ -50,7 +52,7 @@ def build_mlflow(packable: Packable) -> dict[str, bytes]:
         f"data/{MODEL}": packable.content,
         f"data/{COLUMNS}": write_json(describe_columns(packable)),
         f"code/{loader}.py": read_template("mlflow_loader.py"),
-        "MLmodel": write_json(_describe_model(packable, loader)),
+        "MLmodel": _write_yaml(_describe_model(packable, loader)),
         "requirements.txt": read_template("requirements-mlflow.txt"),
         "python_env.yaml": read_template("python_env.yaml"),
         "input_example.json": write_json(example),
@@ -62,7 +64,7 @@ def build_mlflow(packable: Packable) -> dict[str, bytes]:
 
 
 def _describe_model(packable: Packable, loader: str) -> dict[str, Any]:
-    """Return MLmodel: JSON is YAML."""
+    """Return what MLmodel says."""
     environment = {"virtualenv": "python_env.yaml"}
     return {
         "flavors": {
@@ -96,6 +98,12 @@ def _describe_model(packable: Packable, loader: str) -> dict[str, Any]:
             "params": None,
         },
     }
+
+
+def _write_yaml(value: Any) -> bytes:
+    """Return JSON that is YAML too, where some characters are breaks of lines and some are none."""
+    text = write_json(value).decode()
+    return NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def _declare_inputs(packable: Packable) -> list[dict[str, Any]]:

@@ -8,11 +8,20 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from kdexport.bundle import SIGNATURE, Bundle, hash_bytes, read_bundle
-from kdexport.deploy.common import FORMAT_VERSION, MODEL, PACK, SUMS
+from kdexport.bundle import (
+    SIGNATURE,
+    Bundle,
+    find_stranger,
+    hash_bytes,
+    read_bundle,
+    refuse_immovable,
+    walk,
+)
+from kdexport.deploy.common import FORMAT_VERSION, MODEL, PACK, SUMS, is_pack
 from kdexport.deploy.javascript import build_node, build_web
 from kdexport.deploy.mlflow import build_mlflow
 from kdexport.deploy.model import Packable
@@ -21,7 +30,7 @@ from kdexport.deploy.plain import build_onnx
 from kdexport.deploy.service import build_service
 from kdexport.deploy.signing import sign_files
 from kdexport.deploy.triton import build_triton
-from kdexport.disk import claim
+from kdexport.disk import MAX_TEXT_BYTES, claim, read_file
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.checks import check_bundle
 from kdexport.evidence.file_checks import check_file, listed_plainly
@@ -40,6 +49,7 @@ TARGETS: dict[Target, Build] = {
     "onnx": build_onnx,
 }
 RULES_OF_EVERY_FORM = ("parse", "onnx", "self_contained", "versions")
+MADE_AGAIN = {"__pycache__", "node_modules", "package-lock.json"}  # in a pack that was run
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder, a part of an address, a tag of docker
 
 
@@ -91,7 +101,11 @@ def check_before_packing(path: Path) -> tuple[Bundle, list[CheckResult]]:
 
 
 def write_packs(
-    packable: Packable, folders: Mapping[Target, Path], *, key: Path | None = None
+    packable: Packable,
+    folders: Mapping[Target, Path],
+    *,
+    key: Path | None = None,
+    force: bool = False,
 ) -> list[Pack]:
     """Write a pack for each target; where one cannot be made, none is written.
 
@@ -99,6 +113,7 @@ def write_packs(
         packable: From `prepare_model`.
         folders: From `plan_folders`.
         key: Private key to sign with.
+        force: Replace packs that exist, and nothing of anybody else.
 
     Raises:
         OutputError: A folder cannot be written.
@@ -111,17 +126,12 @@ def write_packs(
             files[SIGNATURE] = sign_files(files, key)
         built[target] = folder, files
     for folder, files in built.values():
-        with claim(folder) as claimed:
+        with claim(folder, check=partial(_refuse_output, folder, force=force)) as claimed:
             claimed.write_folder(files)
     return [
         Pack(target, folder, len(files), sum(map(len, files.values())))
         for target, (folder, files) in built.items()
     ]
-
-
-def is_pack(folder: Path) -> bool:
-    """Whether a folder is a pack: it says so itself."""
-    return (folder / PACK).is_file()
 
 
 def check_pack(folder: Path) -> list[CheckResult]:
@@ -149,6 +159,7 @@ def _check_models(folder: Path) -> list[CheckResult]:
     return [
         result
         for path in sorted(folder.rglob(MODEL))
+        if path.is_file()
         for result in check_file(path.relative_to(folder).as_posix(), path.read_bytes())
         if result.name.rsplit("/", 1)[1] in RULES_OF_EVERY_FORM
     ]
@@ -156,25 +167,35 @@ def _check_models(folder: Path) -> list[CheckResult]:
 
 def _find_altered(folder: Path) -> list[str]:
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        stated = _read_sums(folder)
+        present = {
+            path.relative_to(folder).as_posix()
+            for path in walk(folder)
+            if path.is_symlink() or not path.is_dir()
+        } - {SUMS, SIGNATURE}
     except (OSError, UnicodeDecodeError) as error:
         return [f"{SUMS}: {error}"]
-    stated = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    present = {
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    } - {SUMS, SIGNATURE}
     problems = [f"{name} is not in {SUMS}" for name in sorted(present - set(stated))]
     problems += [f"{name} is absent" for name in sorted(set(stated) - present)]
     for name in sorted(present & set(stated)):
-        if hash_bytes((folder / name).read_bytes()) != stated[name]:
+        path = folder / name
+        if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+            problems.append(f"{name} is no file of this folder")
+        elif hash_bytes(path.read_bytes()) != stated[name]:
             problems.append(f"{name} was altered")
     return problems
 
 
+def _read_sums(folder: Path) -> dict[str, str]:
+    """Return the hash that a pack states of each of its files."""
+    lines = read_file(folder / SUMS, MAX_TEXT_BYTES).decode().splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
 def _read_format(path: Path) -> object:
     try:
-        return json.loads(path.read_bytes())["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return json.loads(read_file(path, MAX_TEXT_BYTES))["format_version"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{PACK} is what kdexport wrote", found=f"{str(path)!r}: {error}", cure="pack again"
         ) from error
@@ -192,14 +213,17 @@ def _refuse_shared(folders: Mapping[Target, Path]) -> None:
 
 
 def _refuse_output(folder: Path, *, force: bool) -> None:
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    above = next((p for p in folder.absolute().parents if p.exists()), folder)  # of /, itself
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise OutputError(
             "a pack's parent folder can be written",
             found=f"{str(above)!r} cannot",
             cure="pass a folder of yours",
         )
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if folder.is_dir() and not any(folder.iterdir()):
+        refuse_immovable(folder)
+        return
+    if not folder.exists():
         return
     if not folder.is_dir():
         raise OutputError(
@@ -217,3 +241,25 @@ def _refuse_output(folder: Path, *, force: bool) -> None:
             found=f"{str(folder)!r} exists",
             cure="pass --force to replace it, or another folder",
         )
+    refuse_immovable(folder)
+    stranger = _find_stranger(folder)
+    if stranger is not None:
+        raise OutputError(
+            "--force replaces only what kdexport wrote",
+            found=f"{str(folder)!r} holds {stranger!r} too, which would be lost",
+            cure="move it away, or pass another folder",
+        )
+
+
+def _find_stranger(folder: Path) -> str | None:
+    """Return a file in a pack that is none of its own, nor one that running it makes anew."""
+    try:
+        own = {*_read_sums(folder), SUMS, SIGNATURE}
+        made = {
+            path.relative_to(folder).as_posix()
+            for path in walk(folder)
+            if MADE_AGAIN & {*path.relative_to(folder).parts}
+        }
+        return find_stranger(folder, own | made)
+    except (OSError, UnicodeDecodeError):
+        return SUMS

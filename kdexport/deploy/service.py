@@ -3,6 +3,8 @@
 Takes a `Packable`, gives named bytes.
 """
 
+import re
+
 from kdexport.deploy.common import MODEL, finish_pack, read_template, write_golden_rows
 from kdexport.deploy.model import Packable
 
@@ -24,5 +26,6 @@ def build_service(packable: Packable) -> dict[str, bytes]:
         "Dockerfile": read_template("Dockerfile"),
         **write_golden_rows(packable),
     }
-    text = TEXT.replace("NAME", packable.name)
+    tag = re.sub(r"[^a-z0-9]+", "-", packable.name.lower()).strip("-")  # what docker takes
+    text = TEXT.replace("NAME", tag)
     return finish_pack(packable, "python", files, command=COMMAND, text=text)

@@ -12,6 +12,7 @@ from typing import get_args
 import numpy as np
 import torch
 
+from kdexport.errors import DataError
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, Inputs
 from kdexport.student_section import Form
@@ -124,8 +125,19 @@ def weights_of(stack: StackedMLP | None) -> Arrays:
 
 
 def thaw(stack: StackedMLP, trained: Trained) -> StackedMLP:
-    """Put a checkpoint's weights into a stack, in evaluation mode."""
+    """Put a checkpoint's weights into a stack, in evaluation mode.
+
+    Raises:
+        DataError: They are of another stack.
+    """
     state = {name: torch.from_numpy(np.array(v)) for name, v in trained.weights.items()}
-    stack.load_state_dict(state)
+    try:
+        stack.load_state_dict(state)
+    except RuntimeError as error:
+        raise DataError(
+            "a checkpoint is of the task and recipe beside it",
+            found=" ".join(str(error).split())[:300],
+            cure="run kdexport train and distill again",
+        ) from error
     stack.eval()
     return stack

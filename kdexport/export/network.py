@@ -1,8 +1,8 @@
 """Torch modules to ONNX: from filled inputs to logits, the scalers folded in where it is exact.
 
 Takes stacked networks, gives an ONNX model from `features` (numbers in their raw scale, then
-indicators) and `codes` (one row number per category) to `outputs`. The only room outside
-`training` that knows torch.
+indicators) and `codes` (one row number per category) to `outputs`. The only room of `export` that
+knows torch.
 """
 
 import contextlib

@@ -85,17 +85,21 @@ $(DEPLOY)/signing.installed: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[sign]'
 	touch $@
 
-# What cannot be installed is left out: the tests that need it are skipped and say so.
+# An install that fails, fails. Where there is nothing to install with, it is said here and by the
+# tests that need it, and nothing is noted as done.
+NPM = npm install --silent --no-audit --no-fund --prefix $(@D)
+
 $(BROWSER): $(INSTALLED) constraints.txt
 	mkdir -p $(@D)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
-	command -v chromium chromium-browser google-chrome > /dev/null \
-	  || (apt-get update && apt-get install --yes --no-install-recommends chromium) || true
-	npm install --silent --no-audit --no-fund --prefix $(@D) axe-core@4.14.1 || true
-	touch $@
+	if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
+	  elif command -v apt-get && test "$$(id -u)" = 0; \
+	  then apt-get update && apt-get install --yes --no-install-recommends chromium; \
+	  else echo 'no chromium, and no apt-get of root: its tests are skipped'; fi
+	if ! command -v npm; then echo 'no npm: tests that need axe-core are skipped'; \
+	  else $(NPM) axe-core@4.14.1 && touch $@; fi
 
 $(NODE): $(INSTALLED)
 	mkdir -p $(@D)
-	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) \
-	  onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 || true
-	touch $@
+	if ! command -v npm; then echo 'no npm: tests that need Node are skipped'; \
+	  else $(NPM) --ignore-scripts onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 && touch $@; fi

@@ -3,7 +3,7 @@
 Beside an output `NAME` stands, while it is being made, the hidden folder `.NAME.kdexport`: whoever
 holds its lock may write the output. What is new is made in it, synced, and takes the output's
 place in one rename. A process that was killed leaves the folder without an owner, and the next
-writer of that output cleans it. Knows neither bundles nor tables; imports `errors` only.
+writer of that output cleans it. Knows neither bundles nor tables; imports `errors` and `stops` only.
 """
 
 import atexit
@@ -12,16 +12,14 @@ import errno
 import fcntl
 import os
 import shutil
-import signal
 import stat
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kdexport.errors import OutputError
+from kdexport.stops import unstoppable
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
 AT_CWD, EXCHANGE = -100, 2  # Linux's names: AT_FDCWD, RENAME_EXCHANGE
 MAX_TEXT_BYTES = 2**26  # of a file of JSON or TOML
 MAX_MODEL_BYTES = 2**31  # of an ONNX file: protobuf's own limit
@@ -286,25 +284,6 @@ def write_file(path: Path) -> Iterator[Path]:
 def written_outputs() -> list[Path]:
     """Return what this process has written whole, as it was asked for."""
     return list(_written)
-
-
-@contextmanager
-def unstoppable() -> Iterator[None]:
-    """Put SIGINT and SIGTERM off until the block is left."""
-    if threading.current_thread() is not threading.main_thread():  # only that one is ever stopped
-        yield
-        return
-    arrived: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in STOPS}
-    try:
-        for number in STOPS:
-            signal.signal(number, lambda number, _: arrived.append(number))
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if arrived:
-            signal.raise_signal(arrived[0])
 
 
 @atexit.register

@@ -153,7 +153,7 @@ def read_recipe(
         set_dotted(values, key, value)
     try:
         # JSON is pydantic's strict mode for text formats: arrays become tuples, nothing else bends.
-        return Recipe.model_validate_json(json.dumps(values, default=str))
+        return Recipe.model_validate_json(json.dumps(values, default=_as_plain))
     except RecursionError as error:
         raise RecipeError(
             "a recipe has sections and keys",
@@ -168,6 +168,11 @@ def read_recipe(
             found=f"{first['msg']} (it is {repr(first['input'])[:MAX_SHOWN]})",
             cure="docs/recipes.md lists every key",
         ) from error
+
+
+def _as_plain(value: Any) -> Any:
+    """Return numpy's numbers and arrays as Python's own, and what JSON has no word for as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _left_open(values: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -159,12 +159,6 @@ def names_parquet(path: Path) -> bool:
     return path.suffix.lower() in {".parquet", ".pq"}
 
 
-def iter_chunks(table: Table, n_rows: int) -> Iterator[Table]:
-    """Yield the table in pieces of at most `n_rows` rows, in order."""
-    for start in range(0, table.n_rows, n_rows):
-        yield table.take(np.arange(start, min(start + n_rows, table.n_rows)))
-
-
 def is_parquet(path: Path) -> bool:
     """Say whether a file begins as a Parquet file does."""
     with path.open("rb") as file:

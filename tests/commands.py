@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kdexport.cli import main
-from kdexport.disk import STOPS
+from kdexport.stops import STOPS
 
 # In a process of its own: `python -c CODE ARGUMENTS`.
 CODE = "from kdexport.cli import main; main()"

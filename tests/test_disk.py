@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from kdexport import disk
-from kdexport.disk import claim, unstoppable, write_file
+from kdexport.disk import claim, write_file
 from kdexport.errors import OutputError
+from kdexport.stops import unstoppable
 
 OLD, NEW = {"a": b"old", "in/b": b"old"}, {"a": b"new"}
 

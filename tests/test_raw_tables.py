@@ -187,6 +187,9 @@ def test_id_like_column(tmp_path: Path) -> None:
         run(recipe(), tmp_path / "b", data=columns)
     session = open_session(tmp_path / "b" / "student.onnx")
     assert "id" not in session.signature.columns
+    content = (tmp_path / "b" / "student.onnx").read_bytes()
+    assert len(content) < 10_000
+    assert b"row 1" not in content
 
 
 def test_wide_table(tmp_path: Path) -> None:

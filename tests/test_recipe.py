@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kdexport.errors import RecipeError
@@ -188,3 +189,16 @@ def test_tiny_students_have_a_schedule_of_their_own() -> None:
         given = {"student.hidden": [8], **overrides} if overrides else {"student.sizing": "given"}
         settled = read_recipe(None, given).settle(is_own_table=False).student
         assert settled.temperature == StudentRecipe().temperature
+
+
+def test_numbers_of_numpy() -> None:
+    """Numbers and arrays of numpy are what Python's own are; fractions stay refused for counts."""
+    given = {
+        "seed": np.int64(3),
+        "student.hidden": np.array([8, 4]),
+        "student.alpha": np.float32(1),
+    }
+    plain = {"seed": 3, "student.hidden": [8, 4], "student.alpha": 1.0}
+    assert read_recipe(None, given) == read_recipe(None, plain)
+    with pytest.raises(RecipeError):
+        read_recipe(None, {"seed": np.float32(3.5)})

@@ -157,3 +157,30 @@ def test_dates_of_packs_in_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         [node, script, json.dumps([*days])], check=True, capture_output=True, text=True
     )
     assert json.loads(said.stdout) == [*days.values()]
+
+
+ODD_IN_NODE = """
+import { makeFeeds, readAnswers, write } from '%s';
+const ort = { Tensor: class { constructor(type, data) { this.data = data; } } };
+const base = { numeric: [], categorical: ['c'], kinds: {}, unknown: 0 };
+const refused = [null, { a: 1 }].map((codes) => {
+  try { return makeFeeds(ort, { ...base, codes }, [{ c: 5 }]); } catch (e) { return e.message; }
+});
+const names = ['9007199254740993', '1'];
+const columns = { classes: names.map(Number), class_names: names, labels: null };
+const outputs = { label: { data: names.map(BigInt) }, probabilities: { data: [1, 0, 0, 1] } };
+console.log(write({ refused, answers: readAnswers(columns, outputs) }));
+"""
+
+
+def test_odd_cells_and_labels_of_packs_in_node(tmp_path: Path) -> None:
+    """A cell that is no text is refused in both forms; whole numbers beyond 2^53 keep digits."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip(NO_NODE)
+    script = tmp_path / "odd.mjs"
+    script.write_text(ODD_IN_NODE % (ROOT / "kdexport/deploy/templates/rows.mjs"))
+    said = json.loads(subprocess.run([node, script], check=True, capture_output=True).stdout)
+    assert said["refused"] == ['column "c" takes a text'] * 2
+    assert [answer["label"] for answer in said["answers"]] == ["9007199254740993", 1]
+    assert said["answers"][0]["probabilities"] == {"9007199254740993": 1, "1": 0}

@@ -13,9 +13,9 @@ import pytest
 from kdexport.cells import CsvFormat
 from kdexport.columns import texts_of
 from kdexport.errors import DataError, KdexportWarning, OutputError, RecipeError
-from kdexport.records import Column, Table
+from kdexport.records import Column
 from kdexport.streams import TableFile
-from kdexport.tables import as_table, iter_chunks, read_table, write_columns
+from kdexport.tables import as_table, read_table, write_columns
 
 GERMAN = CsvFormat(separator=";", decimal=",", thousands=".")
 
@@ -295,16 +295,6 @@ def test_write_into_no_folder(tmp_path: Path) -> None:
     """A file cannot be written where there is no folder."""
     with pytest.raises(OutputError, match="the output can be written"):
         write_columns({"a": np.arange(2)}, tmp_path / "absent" / "out.csv")
-
-
-def test_chunks() -> None:
-    """Chunks laid end to end are the table again."""
-    table = as_table({"a": np.arange(20), "s": np.array(["u", None] * 10, object)})
-    chunks = list(iter_chunks(table, 7))
-    assert [chunk.n_rows for chunk in chunks] == [7, 7, 6]
-    whole: Table = chunks[0].joined_with(chunks[1]).joined_with(chunks[2])
-    assert whole.hash() == table.hash()
-    assert whole.row_ids.tolist() == table.row_ids.tolist()
 
 
 def test_dates_of_files_and_frames_agree(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from kdexport.cli.pack import pack
 from kdexport.cli.quantize import quantize
 from kdexport.cli.search import search
 from kdexport.cli.steps import distill, export, run, schema, train
-from kdexport.disk import STOPS, written_outputs
+from kdexport.disk import written_outputs
 from kdexport.errors import KdexportError, one_line
 from kdexport.extras import find_absent
+from kdexport.stops import STOPS
 
 KILLED_BY = 128  # plus the signal: the exit code that shells give
 UNFORESEEN = 70  # a mistake of kdexport's own: never 1, which says that a gate failed

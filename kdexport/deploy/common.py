@@ -14,7 +14,7 @@ import onnx
 
 from kdexport.bundle import hash_bytes
 from kdexport.deploy.model import THREADS, Packable
-from kdexport.deploy.rows import write_answers, write_rows
+from kdexport.deploy.rows import name_classes, write_answers, write_rows
 from kdexport.deploy.tensors import name_datatype
 from kdexport.errors import one_line
 from kdexport.evidence.parity import PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE
@@ -56,6 +56,7 @@ def describe_columns(packable: Packable) -> dict[str, Any]:
         "kinds": signature.kinds,
         "precision": signature.precision,
         "classes": list(signature.classes),
+        "class_names": name_classes(signature.classes),
         "codes": texts.codes,
         "unknown": texts.unknown,
         "labels": None if texts.labels is None else list(texts.labels),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
-from kdexport.disk import unstoppable
+from kdexport.stops import unstoppable
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP
 from kdexport.training.oblique import CEILING

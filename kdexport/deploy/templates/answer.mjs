@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ort from 'onnxruntime-node';
-import { makeFeeds, readAnswers } from './rows.mjs';
+import { makeFeeds, readAnswers, write } from './rows.mjs';
 
 const find = (name) => fileURLToPath(new URL(name, import.meta.url));
 export const columns = JSON.parse(readFileSync(find('columns.json'), 'utf8'));
@@ -18,5 +18,5 @@ export async function answer(rows) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const rows = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-  console.log(JSON.stringify(await answer(rows), null, 1));
+  console.log(write(await answer(rows)));
 }

@@ -1,7 +1,7 @@
 // The page: a field for each column, the answer, how long it takes, and the golden rows replayed.
 
 import * as ort from './node_modules/onnxruntime-web/dist/ort.wasm.min.mjs';
-import { makeFeeds, readAnswers } from './rows.mjs';
+import { makeFeeds, readAnswers, write } from './rows.mjs';
 
 const CALLS = 50;
 const BLOCKS = 20; // the clock of a browser is coarse: calls are timed in blocks
@@ -44,7 +44,7 @@ async function show(event) {
   event?.preventDefault();
   try {
     const row = readForm();
-    $('answer').textContent = JSON.stringify((await answer([row]))[0], null, 1);
+    $('answer').textContent = write((await answer([row]))[0]);
     const microseconds = await measure(row);
     $('latency').textContent = `${microseconds.toFixed(1)} us an answer, median of ${BLOCKS} blocks of ${CALLS} calls`;
   } catch (error) {
@@ -56,7 +56,8 @@ function compare(given) {
   let [difference, flips] = [0, 0];
   given.forEach((mine, i) => {
     const theirs = expected[i];
-    if (mine.label !== theirs.label) flips += 1;
+    const label = typeof mine.label === 'bigint' ? Number(mine.label) : mine.label;  // as read
+    if (label !== theirs.label) flips += 1;
     const pairs = mine.probabilities
       ? Object.keys(theirs.probabilities).map((key) => [mine.probabilities[key], theirs.probabilities[key]])
       : [[mine.prediction, theirs.prediction]];

@@ -9,6 +9,12 @@ function read(row, name) {
   return row[name];
 }
 
+function toText(cell, name) {
+  if (cell === null || cell === undefined) return '';
+  if (typeof cell === 'string') return cell;
+  throw new Error(`column ${JSON.stringify(name)} takes a text`);
+}
+
 function toNumber(cell, name, kind) {
   if (cell === null) return NaN;
   if (typeof cell === 'number' || typeof cell === 'boolean') return Number(cell);
@@ -41,7 +47,8 @@ export function makeFeeds(ort, columns, rows) {
     feeds.numeric = new ort.Tensor(columns.precision, numbers, [rows.length, numeric.length]);
   }
   if (categorical.length) {
-    const texts = rows.flatMap((row) => categorical.map((name) => read(row, name) ?? ''));
+    const texts = rows.flatMap((row) =>
+      categorical.map((name) => toText(read(row, name), name)));
     const shape = [rows.length, categorical.length];
     const code = (text) => BigInt(Object.hasOwn(codes, text) ? codes[text] : unknown);
     feeds.categorical = codes === null
@@ -53,14 +60,18 @@ export function makeFeeds(ort, columns, rows) {
 
 export function readAnswers(columns, outputs) {
   if (outputs.prediction) return Array.from(outputs.prediction.data, (prediction) => ({ prediction }));
-  const { classes, labels } = columns;
+  const { classes, class_names: names, labels } = columns;
   const { data } = outputs.probabilities;
   return Array.from(outputs.label.data, (value, i) => {
     const isExact = Number.isSafeInteger(Number(value));  // beyond, a BigInt stays one
     let label = typeof value === 'bigint' && isExact ? Number(value) : value;
     if (labels !== null) label = labels[label];
     if (typeof classes[0] === 'boolean') label = Boolean(label);
-    const shares = classes.map((name, k) => [String(name), data[i * classes.length + k]]);
+    const shares = names.map((name, k) => [name, data[i * names.length + k]]);
     return { label, probabilities: Object.fromEntries(shares) };
   });
 }
+
+// JSON that a person can read; a whole number beyond what JSON's readers hold exactly is text.
+export const write = (value) =>
+  JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? String(one) : one), 1);

@@ -3,7 +3,7 @@
 Beside an output `NAME` stands, while it is being made, the hidden folder `.NAME.kdexport`: whoever
 holds its lock may write the output. What is new is made in it, synced, and takes the output's
 place in one rename. A process that was killed leaves the folder without an owner, and the next
-writer of that output cleans it. Knows neither bundles nor tables; imports `errors` and `stops` only.
+writer of that output cleans it. Knows neither bundles nor tables; imports `errors` and `stops`.
 """
 
 import atexit

@@ -184,6 +184,18 @@ def network_teachers() -> str:
     return make_table(titles, cells)
 
 
+def networks_alone() -> str:
+    """What students of networks alone recover, in words."""
+    plain, best = read_result("network_teachers")["claims"]
+    n_tables = plain["name"].rsplit(", ", 1)[1].split()[0]
+    return (
+        f"Where the teacher is twelve networks alone, the median on the {n_tables} classifications "
+        f"with an edge is {100 * plain['value']:.0f} % of it for plain 64-32 students and "
+        f"{100 * best['value']:.0f} % in the form that validation rows choose "
+        "([docs/concepts.md](docs/concepts.md#the-teacher))."
+    )
+
+
 def recovery() -> str:
     """Recovered accuracy edge of students of several sizes, draw by draw."""
     rows = read_result("recovery")["rows"]

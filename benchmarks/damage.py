@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from kdexport.bundle import EVIDENCE, STUDENT
-from kdexport.evidence.claim_checks import describe_file
+from kdexport.evidence.claims import describe_file
 
 
 @dataclass

@@ -18,6 +18,7 @@ from kdexport.recipe import Recipe
 from kdexport.report.pages import render_markdown
 
 import result_tables as tables  # isort: skip  # beside this script
+import search_tables  # isort: skip
 
 ROOT = Path(__file__).parent.parent
 CLICKS = ROOT / "models/clicks/evidence.json"
@@ -34,19 +35,21 @@ def main() -> int:
             "headline": headline(),
             "results": results(),
             "recovery": tables.recovery(),
-            "smallest": tables.smallest(_clicks().files["teacher.onnx"].parameters or 0),
+            "smallest": search_tables.smallest(_clicks().files["teacher.onnx"].parameters or 0),
             "training": tables.claims("training"),
             "tables": tables.real_tables(),
+            "networks alone": tables.networks_alone(),
             "peers": tables.peers(),
             "install": tables.install(),
             "rivals": tables.rivals(),
         },
+        ROOT / "docs" / "concepts.md": {"network teachers": tables.network_teachers()},
         ROOT / "docs" / "cli.md": {"commands": commands()},
         ROOT / "docs" / "recipes.md": {"keys": recipe_keys()},
         ROOT / "docs" / "deploy.md": {"runtimes": tables.runtimes()},
         ROOT / "docs" / "search.md": {
-            "front": tables.front(),
-            "found": tables.found_students(),
+            "front": search_tables.front(),
+            "found": search_tables.found_students(),
             "claims": tables.claims("search"),
         },
         ROOT / "docs" / "teachers.md": {

@@ -3,20 +3,13 @@
 Takes benchmarks/results, gives text; `document.py` puts it where it belongs.
 """
 
-import json
 import math
 import statistics
-from collections.abc import Iterable
 from typing import Any, get_args
 
-from kdexport.evidence.front import Limits, choose, list_measured
-from kdexport.evidence.search_facts import SearchFact
 from kdexport.student_section import Form
 
-from record import RESULTS  # isort: skip  # beside this script
-
-BATCHES = (1, 1024)
-SHARE_TO_KEEP = Limits(min_recovered_lower=0.8)
+from show import BATCHES, make_table, read_result, show_ratio, show_share, show_time  # isort: skip
 
 
 def claims(name: str) -> str:
@@ -29,14 +22,14 @@ def claims(name: str) -> str:
             f"{c['target']:,}",
             "yes" if c["met"] else "no",
         ]
-        for c in _result(name)["claims"]
+        for c in read_result(name)["claims"]
     ]
-    return _table(["claim", "value", "interval", "target", "met"], rows)
+    return make_table(["claim", "value", "interval", "target", "met"], rows)
 
 
 def runtimes() -> str:
     """The same rows in every runtime: largest difference, flips, p50 of a single row."""
-    rows = _result("runtimes")["rows"]
+    rows = read_result("runtimes")["rows"]
     titles = ["bundle", "runtime", "version", "largest difference", "flips", "p50 us, batch 1"]
     cells = [
         [
@@ -54,7 +47,7 @@ def runtimes() -> str:
         for name in ("onnxruntime", "service")
     )
     return (
-        f"{_table(titles, cells)}\n\n"
+        f"{make_table(titles, cells)}\n\n"
         f"The service answers a row of clicks over HTTP in {service['p50_us']:,.0f} us, "
         f"{service['requests_per_second']:,.0f} requests per second on one connection, where the "
         f"bare session takes {bare['p50_us']:,.1f} us: HTTP and JSON are the rest."
@@ -66,7 +59,7 @@ def forms() -> str:
     titles = ["models/clicks/student.onnx", "bytes", "p50 us, batch 1", "batch 1,024"]
     titles += ["accuracy, %", "log loss", "same class, %", "largest difference"]
     titles += ["moved by its batch"]
-    result = _result("quantize")
+    result = read_result("quantize")
     cells = [
         [
             row["form"],
@@ -82,7 +75,7 @@ def forms() -> str:
     ]
     lost = result["claims"][1]["value"]
     return (
-        f"{_table(titles, cells)}\n\n"
+        f"{make_table(titles, cells)}\n\n"
         f"On the same 100,000 test rows, `{result['command']}`. int8 costs {100 * lost:.1f} % of "
         "the accuracy edge; below 0, chance favours it. onnxruntime's static forms round the "
         "probabilities as well, which log loss shows."
@@ -91,7 +84,7 @@ def forms() -> str:
 
 def rivals() -> str:
     """The student and what one could ship instead, p50 in microseconds, one thread."""
-    rows = [row for row in _result("latency")["rows"] if row["part"] == "rivals"]
+    rows = [row for row in read_result("latency")["rows"] if row["part"] == "rivals"]
     plain = [row for row in rows if row.get("path") in ("run", "call")]
     names = dict.fromkeys(row["name"] for row in plain if not row["name"].endswith(" again"))
     cells = []
@@ -102,13 +95,13 @@ def rivals() -> str:
         times = [f"{row['p50_us']['value']:,.1f}" for row in (one, many)]
         cells.append([name, *times, f"{many['rows_per_second']:,.0f}"])
     absent = [row["name"] for row in rows if "absent" in row]
-    table = _table(["", "batch 1", "batch 1,024", "rows per second"], cells)
-    return table + (f"\n\nNot installed: {', '.join(absent)}." if absent else "")
+    shown = make_table(["", "batch 1", "batch 1,024", "rows per second"], cells)
+    return shown + (f"\n\nNot installed: {', '.join(absent)}." if absent else "")
 
 
 def install() -> str:
     """What the two ways to install take."""
-    (row,) = _result("torch_free")["rows"]
+    (row,) = read_result("torch_free")["rows"]
     core, full = (row[name] / 1e6 for name in ("core_bytes", "full_bytes"))
     return (
         f"`check`, `bench`, `predict`, `info` and `report` need no torch: `pip install kdexport` "
@@ -123,24 +116,23 @@ def real_tables() -> str:
     titles = ["table", "rows, columns", "metric", *roles, "recovered"]
     titles += ["form", "bytes", "us over floor"]
     cells = []
-    for row in _result("tables")["rows"]:
+    for row in read_result("tables")["rows"]:
         metric = "rmse" if row["kind"] == "regression" else "log_loss"
         found = _find_roles(row, metric)
         values = [found[role] for role in roles]
-        share = row["recovered"][metric]
         cells.append(
             [
                 row["table"],
                 f"{sum(row['rows'].values()):,}, {row['numeric']} + {row['categorical']} text",
                 metric.replace("_", " "),
                 *[f"{value:.4f}" if value < 10 else f"{value:,.0f}" for value in values],
-                "no edge" if share["verdict"] == "NO_EDGE" else _show_share(share),
+                _show_recovered(row, metric),
                 _find_form(row["chosen"]),
                 f"{row['student_bytes']:,}",
-                _show_time(row["over_floor_us"]),
+                show_time(row["over_floor_us"]),
             ]
         )
-    return _table(titles, cells)
+    return make_table(titles, cells)
 
 
 def _find_form(chosen: dict[str, Any]) -> str:
@@ -154,7 +146,7 @@ def peers() -> str:
     titles = ["table", "our student", "AutoGluon's best distilled", "LightGBM"]
     titles += ["AutoGluon's ensemble", "our bytes", "our us"]
     cells = []
-    for row in _result("peers")["rows"]:
+    for row in read_result("peers")["rows"]:
         shipped = row["quality"]["shipped"]["log_loss"]
         cells.append(
             [
@@ -163,15 +155,50 @@ def peers() -> str:
                 *[f"{row[key]:.4f}" for key in ("best_distilled", "boosted")],
                 f"{row['tools']['AutoGluon ensemble']['log_loss']:.4f}",
                 f"{row['bytes']:,}",
-                _show_time(row["p50_us"]),
+                show_time(row["p50_us"]),
             ]
         )
-    return _table(titles, cells)
+    return make_table(titles, cells)
+
+
+def network_teachers() -> str:
+    """Real tables whose teacher is an ensemble of networks alone, students of both forms."""
+    rows = read_result("network_teachers")["rows"]
+    by_form = {(row["table"], row["form"]): row for row in rows}
+    titles = ["table", "teacher", "control", "plain student", "recovered"]
+    titles += ["chosen form", "student", "recovered"]
+    cells = []
+    for name in dict.fromkeys(row["table"] for row in rows):
+        plain, best = by_form[name, "plain"], by_form[name, "best"]
+        losses = _find_roles(plain, "log_loss")
+        cells.append(
+            [
+                name,
+                *[f"{losses[role]:.4f}" for role in ("teacher", "control", "student")],
+                _show_recovered(plain, "log_loss"),
+                _find_form(best["chosen"]),
+                f"{_find_roles(best, 'log_loss')['student']:.4f}",
+                _show_recovered(best, "log_loss"),
+            ]
+        )
+    return make_table(titles, cells)
+
+
+def networks_alone() -> str:
+    """What students of networks alone recover, in words."""
+    plain, best = read_result("network_teachers")["claims"]
+    n_tables = plain["name"].rsplit(", ", 1)[1].split()[0]
+    return (
+        f"Where the teacher is twelve networks alone, the median on the {n_tables} classifications "
+        f"with an edge is {100 * plain['value']:.0f} % of it for plain 64-32 students and "
+        f"{100 * best['value']:.0f} % in the form that validation rows choose "
+        "([docs/concepts.md](docs/concepts.md#the-teacher))."
+    )
 
 
 def recovery() -> str:
     """Recovered accuracy edge of students of several sizes, draw by draw."""
-    rows = _result("recovery")["rows"]
+    rows = read_result("recovery")["rows"]
     draws = list(dict.fromkeys(row["draw"] for row in rows))
     titles = ["student", "times smaller", "bytes", *[f"draw {d}" for d in draws], "median"]
     cells = []
@@ -180,70 +207,8 @@ def recovery() -> str:
         first, shares = own[draws[0]], [own[draw]["recovered"]["accuracy"] for draw in draws]
         middle = statistics.median(share["value"] for share in shares)
         sizes = [f"{first['compression']:,.0f}", f"{first['bytes']:,}"]
-        cells.append([name, *sizes, *map(_show_share, shares), f"{100 * middle:.1f} %"])
-    return _table(titles, cells)
-
-
-def front() -> str:
-    """Every measured candidate of the search on the built-in task, the smallest first."""
-    fact = _search("clicks")
-    usual = next(one for one in fact.candidates if one.name == fact.usual)
-    titles = ["student", "weights", "bytes", "accuracy edge recovered", "on validation rows"]
-    titles += [f"batch {batch}, times {fact.usual}" for batch in BATCHES]
-    cells = [
-        [
-            one.name,
-            f"{one.parameters:,}",
-            f"{one.bytes:,}",
-            _show_share(one.recovered["accuracy"].model_dump()),
-            f"{100 * (one.share or 0):.0f} %",
-            *[f"{one.p50_us[str(b)] / usual.p50_us[str(b)]:.2f}" for b in BATCHES],
-        ]
-        for one in list_measured(fact.candidates)
-    ]
-    return _table(titles, cells)
-
-
-def smallest(teacher_parameters: int) -> str:
-    """What a search with a share to keep finds on the built-in task, in words."""
-    fact = _search("clicks")
-    found, _ = choose(fact.candidates, SHARE_TO_KEEP, usual=fact.usual)
-    if found is None:
-        raise ValueError("no candidate keeps the share")
-    tried = len({one.name.removesuffix(" int8") for one in fact.candidates})
-    return (
-        f"How small a student can be, the search says: of {tried} tried on draw 42, the "
-        f"smallest that keeps {SHARE_TO_KEEP.min_recovered_lower:.0%} of the way on validation "
-        f"rows is {found.name}. On the test rows its **{found.parameters:,} weights** "
-        f"({teacher_parameters / found.parameters:,.0f} times fewer than the ensemble's) recover "
-        f"**{_show_share(found.recovered['accuracy'].model_dump())}** of the accuracy edge, in "
-        f"{found.bytes:,} bytes ([docs/search.md](docs/search.md))."
-    )
-
-
-def found_students() -> str:
-    """Real tables: the student that a search ships beside the usual one."""
-    titles = ["table", "student", "bytes", "log loss", "recovered", "one row, times the usual"]
-    cells = []
-    for row in (row for row in _result("search")["rows"] if row["task"] != "clicks"):
-        fact = SearchFact.model_validate(row["search"])
-        by_name = {one.name: one for one in fact.candidates}
-        usual = by_name[fact.usual]
-        for one in dict.fromkeys([fact.usual, fact.chosen]):
-            shown = by_name[one]
-            role = "found" if one == fact.chosen else "usual"
-            metric = row["metric"]
-            cells.append(
-                [
-                    row["task"],
-                    f"{role}: {one}",
-                    f"{shown.bytes:,}",
-                    f"{shown.quality[metric].value:.4f}",
-                    _show_share(shown.recovered[metric].model_dump()),
-                    f"{shown.p50_us['1'] / usual.p50_us['1']:.2f}",
-                ]
-            )
-    return _table(titles, cells)
+        cells.append([name, *sizes, *map(show_share, shares), f"{100 * middle:.1f} %"])
+    return make_table(titles, cells)
 
 
 def own_teachers() -> str:
@@ -251,21 +216,20 @@ def own_teachers() -> str:
     titles = ["table", "teacher", "its log loss", "control", "student", "recovered"]
     titles += ["times faster than the native teacher", "teacher.onnx"]
     cells = []
-    for row in _result("teachers")["rows"]:
+    for row in read_result("teachers")["rows"]:
         losses = _find_roles(row, "log_loss")
-        share, ratio = row["recovered"]["log_loss"], row["native_over_student"]
-        file = row["teacher_file"]
+        ratio, file = row["native_over_student"], row["teacher_file"]
         cells.append(
             [
                 row["table"],
                 row["teacher"].replace("_", " "),
                 *[f"{losses[role]:.4f}" for role in ("teacher", "control", "student")],
-                "no edge" if share["verdict"] == "NO_EDGE" else _show_share(share),
-                _show_ratio(ratio) if ratio else "-",
+                _show_recovered(row, "log_loss"),
+                show_ratio(ratio) if ratio else "-",
                 f"{file['bytes']:,}" if "bytes" in file else "none",
             ]
         )
-    return _table(titles, cells)
+    return make_table(titles, cells)
 
 
 def _find_roles(row: dict[str, Any], metric: str) -> dict[str, float]:
@@ -274,34 +238,7 @@ def _find_roles(row: dict[str, Any], metric: str) -> dict[str, float]:
     return {**found, "control": min(found["control"], found.get("plain_control", math.inf))}
 
 
-def _table(titles: list[str], rows: Iterable[list[str]]) -> str:
-    """A table of Markdown, its columns under these titles."""
-    head = [f" {title} " if title else " " for title in titles]
-    lines = [f"|{'|'.join(head)}|", "|---" * len(titles) + "|"]
-    lines += [f"| {' | '.join(cells)} |" for cells in rows]
-    return "\n".join(lines)
-
-
-def _show_time(microseconds: float | None) -> str:
-    """Return a time, or a dash where it was not measured yet."""
-    return "-" if microseconds is None else f"{microseconds:.1f}"
-
-
-def _show_share(share: dict[str, Any]) -> str:
-    low, high = (f"{100 * share[bound]:.0f}" for bound in ("low", "high"))
-    return f"{100 * share['value']:.0f} % [{low}, {high}]"
-
-
-def _show_ratio(ratio: dict[str, Any]) -> str:
-    value, low, high = (f"{ratio[part]:,.0f}" for part in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
-
-
-def _search(task: str) -> SearchFact:
-    """What a search found on one task."""
-    row = next(row for row in _result("search")["rows"] if row["task"] == task)
-    return SearchFact.model_validate(row["search"])
-
-
-def _result(name: str) -> dict[str, Any]:
-    return json.loads((RESULTS / f"{name}.json").read_text())
+def _show_recovered(row: dict[str, Any], metric: str) -> str:
+    """The recovered edge, or that there is none to recover."""
+    share = row["recovered"][metric]
+    return "no edge" if share["verdict"] == "NO_EDGE" else show_share(share)

@@ -53,9 +53,7 @@ def main() -> None:
 
 def measure_table(about: Path, keep: Path | None) -> dict[str, Any]:
     """Run one table and return its row of results."""
-    facts = json.loads(about.read_text())
-    (data,) = (path for path in about.parent.iterdir() if path.suffix != ".json")
-    overrides = {"data.target": facts["target"], "columns.drop": DROPPED.get(about.stem, [])}
+    data, overrides = read_task(about)
     with open_folder(keep) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         output = folder / about.stem
@@ -84,6 +82,13 @@ def measure_table(about: Path, keep: Path | None) -> dict[str, Any]:
         },
         "seconds": round(seconds, 1),
     }
+
+
+def read_task(about: Path) -> tuple[Path, dict[str, Any]]:
+    """Find the table beside a JSON of facts, and what a recipe has to say about it."""
+    facts = json.loads(about.read_text())
+    (data,) = (path for path in about.parent.iterdir() if path.suffix != ".json")
+    return data, {"data.target": facts["target"], "columns.drop": DROPPED.get(about.stem, [])}
 
 
 def describe_quality(evidence: Evidence) -> dict[str, dict[str, float]]:

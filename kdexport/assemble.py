@@ -1,7 +1,8 @@
 """From trained stacks to a bundle's files: export both, then measure what was exported.
 
-Takes checkpoints, gives the evidence and every file as bytes. Quality, parity and latency are
-measured on the ONNX files themselves, through onnxruntime.
+Takes checkpoints, gives the evidence and every file as bytes. Parity, latency and the quality of
+whatever has a file are measured on it, through onnxruntime; of controls and of students as
+replicates, quality is that of the networks.
 """
 
 import json
@@ -30,7 +31,7 @@ from kdexport.describe import (
 from kdexport.errors import ParityError
 from kdexport.evidence.blocks import Candidate
 from kdexport.evidence.calibration import measure_bins
-from kdexport.evidence.claim_checks import describe_file, make_headline, score_golden
+from kdexport.evidence.claims import describe_file, make_headline, score_golden
 from kdexport.evidence.edge import EdgeResult, measure_edge
 from kdexport.evidence.facts import Evidence, GoldenFact, ParityFact, SearchFact
 from kdexport.evidence.golden import Golden, pack_golden
@@ -220,7 +221,9 @@ def measure_groups(
         scored = [score_rows(metrics, a, rows.targets, rows.weights) for a in answers]
         scores[role] = {name: np.stack([s[name] for s in scored]) for name in metrics}
         replicates[role] = {
-            name: metric.finish(scores[role][name].mean(axis=1)).tolist()
+            name: metric.finish(
+                np.average(scores[role][name], axis=1, weights=rows.weights)
+            ).tolist()
             for name, metric in metrics.items()
         }
     settings = prepared.recipe.evidence
@@ -232,6 +235,7 @@ def measure_groups(
         seed=prepared.recipe.seed,
         n_rarest=count_rarest(rows.targets),
         n_others=count_others(rows.targets),
+        weights=rows.weights,
     )
     return edge, replicates
 

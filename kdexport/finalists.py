@@ -16,7 +16,7 @@ from torch import Tensor
 
 from kdexport.assemble import export_model, export_student, measure_groups, stamp
 from kdexport.evidence.blocks import Candidate
-from kdexport.evidence.claim_checks import describe_file
+from kdexport.evidence.claims import describe_file
 from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.front import mark_front
 from kdexport.evidence.latency import measure_latency

@@ -28,8 +28,7 @@ from kdexport.contract import expose_logits, parse_model, serialize_model, set_m
 from kdexport.errors import DataError, OutputError, ParityError
 from kdexport.evidence.answer_checks import check_answers
 from kdexport.evidence.calibration import measure_bins
-from kdexport.evidence.checks import find_tolerance
-from kdexport.evidence.claim_checks import (
+from kdexport.evidence.claims import (
     SEALED,
     SEALED_IF_THERE,
     describe_file,
@@ -42,7 +41,7 @@ from kdexport.evidence.golden import unpack_golden
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.latency_facts import FLOAT_STUDENT, LatencyRecord
 from kdexport.evidence.metrics import measure_fidelity, measure_quality
-from kdexport.evidence.parity import compare_answers
+from kdexport.evidence.parity import compare_answers, find_tolerance
 from kdexport.evidence.question import Question
 from kdexport.evidence.slices import compare_slices
 from kdexport.evidence.stress import HUGE, make_stress_inputs

@@ -12,7 +12,7 @@ from kdexport.assemble import MAX_STRESSED
 from kdexport.bundle import Bundle
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import judge_answers
-from kdexport.evidence.checks import find_tolerance
+from kdexport.evidence.parity import find_tolerance
 from kdexport.evidence.question import Question
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.records import CheckResult

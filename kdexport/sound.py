@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
@@ -16,12 +17,14 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from kdexport.errors import DataError
 
 MAX_GROWN = 2**26  # elements that a node may make out of nothing: 256 MB of float32
+MAX_SIZES = 64  # numbers of a tensor that may say how large another one is
 MAX_DEPTH = 8  # graphs within graphs: each level can double the work
 GROWING = {
     **{"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Reshape": 1},
-    **{"OneHot": 1, "Pad": 1, "Range": 1, "Resize": 3},
+    **{"OneHot": 1, "Pad": 1, "Resize": 3},
 }
-"""Node type to the input that says how large its output is."""
+"""Node type to the input that says how large its output is; of Range all three do."""
+RENAMING = {"Cast", "Identity", "Squeeze", "Unsqueeze"}
 FIELDS = ("float_data", "int32_data", "int64_data", "uint64_data", "double_data", "string_data")
 
 
@@ -169,18 +172,29 @@ def _check_growth(graph: GraphProto, name: str) -> None:
     """Refuse a node that makes a huge tensor out of a few numbers of the file."""
     sizes = _find_sizes(graph)
     for node in walk_nodes(graph):
-        position = GROWING.get(node.op_type)
-        if position is None or len(node.input) <= position:
-            continue
-        n_made = math.prod(max(abs(size), 1) for size in sizes.get(node.input[position], ()))
+        n_made = 1.0
+        if node.op_type == "Range":
+            n_made = _measure_range([sizes.get(name, []) for name in node.input])
+        elif (position := GROWING.get(node.op_type, len(node.input))) < len(node.input):
+            n_made = math.prod(max(abs(size), 1) for size in sizes.get(node.input[position], ()))
         if n_made > MAX_GROWN:
-            raise _unsound(name, f"{node.op_type} would make {n_made:,} values out of nothing")
+            raise _unsound(name, f"{node.op_type} would make {n_made:,.0f} values out of nothing")
 
 
-def _find_sizes(graph: GraphProto) -> dict[str, list[int]]:
-    """Whole numbers that the file holds, by the name that nodes know them by."""
-    held = {t.name: t for t in walk_tensors(graph) if t.data_type == TensorProto.INT64}
-    sizes: dict[str, list[int]] = {}
+def _measure_range(given: list[list[float]]) -> float:
+    """Values between start and limit; what the file does not hold counts as 0, a step as 1."""
+
+    def known(place: int, usual: float) -> float:
+        return given[place][0] if place < len(given) and given[place] else usual
+
+    start, limit, step = known(0, 0.0), known(1, 0.0), known(2, 1.0)
+    return abs(limit - start) / abs(step) if step else 1.0
+
+
+def _find_sizes(graph: GraphProto) -> dict[str, list[float]]:
+    """Few numbers that the file holds together, by the names that nodes know them by."""
+    held = {t.name: t for t in walk_tensors(graph)}
+    sizes: dict[str, list[float]] = {}
     for node in walk_nodes(graph):
         if node.op_type != "Constant" or not node.output:
             continue
@@ -189,10 +203,16 @@ def _find_sizes(graph: GraphProto) -> dict[str, list[int]]:
                 held[node.output[0]] = attribute.t
             elif attribute.name in ("value_int", "value_ints"):
                 sizes[node.output[0]] = [*attribute.ints] or [attribute.i]
+            elif attribute.name in ("value_float", "value_floats"):
+                sizes[node.output[0]] = [*attribute.floats] or [attribute.f]
     for name, tensor in held.items():
         with suppress(ValueError, TypeError, DecodeError):  # no sizes: onnxruntime says it itself
-            if not tensor.external_data and tensor.data_type == TensorProto.INT64:
-                sizes[name] = numpy_helper.to_array(tensor).ravel().tolist()
+            if not tensor.external_data and math.prod(tensor.dims) <= MAX_SIZES:
+                numbers = numpy_helper.to_array(tensor).ravel().astype(np.float64)
+                sizes[name] = numbers[np.isfinite(numbers)].tolist()
+    for node in walk_nodes(graph):
+        if node.op_type in RENAMING and node.input and node.input[0] in sizes:
+            sizes[node.output[0]] = sizes[node.input[0]]
     return sizes
 
 

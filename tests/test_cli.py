@@ -123,6 +123,27 @@ def test_task_beside_data(
     assert "--task" in capsys.readouterr().err
 
 
+def test_target_without_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A target of no table is wrong usage: a built-in task has its own."""
+    assert kdexport(monkeypatch, "run", "--target", "y", "-o", tmp_path / "x") == 2
+    assert "pass the table" in capsys.readouterr().err
+
+
+def test_answers_never_replace_what_they_are_for(
+    bundle: Path, csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No --force writes answers over the rows that were asked, by whatever name they go."""
+    rows = tmp_path / "rows.csv"
+    rows.write_bytes(csv_path.read_bytes())
+    (tmp_path / "same.csv").symlink_to(rows)
+    for output in (rows, tmp_path / "same.csv"):
+        arguments = ("predict", bundle / "student.onnx", rows, "-o", output, "--force")
+        assert kdexport(monkeypatch, *arguments) == 3
+    assert rows.read_bytes() == csv_path.read_bytes()
+
+
 def test_tabs_are_spelled(
     bundle: Path, csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

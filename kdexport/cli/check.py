@@ -106,7 +106,8 @@ def _check_bundle(
 
     bundle = read_bundle(path)
     limits = _merge_budgets(read_budgets(bundle), budgets)
-    rows = _read_rows(data, bundle.evidence.signature, csv) if data else None
+    weight = bundle.evidence.recipe.get("columns", {}).get("weight")
+    rows = _read_rows(data, bundle.evidence.signature, csv, weight) if data else None
     results = check_bundle(bundle, budgets=limits, rows=rows, has_source=from_source is not None)
     if against is not None:
         if STUDENT not in bundle.files:
@@ -161,7 +162,9 @@ def _read_file(path: Path) -> tuple[str, bytes]:
     return str(file), read_model(file)
 
 
-def _read_rows(data: Path, signature: "Signature", csv: dict[str, Any]) -> "UserRows":
+def _read_rows(
+    data: Path, signature: "Signature", csv: dict[str, Any], weight: str | None = None
+) -> "UserRows":
     from kdexport.cells import CsvFormat
     from kdexport.evidence.user_rows import take_user_rows
     from kdexport.tables import read_table
@@ -174,7 +177,7 @@ def _read_rows(data: Path, signature: "Signature", csv: dict[str, Any]) -> "User
     if signature.is_regression:
         numbers.append(signature.target)
     table = read_table(data, csv_format=CsvFormat(**given), text=text, numbers=numbers)
-    return take_user_rows(table, signature)
+    return take_user_rows(table, signature, weight=weight)
 
 
 def _merge_budgets(budgets: "Budgets", settings: tuple[str, ...]) -> "Budgets":

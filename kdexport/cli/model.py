@@ -54,6 +54,13 @@ def predict(
             found=f"{str(output)!r} exists",
             cure="pass --force to replace it",
         )
+    for source in (model, data):
+        if output.exists() and source.exists() and output.samefile(source):
+            raise OutputError(
+                "what is read is not written over",
+                found=f"-o {str(output)!r} is {str(source)!r}",
+                cure="pass another -o",
+            )
     session = open_session(model)
     given = {name: value for name, value in options.items() if value}
     signature = session.signature

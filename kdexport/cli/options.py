@@ -145,6 +145,8 @@ def build_recipe(
     """Lay the given flags, and keys that a command made of its own, over the recipe file."""
     if data is not None and options.get("task") is not None:
         raise click.UsageError("--task names a built-in task: pass either it or DATA")
+    if data is None and options.get("target") is not None:
+        raise click.UsageError("--target names a column of DATA: pass the table too")
     overrides: dict[str, Any] = dict(keys)
     for flag, key in RECIPE_KEYS.items():
         value = options.get(flag)

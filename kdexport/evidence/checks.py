@@ -11,11 +11,11 @@ from kdexport.contract import parse_model
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import check_answers, judge_answers
 from kdexport.evidence.claim_checks import check_claims, check_golden_quality
-from kdexport.evidence.facts import Evidence, ParityFact, Quality
+from kdexport.evidence.facts import ParityFact, Quality
 from kdexport.evidence.file_checks import check_file
 from kdexport.evidence.gate import check_budgets
 from kdexport.evidence.golden import GOLDEN, STUDENT_STEM, Golden, unpack_golden
-from kdexport.evidence.parity import FLOAT32, Tolerance, compare_answers
+from kdexport.evidence.parity import compare_answers, find_tolerance
 from kdexport.evidence.question import Question
 from kdexport.evidence.user_rows import UserRows, check_quality
 from kdexport.records import CheckResult, Inputs
@@ -94,6 +94,8 @@ def check_rows(name: str, content: bytes, rows: UserRows, stated: Quality) -> li
         inputs = rows.labelled.inputs
         answers = Question(title, content, inputs, np.empty(inputs.n_rows, object)).answers
         results += check_quality(title, answers, rows.labelled, rows.source, stated)
+    if rows.unscored is not None:
+        results.append(CheckResult(f"{title}/quality", True, f"not compared: {rows.unscored}"))
     return results
 
 
@@ -135,14 +137,6 @@ def read_signature(name: str, content: bytes) -> Signature:
     """
     entries = parse_model(content, name).metadata_props
     return Signature.from_metadata({entry.key: entry.value for entry in entries})
-
-
-def find_tolerance(evidence: Evidence, name: str) -> Tolerance:
-    """Return how far a bundle's file may be from its source: further where it is in int8."""
-    fact = evidence.quantized
-    if name != STUDENT or fact is None:
-        return FLOAT32
-    return Tolerance(fact.probability_tolerance, fact.relative_tolerance, is_coarse=True)
 
 
 def read_budgets(bundle: Bundle) -> Budgets:

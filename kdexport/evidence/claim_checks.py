@@ -4,78 +4,35 @@ Takes a bundle as it was read, gives one `CheckResult` per rule. Runs no model b
 that it is given.
 """
 
-import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from pydantic import BaseModel
 
 from kdexport.bundle import EVIDENCE, RECIPE, REPORTS, SIGNATURE, STUDENT, Bundle, hash_bytes
-from kdexport.contract import count_parameters, onnx_opset, parse_model
+from kdexport.contract import parse_model
 from kdexport.errors import KdexportError, one_line
 from kdexport.evidence.calibration import find_wrong_bins
+from kdexport.evidence.claims import (
+    SEALED,
+    SEALED_IF_THERE,
+    describe_file,
+    make_headline,
+    score_golden,
+)
 from kdexport.evidence.curves import find_wrong_curves
 from kdexport.evidence.edge import choose_control, decide_verdict
-from kdexport.evidence.facts import FileFact
 from kdexport.evidence.file_checks import listed_plainly
 from kdexport.evidence.golden import Golden
-from kdexport.evidence.metrics import METRICS, find_metrics, improvement, score_rows
+from kdexport.evidence.metrics import METRICS, improvement
+from kdexport.evidence.parity import MOST_ROUNDING, find_tolerance
 from kdexport.evidence.rival import decide_rival
 from kdexport.records import Answers, CheckResult
 from kdexport.signature import Signature
 
-SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
-SEALED_IF_THERE = (
-    "controls",
-    "rival",
-    "slices",
-    "gained",
-    "calibration",
-    "curves",
-    "unlabeled",
-    "copied_test_rows",
-    "quantized",
-)
 RELATIVE = 1e-5
 Rule = Callable[[Bundle], tuple[list[str], str]]
-
-
-def make_headline(claims: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a file's metadata says of its evidence, sealed with the hash of all of it.
-
-    Args:
-        claims: The evidence under the names in `SEALED`, and those in `SEALED_IF_THERE` that it
-            has.
-    """
-    sealed = [*SEALED, *(name for name in SEALED_IF_THERE if claims.get(name))]
-    leading = next(iter(claims["recovered"]))
-    quality, recovered = claims["quality"]["student"][leading], claims["recovered"][leading]
-    text = json.dumps([[name, _plain(claims[name])] for name in sealed], sort_keys=True)
-    return {
-        leading: [round(v, 4) for v in (quality.value, quality.low, quality.high)],
-        "recovered": [round(v, 3) for v in (recovered.value, recovered.low, recovered.high)],
-        "verdict": recovered.verdict,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
-    }
-
-
-def score_golden(golden: Golden, answers: Answers | None = None) -> dict[str, float]:
-    """Score answers (by default those of the student's source) on the rows that have a target.
-
-    Golden rows are odd ones: what compares them with each other says nothing and is left out.
-    """
-    rows = golden.labelled
-    if not len(rows):
-        return {}
-    asked = golden.answers["student"].rounded if answers is None else answers
-    taken = Answers(asked.predictions[rows], asked.probabilities[rows])
-    found = find_metrics(asked.probabilities.shape[1], golden.targets[rows])
-    metrics = {name: metric for name, metric in found.items() if not metric.compares_rows}
-    scores = score_rows(metrics, taken, golden.targets[rows], np.ones(len(rows)))
-    return {name: float(metrics[name].finish(s.mean())) for name, s in scores.items()}
 
 
 def check_claims(bundle: Bundle) -> list[CheckResult]:
@@ -145,24 +102,6 @@ def _find_wrong_sizes(bundle: Bundle) -> tuple[list[str], str]:
     return problems, "bytes, parameters, opsets and IR are those of the evidence"
 
 
-def describe_file(content: bytes, *, is_model: bool) -> FileFact:
-    """Return what the evidence states of a file; of a model that cannot be parsed, its bytes."""
-    fact = FileFact(sha256=hash_bytes(content), bytes=len(content))
-    if not is_model:
-        return fact
-    try:
-        model = parse_model(content)
-    except KdexportError:
-        return fact
-    return FileFact(
-        sha256=fact.sha256,
-        bytes=fact.bytes,
-        parameters=count_parameters(model),
-        opset=onnx_opset(model),
-        ir_version=model.ir_version,
-    )
-
-
 def _find_other_columns(bundle: Bundle) -> tuple[list[str], str]:
     """Every model file takes and answers what the evidence says: one can replace the other."""
     stated, problems = bundle.evidence.signature.model_dump(), []
@@ -211,6 +150,9 @@ def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
                 problems.append(
                     f"{role} {metric} is {stated:.6g}, its replicates' mean {np.mean(values):.6g}"
                 )
+    unknown = sorted(evidence.recovered.keys() - METRICS.keys())
+    if unknown:
+        return [f"no metric is called {unknown[0]!r}"], ""
     for metric, recovered in evidence.recovered.items():
         value = {role: facts[metric].value for role, facts in evidence.quality.items()}
         teacher, student = (np.asarray(value[role]) for role in ("teacher", "student"))
@@ -264,6 +206,12 @@ def _find_failed_parity(bundle: Bundle) -> tuple[list[str], str]:
     facts = bundle.evidence.parity
     problems = [f"{name} failed at export" for name, fact in facts.items() if not fact.passed]
     problems += [f"{name} was compared on no row" for name, fact in facts.items() if fact.rows < 1]
+    for name, fact in facts.items():
+        # In int8, rows with an absurd cell may differ by anything: only the file can be asked.
+        is_coarse = find_tolerance(bundle.evidence, name).is_coarse
+        differs = not is_coarse and (fact.max_probability_difference or 0.0) > MOST_ROUNDING
+        if fact.passed and (fact.flips or fact.failed_rows or differs):
+            problems.append(f"{name} is said to have passed where its figures did not")
     problems += [f"{name} was not compared" for name in _models(bundle) if name not in facts]
     return problems, f"passed at export on {facts[STUDENT].rows:,} rows" if STUDENT in facts else ""
 
@@ -298,14 +246,6 @@ def _metadata(bundle: Bundle, name: str) -> dict[str, str]:
     except KdexportError:
         return {}
     return {entry.key: entry.value for entry in model.metadata_props}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 RULES: dict[str, tuple[str, Rule]] = {

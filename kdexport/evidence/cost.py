@@ -31,7 +31,7 @@ def measure_loss(rows: Rows, before: Answers, after: Answers, *, n_draws: int, s
         for role, answers in (("before", before), ("after", after))
     }
     rng = np.random.default_rng(seed)
-    found = estimate_means(scores, metrics, n_draws=n_draws, rng=rng)
+    found = estimate_means(scores, metrics, weights=rows.weights, n_draws=n_draws, rng=rng)
     loss = {}
     for name, metric in metrics.items():
         first, second = found["before"][name], found["after"][name]
@@ -72,7 +72,7 @@ def lower_quality(quality: Quality, loss: Loss) -> Quality:
     for name, cost in loss.items():
         if not METRICS[name].higher_is_better:
             cost = Interval(value=-cost.value, low=-cost.high, high=-cost.low)
-        lowered[name] = _less(quality[name], cost)
+        lowered[name] = METRICS[name].within_range(_less(quality[name], cost))
     return lowered
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.evidence.facts import ControlRole, Interval, Quality, Recovered, Verdict
-from kdexport.evidence.metrics import Metric, improvement, widen_certain
+from kdexport.evidence.metrics import Metric, bound_interval, improvement
 from kdexport.evidence.resample import Estimate, estimate_means, interval_of, stretch
 from kdexport.records import Float64
 
@@ -53,6 +53,7 @@ def measure_edge(
     seed: int,
     n_rarest: int | None = None,
     n_others: int | None = None,
+    weights: Float64 | None = None,
 ) -> EdgeResult:
     """Estimate edge and recovered edge, and the student's lead over a rival.
 
@@ -68,11 +69,13 @@ def measure_edge(
         seed: Decides them.
         n_rarest: Test rows of the rarest class; None: as many as of all.
         n_others: Test rows of all classes but the most frequent one; None: enough of them.
+        weights: **Shape** `[n]`: how much each row counts; None: all alike.
     """
     has_few = n_others is not None and n_others < LEAST_OTHERS
     rng = np.random.default_rng(seed)
     n_rows = scores[TEACHER][next(iter(metrics))].shape[1]
-    estimates = estimate_means(scores, metrics, n_draws=n_draws, rng=rng)
+    weights = np.ones(n_rows) if weights is None else weights
+    estimates = estimate_means(scores, metrics, weights=weights, n_draws=n_draws, rng=rng)
     result = EdgeResult({role: {} for role in scores}, {}, {}, {}, {}, {})
     for name, metric in metrics.items():
         parts = {role: by_metric[name] for role, by_metric in estimates.items()}
@@ -80,7 +83,7 @@ def measure_edge(
             factor = stretch({role: 1.0}, parts, rng)
             draws = part.value + factor * (part.moved - part.value)
             found = interval_of(part.value, draws)
-            result.quality[role][name] = widen_certain(metric, found, n_rows, n_rarest or n_rows)
+            result.quality[role][name] = bound_interval(metric, found, n_rows, n_rarest or n_rows)
         control = choose_control(metric, {role: part.value for role, part in parts.items()})
         result.controls[name] = control
         hangs = has_few and name == "log_loss"
@@ -92,7 +95,14 @@ def measure_edge(
             result.lead[name] = _compare(metric, parts, STUDENT, RIVAL, rng, hangs_on_few=hangs)
     for name, metric in metrics.items():  # last: these draws are of no other figure
         parts = {role: by_metric[name] for role, by_metric in estimates.items()}
-        result.gained[name] = _compare(metric, parts, STUDENT, result.controls[name], rng)
+        result.gained[name] = _compare(
+            metric,
+            parts,
+            STUDENT,
+            result.controls[name],
+            rng,
+            hangs_on_few=has_few and name == "log_loss",
+        )
     return result
 
 
@@ -161,7 +171,7 @@ def _measure_share(
     draws = share_of({r: exact[r] + factor * (p.moved - exact[r]) for r, p in parts.items()})
     rows_only = share_of({role: part.rows for role, part in parts.items()})
     finite = draws[np.isfinite(draws)]
-    interval = interval_of(value, finite) if len(finite) else Interval(value=value, low=0, high=0)
+    interval = interval_of(value, finite if len(finite) else np.array([value]))
     verdict = decide_verdict(edge, interval, asked_share)
     rows_to_settle = None
     if verdict == "INCONCLUSIVE":
@@ -176,7 +186,7 @@ def _measure_share(
 
 def decide_verdict(edge: Interval, share: Interval, asked_share: float) -> Verdict:
     """Say what the interval of the edge and of its recovered share allow to say."""
-    if edge.low <= 0:
+    if not edge.low > 0:
         return "NO_EDGE"
     if share.low >= asked_share:
         return "RECOVERED"

@@ -5,7 +5,7 @@ Units are in the names. Every estimate is an `Interval`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
@@ -20,6 +20,7 @@ from kdexport.signature import Classes, Signature
 
 TaskKind = Literal["binary", "multiclass", "regression"]
 ControlRole = Literal["control", "plain_control"]
+ROLES = ("teacher", "control", "student")
 JudgedBy = Literal["labels", "teacher", "both"]
 RivalVerdict = Literal["SHIP_THE_RIVAL", "SHIP_THE_STUDENT", "NO_DIFFERENCE", "MIXED"]
 
@@ -262,6 +263,25 @@ class Evidence(Fact):
     copied_test_rows: int = 0
     search: SearchFact | None = None
     quantized: QuantizedFact | None = None
+
+    @model_validator(mode="after")
+    def _has_what_it_speaks_of(self) -> "Evidence":
+        """Refuse evidence in which a figure rests on one that is not there."""
+        roles = {*ROLES, *self.controls.values(), *self.replicates}
+        if self.rival is not None:
+            roles.add("rival")
+        asked = {role: {*self.recovered, *self.replicates.get(role, ())} for role in roles}
+        asked |= {"shipped": set(self.recovered)}
+        if not self.recovered or "test" not in self.task.rows:
+            raise ValueError("no metric was recovered, or no row tested")
+        for role, metrics in asked.items():
+            for metric in sorted(metrics):
+                if metric not in self.quality.get(role, {}):
+                    raise ValueError(f"quality has no {metric!r} of {role!r}")
+        absent = sorted(self.recovered.keys() - self.edge.keys())
+        if absent:
+            raise ValueError(f"edge has no {absent[0]!r}")
+        return self
 
 
 def _describe(error: ValueError) -> str:

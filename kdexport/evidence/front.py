@@ -49,11 +49,13 @@ def mark_front(candidates: Sequence[CandidateFact]) -> list[CandidateFact]:
     """Mark those that no other one beats in bytes and validation loss together."""
     measured = list_measured(candidates)
 
+    def place(one: CandidateFact) -> tuple[int, float]:
+        return one.bytes or 0, one.validation_loss
+
     def is_beaten(one: CandidateFact) -> bool:
+        size, loss = place(one)
         return any(
-            other is not one
-            and (other.bytes or 0) <= (one.bytes or 0)
-            and other.validation_loss <= one.validation_loss
+            place(other) != (size, loss) and place(other)[0] <= size and place(other)[1] <= loss
             for other in measured
         )
 

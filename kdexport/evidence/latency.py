@@ -32,6 +32,7 @@ from kdexport.evidence.machine import (
     read_load,
     read_memory_bytes,
     reset_peak_memory,
+    watch_busy_cores,
 )
 from kdexport.evidence.noise import find_noise
 from kdexport.evidence.percentiles import estimate_percentiles, percentile_interval
@@ -86,7 +87,7 @@ def measure_latency(
         if not callable(candidate):
             check_batches(candidate, batches)
     rng = np.random.default_rng(seed)
-    machine, load_before = describe_machine(), read_load()
+    machine, load_before, busy_cores = describe_machine(), read_load(), watch_busy_cores()
     biggest = Setting(max(batches), threads[0])
     memory = [
         fact
@@ -113,7 +114,7 @@ def measure_latency(
         seconds=seconds,
         load_before=load_before,
         load_after=read_load(),
-        notes=find_noise(machine, rows, ratios, load_before),
+        notes=find_noise(machine, rows, ratios, busy_cores),
         rows=rows,
         starts=starts,
         ratios=ratios,

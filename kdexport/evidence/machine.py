@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from kdexport.runtime import describe_runtime
 # The instruction sets that decide how fast a product of matrices is.
 FLAG_PREFIXES = ("avx", "amx", "fma", "sse4", "f16c", "asimd", "sve", "bf16", "i8mm")
 RESIDENT, PEAK = "VmRSS", "VmHWM"
+WATCHED = 0.25  # seconds: 25 ticks of a core
+# user, nice, system, idle, iowait, irq, softirq, steal; the guests' after them are in user's.
+N_TICK_FIELDS, FIRST_IDLE, LAST_IDLE = 8, 3, 4
 
 
 def describe_machine(root: Path = Path("/")) -> MachineFact:
@@ -55,6 +59,35 @@ def read_load() -> float | None:
         return os.getloadavg()[0]
     except (OSError, AttributeError):
         return None
+
+
+def watch_busy_cores(seconds: float = WATCHED, root: Path = Path("/")) -> float | None:
+    """Return how many of the cores that this process may use others keep busy.
+
+    Watched while this process does nothing: the load average counts it, and what it did before.
+    """
+    before = _read_core_times(root)
+    time.sleep(seconds)
+    after = _read_core_times(root)
+    whole, idle = (
+        np.array([after[core][i] - before[core][i] for core in before.keys() & after.keys()])
+        for i in (0, 1)
+    )
+    passed = whole > 0
+    return float((1 - idle[passed] / whole[passed]).sum()) if passed.any() else None
+
+
+def _read_core_times(root: Path) -> dict[str, tuple[int, int]]:
+    """Ticks of every allowed core by now: all of them, and those it had nothing to do in."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    names = {f"cpu{i}" for i in allowed}
+    times = {}
+    for line in (_read_text(root / "proc/stat") or "").splitlines():
+        name, *fields = line.split() or [""]
+        ticks = [int(field) for field in fields[:N_TICK_FIELDS] if field.isdigit()]
+        if name in names and len(ticks) > LAST_IDLE:
+            times[name] = (sum(ticks), sum(ticks[FIRST_IDLE : LAST_IDLE + 1]))
+    return times
 
 
 def read_memory_bytes(field: str, root: Path = Path("/")) -> int | None:

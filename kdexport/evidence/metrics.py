@@ -3,6 +3,7 @@
 Takes answers and targets, gives scores. A new metric is one entry here.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ class Metric:
         higher_is_better: Whether it grows with quality.
         compares_rows: Whether a row's score depends on the other rows.
         is_share: Whether it is a share of rows, or of pairs of them.
+        largest: Beyond which no value can be.
+        smallest: Below which none can be.
     """
 
     score: Callable[[Answers, Column, Float64], Float64]
@@ -37,6 +40,13 @@ class Metric:
     higher_is_better: bool = False
     compares_rows: bool = False
     is_share: bool = False
+    largest: float = math.inf
+    smallest: float = 0.0
+
+    def within_range(self, found: Interval) -> Interval:
+        """Return an interval without what no value of the metric can be."""
+        low, high = max(found.low, self.smallest), min(found.high, self.largest)
+        return Interval(value=found.value, low=low, high=high)
 
 
 def score_correct(answers: Answers, targets: Column, _: Float64) -> Float64:
@@ -107,13 +117,13 @@ def score_auc(answers: Answers, targets: Column, weights: Float64) -> Float64:
 
 
 CLASSIFICATION: dict[str, Metric] = {
-    "accuracy": Metric(score_correct, higher_is_better=True, is_share=True),
+    "accuracy": Metric(score_correct, higher_is_better=True, is_share=True, largest=1.0),
     "log_loss": Metric(score_log_loss),
-    "brier": Metric(score_brier),
+    "brier": Metric(score_brier, largest=2.0),
 }
 BINARY: dict[str, Metric] = {
     **CLASSIFICATION,
-    "auc": Metric(score_auc, higher_is_better=True, compares_rows=True, is_share=True),
+    "auc": Metric(score_auc, higher_is_better=True, compares_rows=True, is_share=True, largest=1.0),
 }
 REGRESSION: dict[str, Metric] = {
     "rmse": Metric(score_square, np.sqrt),
@@ -123,6 +133,8 @@ REGRESSION: dict[str, Metric] = {
         lambda mean: np.asarray(1 - mean),
         higher_is_better=True,
         compares_rows=True,
+        largest=1.0,
+        smallest=-math.inf,
     ),
 }
 
@@ -148,38 +160,30 @@ def score_rows(
 ) -> dict[str, Float64]:
     """Score every row on every metric.
 
-    Of rows that weigh more than others, the distance to the weighted mean is what counts more: the
-    mean stays, and rows can be resampled as those of a ratio to the sum of weights are, to first
-    order (Hajek).
-
     **Shape** targets `[n]` (int64 class positions, or numbers), weights `[n]` of mean 1; each
     result `[n]` float64.
     """
-    scores = {}
-    for name, metric in metrics.items():
-        plain = metric.score(answers, targets, weights)
-        if (weights != 1).any():
-            mean = np.average(plain, weights=weights)
-            plain = mean + weights * (plain - mean)
-        scores[name] = plain
-    return scores
+    return {name: metric.score(answers, targets, weights) for name, metric in metrics.items()}
 
 
 def measure_quality(answers: Answers, targets: Column, weights: Float64) -> Quality:
-    """Quality of one file, with 95 % intervals over rows (normal approximation of a mean)."""
+    """Quality of one file, with 95 % intervals over rows (normal approximation of a mean).
+
+    Of weighted rows the mean is a ratio of sums, whose error is that of weighted distances to it
+    (Hajek).
+    """
     metrics = find_metrics(answers.probabilities.shape[1], targets)
     quality = {}
     for name, by_row in score_rows(metrics, answers, targets, weights).items():
-        mean = float(by_row.mean())
-        margin = Z_95 * float(by_row.std(ddof=1)) / len(by_row) ** 0.5 if len(by_row) > 1 else 0.0
+        mean = float(np.average(by_row, weights=weights))
+        apart = weights * (by_row - mean) if (weights != 1).any() else by_row
+        margin = Z_95 * float(apart.std(ddof=1)) / len(by_row) ** 0.5 if len(by_row) > 1 else 0.0
         finish = metrics[name].finish
-        ends = sorted(
+        low, high = sorted(
             float(finish(np.asarray(max(bound, 0.0)))) for bound in (mean - margin, mean + margin)
         )
-        if metrics[name].is_share:
-            ends = [min(end, 1.0) for end in ends]
-        found = Interval(value=float(finish(np.asarray(mean))), low=ends[0], high=ends[1])
-        quality[name] = widen_certain(metrics[name], found, len(by_row), count_rarest(targets))
+        found = Interval(value=float(finish(np.asarray(mean))), low=low, high=high)
+        quality[name] = bound_interval(metrics[name], found, len(by_row), count_rarest(targets))
     if answers.probabilities.shape[1]:
         quality["ece"] = measure_ece(answers, targets, weights)
     return quality
@@ -214,21 +218,21 @@ def count_others(targets: Column) -> int:
     return len(targets) - int(np.unique(targets, return_counts=True)[1].max())
 
 
-def widen_certain(metric: Metric, found: Interval, n_rows: int, n_rarest: int) -> Interval:
-    """Return the interval of a share that no row speaks against as wide as so few rows allow.
+def bound_interval(metric: Metric, found: Interval, n_rows: int, n_rarest: int) -> Interval:
+    """Return the interval within what the metric can be, and no narrower than so few rows allow.
 
     Rows that are all answered alike say the same however they are resampled: an interval of no
     width, which 10 rows cannot carry. Wilson's is that of 10 successes out of 10.
 
     Args:
-        metric: What was measured; one that is no share is returned as it is.
+        metric: What was measured.
         found: From resampled rows.
         n_rows: How many there are.
         n_rarest: Those of the rarest class, which bound what is known of pairs.
     """
     is_certain = min(abs(found.value), abs(1 - found.value)) < CERTAIN
     if not metric.is_share or not is_certain or found.high - found.low > CERTAIN:
-        return found
+        return metric.within_range(found)
     bound = bound_share(round(found.value), n_rarest if metric.compares_rows else n_rows)
     return Interval(
         value=found.value, low=min(bound.low, found.value), high=max(bound.high, found.value)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kdexport.evidence.compare import bound_noise
 from kdexport.evidence.latency_facts import LatencyFact, MachineFact, RatioFact
 
-BUSY_CORES = 0.5  # load average beside this process
+BUSY_CORES = 0.5  # by other processes
 MAX_CHANCE_RATIO = 1.05  # between two sessions of one file
 MIN_CPU_SHARE = 0.9
 
@@ -17,7 +17,7 @@ def find_noise(
     machine: MachineFact,
     rows: Sequence[LatencyFact],
     ratios: Sequence[RatioFact],
-    load_before: float | None,
+    busy_cores: float | None,
 ) -> list[str]:
     """Return what makes the figures noisy, each with the remedy; nothing of a quiet run.
 
@@ -25,19 +25,19 @@ def find_noise(
         machine: Where the run was made.
         rows: What it measured.
         ratios: Its comparisons, A/A among them (their `noise` is None).
-        load_before: 1-minute load average when it began.
+        busy_cores: Cores that other processes kept busy when it began, None where unknown.
     """
-    return [*_find_machine_noise(machine, rows, load_before), *_find_measured_noise(rows, ratios)]
+    return [*_find_machine_noise(machine, rows, busy_cores), *_find_measured_noise(rows, ratios)]
 
 
 def _find_machine_noise(
-    machine: MachineFact, rows: Sequence[LatencyFact], load_before: float | None
+    machine: MachineFact, rows: Sequence[LatencyFact], busy_cores: float | None
 ) -> list[str]:
     n_threads = max(row.threads for row in rows)
     notes = []
-    if load_before is not None and load_before > BUSY_CORES:
+    if busy_cores is not None and busy_cores > BUSY_CORES:
         notes.append(
-            f"other processes kept {load_before:.1f} cores busy before the run: "
+            f"other processes kept {busy_cores:.1f} cores busy before the run: "
             "stop them, or give this process cores of its own (taskset -c)"
         )
     if machine.core_quota is not None and machine.core_quota < n_threads:

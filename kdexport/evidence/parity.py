@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kdexport.bundle import STUDENT
 from kdexport.errors import ParityError
-from kdexport.evidence.facts import ParityFact
+from kdexport.evidence.facts import Evidence, ParityFact
 from kdexport.records import Answers, Column, Float64
 
 PROBABILITY_TOLERANCE = 1e-6
@@ -38,6 +39,14 @@ class Tolerance:
 
 
 FLOAT32 = Tolerance()
+
+
+def find_tolerance(evidence: Evidence, name: str) -> Tolerance:
+    """Return how far a bundle's file may be from its source: further where it is in int8."""
+    fact = evidence.quantized
+    if name != STUDENT or fact is None:
+        return FLOAT32
+    return Tolerance(fact.probability_tolerance, fact.relative_tolerance, is_coarse=True)
 
 
 def compare_answers(source: Answers, file: Answers, tolerance: Tolerance = FLOAT32) -> ParityFact:
@@ -73,6 +82,7 @@ def compare_answers(source: Answers, file: Answers, tolerance: Tolerance = FLOAT
     if source.logits is not None and file.logits is not None:
         logit_differences = _row_differences(source.logits, file.logits)
         scale = measure_scale(source)
+        passes &= np.isfinite(logit_differences)  # an infinite scale would allow anything
         passes &= logit_differences <= tolerance.relative * scale
         largest_logit = float(logit_differences.max())
         mean_logit = float(logit_differences.mean())

@@ -43,6 +43,7 @@ def estimate_means(
     scores: Mapping[str, Mapping[str, Float64]],
     metrics: Mapping[str, Metric],
     *,
+    weights: Float64,
     n_draws: int,
     rng: np.random.Generator,
 ) -> dict[str, dict[str, Estimate]]:
@@ -51,17 +52,18 @@ def estimate_means(
     Args:
         scores: Role to metric to row scores, **Shape** `[R, n]` float64.
         metrics: What the scores are of.
+        weights: **Shape** `[n]`: how much each row counts.
         n_draws: Resamples.
         rng: Decides them.
     """
     normals = {role: rng.standard_normal(n_draws) for role in scores}
     stacked = np.concatenate([scores[role][name] for role in scores for name in metrics])
-    resampled = resample_means(stacked, n_draws, rng)
+    resampled = resample_means(stacked, weights, n_draws, rng)
     estimates: dict[str, dict[str, Estimate]] = {role: {} for role in scores}
     position = 0
     for role, by_metric in scores.items():
         for name, metric in metrics.items():
-            replicates = metric.finish(by_metric[name].mean(axis=1))
+            replicates = metric.finish(np.average(by_metric[name], axis=1, weights=weights))
             drawn = metric.finish(resampled[:, position : position + len(replicates)])
             position += len(replicates)
             estimates[role][name] = _estimate(replicates, drawn, normals[role])
@@ -121,10 +123,17 @@ def stretch(
     return stretched
 
 
-def resample_means(scores: Float64, n_draws: int, rng: np.random.Generator) -> Float64:
-    """Mean of each line of `[S, n]` scores over n rows drawn with replacement: `[n_draws, S]`."""
+def resample_means(
+    scores: Float64, weights: Float64, n_draws: int, rng: np.random.Generator
+) -> Float64:
+    """Weighted mean of each line of `[S, n]` scores over n rows drawn with replacement.
+
+    Rows are drawn alike, whatever they weigh: sum and weight of a mean are both of the rows drawn.
+
+    **Shape** weights `[n]`; returns `[n_draws, S]`.
+    """
     n_rows = scores.shape[1]
-    by_row = np.ascontiguousarray(scores.T)
+    by_row = np.ascontiguousarray(scores.T * weights[:, None])
     means = np.empty((n_draws, len(scores)))
     counts = np.empty((DRAWS_AT_ONCE, n_rows))
     # A product reads all scores: a few draws share it, as few as fit beside them in memory.
@@ -132,7 +141,7 @@ def resample_means(scores: Float64, n_draws: int, rng: np.random.Generator) -> F
         drawn = counts[: n_draws - start]
         for one in drawn:
             one[:] = np.bincount(rng.integers(n_rows, size=n_rows), minlength=n_rows)
-        means[start : start + len(drawn)] = drawn @ by_row / n_rows
+        means[start : start + len(drawn)] = drawn @ by_row / (drawn @ weights)[:, None]
     return means
 
 

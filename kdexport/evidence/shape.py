@@ -16,6 +16,8 @@ class Fact(BaseModel):
 class Interval(Fact):
     """An estimate with its interval: 95 %, unless the name of the fact says otherwise."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     value: float
     low: float
     high: float

@@ -8,39 +8,63 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdexport.columns import is_missing
 from kdexport.evidence.facts import Interval, Quality
 from kdexport.evidence.metrics import find_metrics, measure_quality
 from kdexport.records import Answers, CheckResult, Column, Inputs, Rows, Table
 from kdexport.schema import Schema
 from kdexport.signature import Signature
-from kdexport.splits import drop_unlabelled
+from kdexport.splits import drop_unlabelled, drop_weightless
+
+MIN_SCORED = 10
 
 
 @dataclass(frozen=True)
 class UserRows:
-    """Rows as a file takes them, and with their labels those that have one."""
+    """Rows as a file takes them.
+
+    Attributes:
+        inputs: What it is asked.
+        origins: What each row is called. **Shape** `[n]`.
+        labelled: Those that have a label, if they can be scored beside the evidence.
+        source: What the table is called.
+        unscored: Why labelled rows cannot, if so.
+    """
 
     inputs: Inputs
     origins: Column
     labelled: Rows | None
     source: str
+    unscored: str | None = None
 
 
-def take_user_rows(table: Table, signature: Signature) -> UserRows:
+def take_user_rows(table: Table, signature: Signature, *, weight: str | None = None) -> UserRows:
     """Read a table as a file takes it; it may have the target's column, and blanks in it.
+
+    Args:
+        table: The rows.
+        signature: The file's.
+        weight: The column that says how much a row counts in the evidence, if there is one.
 
     Raises:
         DataError: A column is absent, or a label is none of the file's classes.
     """
-    labelled = None
-    if signature.target in table.columns:
-        # Reading labels needs no more of a schema than its signature.
-        n_numeric = len(signature.numeric)
-        bare = Schema(signature=signature, center=(0.0,) * n_numeric, scale=(1.0,) * n_numeric)
-        known = drop_unlabelled(table, signature.target)
-        labelled = bare.encode(known) if known.n_rows else None
     origins = np.array([f"{table.source} row {i}" for i in table.row_ids], object)
-    return UserRows(signature.take_inputs(table), origins, labelled, table.source)
+    inputs, target = signature.take_inputs(table), signature.target
+    if target not in table.columns or is_missing(table.columns[target]).all():
+        return UserRows(inputs, origins, None, table.source)
+    if weight is not None and weight not in table.columns:
+        reason = f"the evidence's rows count by {weight!r}, which {table.source} has no column of"
+        return UserRows(inputs, origins, None, table.source, reason)
+    known = drop_weightless(drop_unlabelled(table, target), weight)
+    if known.n_rows < MIN_SCORED:
+        reason = f"{known.n_rows} labelled rows say nothing of quality, {MIN_SCORED} or more do"
+        return UserRows(inputs, origins, None, table.source, reason)
+    # Reading labels needs no more of a schema than its signature.
+    n_numeric = len(signature.numeric)
+    bare = Schema(signature=signature, center=(0.0,) * n_numeric, scale=(1.0,) * n_numeric)
+    labelled = bare.encode(known, weight=weight)
+    return UserRows(inputs, origins, labelled, table.source)
 
 
 def check_quality(

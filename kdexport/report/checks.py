@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from kdexport.errors import one_line
 from kdexport.records import CheckResult
+from kdexport.report.markdown import escape_markdown
 
 NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 WIDTH = 30
@@ -32,7 +33,7 @@ def render_summary(results: Sequence[CheckResult], subject: str) -> str:
     """Return Markdown: the verdict, then failures, then the rest folded away."""
     failed = [result for result in results if not result.passed]
     passed = [result for result in results if result.passed]
-    parts = [f"### kdexport check {one_line(subject)}", f"**{render_verdict(results)}**"]
+    parts = [f"### kdexport check {escape_markdown(subject)}", f"**{render_verdict(results)}**"]
     if failed:
         parts.append(_render_table(failed))
     parts.append(f"<details><summary>{len(passed)} passed</summary>\n\n{_render_table(passed)}\n")
@@ -75,14 +76,10 @@ def _render_table(results: Sequence[CheckResult]) -> str:
     lines = ["| | check | found |", "|---|---|---|"]
     for result in results:
         mark = "passed" if result.passed else "**failed**"
-        lines.append(f"| {mark} | {_cell(result.name)} | {_cell(result.message)} |")
+        lines.append(
+            f"| {mark} | {escape_markdown(result.name)} | {escape_markdown(result.message)} |"
+        )
     return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    """Return text that a Markdown table shows as it is."""
-    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", one_line(text))
-    return escaped.replace("<", "&lt;")
 
 
 def _clean(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 from kdexport.evidence.shape import Interval
 
 Better = Literal["higher", "lower", ""]
+MOST_EXTRA_DECIMALS = 3
 NO_INTERVAL_DIGITS = 4
 
 
@@ -77,6 +78,8 @@ def write_interval(
     decimals = find_decimals(low, high)
     if decimals is not None and max_digits is not None and value:
         decimals = min(decimals, max_digits - 1 - math.floor(math.log10(abs(value))))
+    if decimals is not None:
+        decimals = _keep_off_zero(value, (low, high), decimals)
     if decimals is None:
         exact = write_number(value)
         return f"{exact}{behind} [{write_number(low)}, {write_number(high)}]"
@@ -112,6 +115,21 @@ def find_decimals(low: float, high: float) -> int | None:
         return None
     place = math.floor(math.log10(half))
     return 1 - place if half < 2 * 10.0**place else -place
+
+
+def _keep_off_zero(value: float, bounds: tuple[float, float], decimals: int) -> int:
+    """Return as many decimals as it takes that no bound reads as 0 that is not.
+
+    Which side of 0 a bound lies on is what a verdict rests on. A value may read as 0 among
+    decimals, where its interval says so, and not among hundreds.
+    """
+
+    def keeps_off(n: int) -> bool:
+        hidden = any(bound and not round(bound, n) for bound in bounds)
+        return not hidden and not (n < 0 and value and not round(value, n))
+
+    enough = range(decimals, decimals + MOST_EXTRA_DECIMALS + 1)
+    return next(filter(keeps_off, enough), decimals)
 
 
 def write_rounded(value: float, decimals: int) -> str:

@@ -4,13 +4,13 @@ Takes evidence, gives `Grid`s that the HTML and the Markdown page draw alike. Ro
 batches and files are those that the evidence holds, whatever their number.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kdexport.evidence.facts import Evidence, ParityFact
 from kdexport.evidence.latency_facts import FLOOR
 from kdexport.evidence.metrics import bound_share
-from kdexport.evidence.parity import PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE
+from kdexport.evidence.parity import FLOAT32, MOST_ROUNDING, find_tolerance
 from kdexport.report.figures import (
     Quoted,
     style_metric,
@@ -20,7 +20,7 @@ from kdexport.report.figures import (
     write_metric,
     write_percent,
 )
-from kdexport.report.headline import find_row, title_verdict
+from kdexport.report.headline import STUDENT, find_row, title_verdict
 
 MAIN_METRICS = 2
 SHIPPED = "shipped"
@@ -199,11 +199,26 @@ def make_parity_grid(evidence: Evidence) -> Grid:
     columns = ["file", "rows", "largest difference of a probability", "mean of it"]
     columns += ["largest of a logit or number", "flips", "ties", "verdict"]
     note = (
-        f"At most {PROBABILITY_TOLERANCE:g} for probabilities; {RELATIVE_TOLERANCE:g} for logits "
-        "and numbers, as a share of their size. Largest of all rows, altered ones among them, so "
-        "there is no interval. A flip is another class; a tie could go either way."
+        f"{describe_tolerances(evidence)} Largest of all rows, altered ones among them, so there "
+        "is no interval. A flip is another class; a tie could go either way."
     )
     return Grid("Parity: file beside network", tuple(columns), tuple(rows), note)
+
+
+def describe_tolerances(evidence: Evidence) -> str:
+    """Say how far files may be from what they were made of."""
+    text = (
+        f"At most {FLOAT32.probability:g} for probabilities, or what float32 rounds their row by "
+        f"({MOST_ROUNDING:g} at most); {FLOAT32.relative:g} for logits and numbers, as a share of "
+        "their size."
+    )
+    if evidence.quantized is None:
+        return text
+    coarse = find_tolerance(evidence, STUDENT)
+    return (
+        f"{text} {STUDENT}, in int8, stands beside the float32 file that it was made of: at most "
+        f"{coarse.probability:g} and {coarse.relative:.0%}."
+    )
 
 
 def _list_differences(fact: ParityFact) -> Iterable[float | None]:
@@ -230,8 +245,3 @@ def _write_p50(evidence: Evidence, name: str, batch: int) -> str:
     if row.p50_us is None:
         return f"needs {row.calls_needed.get('p50', 0):,} calls"
     return write_interval(row.p50_us)
-
-
-def join_words(words: Sequence[str]) -> str:
-    """Return `a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -3,6 +3,7 @@
 Takes evidence, gives text. It says what is not there as plainly as what is.
 """
 
+import re
 from dataclasses import dataclass
 
 from kdexport.evidence.facts import Evidence, Interval, Recovered, Verdict
@@ -15,6 +16,7 @@ from kdexport.report.figures import (
     write_percent,
 )
 
+SPOKEN_WITH_VOWEL = re.compile(r"8|1[18]\b")  # eight, eleven, eighteen
 SAME_SIZE = 1.1  # a ratio below it is not worth a figure
 STUDENT, TEACHER = "student.onnx", "teacher.onnx"
 MARKS: dict[Verdict, str] = {
@@ -154,7 +156,10 @@ def _say_no_edge(evidence: Evidence, metric: str, _: Recovered) -> str:
 
 def _subject(evidence: Evidence) -> str:
     file = evidence.files.get(STUDENT)
-    return f"A {write_bytes(file.bytes)} file" if file else "The student"
+    if file is None:
+        return "The student"
+    size = write_bytes(file.bytes)
+    return f"{'An' if SPOKEN_WITH_VOWEL.match(size) else 'A'} {size} file"
 
 
 def _speed(evidence: Evidence) -> str:
@@ -198,12 +203,16 @@ def _compare_size(evidence: Evidence) -> list[str]:
     files = evidence.files
     if STUDENT not in files or TEACHER not in files:
         return []
-    times = files[TEACHER].bytes / files[STUDENT].bytes
+    return [compare_sizes(files[TEACHER].bytes, files[STUDENT].bytes)]
+
+
+def compare_sizes(theirs: int, ours: int) -> str:
+    """Say how much smaller, or larger, ours is."""
+    times = theirs / ours
     if 1 / SAME_SIZE < times < SAME_SIZE:
-        return ["about the same size"]
-    if times < 1:
-        return [f"{1 / times:.1f} times larger"]
-    return [f"{times:,.0f} times smaller" if times >= 10 else f"{times:.1f} times smaller"]
+        return "about the same size"
+    which, times = ("larger", 1 / times) if times < 1 else ("smaller", times)
+    return f"{times:,.0f} times {which}" if times >= 10 else f"{times:.1f} times {which}"
 
 
 def _times(ratio: Interval, which: str) -> str:

@@ -127,16 +127,20 @@ def _start_table(record: LatencyRecord) -> Table:
     memory = {fact.name: fact for fact in record.memory}
     smallest = min((start.batch, start.threads) for start in record.starts)
     for start in record.starts:
-        if (start.batch, start.threads) != smallest or start.name not in memory:
+        if (start.batch, start.threads) != smallest:
             continue
-        fact = memory[start.name]
+        fact = memory.get(start.name)
+        grown = (
+            [f"{n / 1e6:.1f}" for n in (fact.growth_bytes, fact.peak_growth_bytes)]
+            if fact
+            else ["-", "-"]
+        )
         table.add_row(
             start.name,
             _middle(start.open_us),
             _middle(start.first_call_us),
             _warm_up(start),
-            f"{fact.growth_bytes / 1e6:.1f}",
-            f"{fact.peak_growth_bytes / 1e6:.1f}",
+            *grown,
         )
     return table
 

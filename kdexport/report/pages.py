@@ -6,7 +6,6 @@ autoescape, scripts by `escape_script`, Markdown as code.
 """
 
 import json
-import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -39,17 +38,16 @@ from kdexport.report.grids import (
 )
 from kdexport.report.headline import write_headline
 from kdexport.report.learning_grids import make_learning_grids
+from kdexport.report.markdown import escape_markdown, fence_code, write_cell
 from kdexport.report.prose import describe_task, list_limits, list_methods
 from kdexport.report.search_grids import make_search_grids
-from kdexport.report.snippets import Snippet, write_snippets
-
-SPECIAL = re.compile(r"([\\`*_|#~@]|\](?=[(\[:]))")
+from kdexport.report.snippets import write_snippets
 
 
 def render_markdown(evidence: Evidence, evidence_sha256: str) -> str:
     """Return report.md: a pull request's comment and a model card."""
     environment = _make_environment()
-    environment.filters |= {"cell": _write_cell, "plain": _escape_markdown, "fence": _fence}
+    environment.filters |= {"cell": write_cell, "plain": escape_markdown, "fence": fence_code}
     template = environment.get_template("report.md.j2")
     return template.render(**_collect(evidence, evidence_sha256))
 
@@ -154,30 +152,3 @@ def _bundle_library() -> Markup:
 
     code: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return Markup(code.replace("</script", "<\\/script").replace("<!--", "<\\!--"))
-
-
-def _write_cell(text: str) -> str:
-    """Return one cell of a table, the user's own text as code."""
-    if not isinstance(text, Quoted):
-        return _escape_markdown(text)
-    shown = one_line(text)
-    ticks = _ticks(shown, least=1)
-    gap = " " if "`" in shown else ""
-    return f"{ticks}{gap}{shown}{gap}{ticks}".replace("|", "\\|") if shown else ""
-
-
-def _escape_markdown(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    escaped = SPECIAL.sub(r"\\\1", one_line(text))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _fence(snippet: Snippet) -> str:
-    ticks = _ticks(snippet.code, least=3)
-    return f"{ticks}{snippet.language}\n{snippet.code.rstrip()}\n{ticks}"
-
-
-def _ticks(text: str, *, least: int) -> str:
-    """Return a fence that is longer than any inside."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    return "`" * max(least, longest + 1)

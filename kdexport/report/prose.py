@@ -3,6 +3,8 @@
 Takes evidence, gives sentences. Each is true of this evidence alone.
 """
 
+from collections.abc import Iterator
+
 from kdexport.evidence.facts import Evidence
 from kdexport.evidence.latency_facts import NATIVE
 from kdexport.report.figures import style_metric
@@ -29,73 +31,95 @@ def list_methods(evidence: Evidence) -> list[str]:
     n = len(next(iter(evidence.replicates["student"].values()), []))
     draws = int(evidence.recipe.get("evidence", {}).get("n_draws", 0))
     second = "; another was trained by the article's plain recipe" if evidence.controls else ""
-    rows = evidence.latency.rows
-    seconds = evidence.latency.seconds
-    blocks = max((row.raw.blocks for row in rows), default=0)
-    sentences = [
+    blocks = max((row.raw.blocks for row in evidence.latency.rows), default=0)
+    readings = [text for key, text in READINGS.items() if evidence.training.get(key)]
+    gained = (
+        "Student minus control: resampled as the edge is, by draws of its own; the share's "
+        "interval is made of both together."
+    )
+    curves = (
+        "Training curves: at each look at the validation rows every network is judged at its best "
+        "temperature of that look; it keeps the weights of its lowest loss."
+    )
+    return [
         "Test rows choose nothing: training rows fit; validation rows stop early, set the "
         "temperature and choose the student that ships.",
         "The control is the student's architecture, schedule and number of steps without the "
         f"teacher{second}. Student and control are means over {n} replicates each.",
+        *readings,
         f"95 % intervals of quality, edge and recovered edge: {draws:,} draws of test "
         "rows, the replicates' mean moved by Student's t.",
-        "Verdicts: NO EDGE where the edge's interval includes 0; RECOVERED where the share's lower "
-        "end reaches what was asked; NOT RECOVERED where its upper end does not; INCONCLUSIVE "
-        "else.",
-        "Parity: every test row and copies with a cell blank, unseen, infinite or huge, asked of "
-        "the network and of the file.",
-        f"Latency: {seconds:g} s for everything, {blocks} blocks at most; in each, every "
-        "candidate, the student a second time (A/A) and an empty graph are opened afresh and take "
-        "turns in random order. No spinning.",
+        *([gained] if evidence.gained else []),
+        "Verdicts: NO EDGE where the edge's lower end is not above 0; RECOVERED where the share's "
+        "lower end reaches what was asked; NOT RECOVERED where its upper end does not; "
+        "INCONCLUSIVE else.",
+        _describe_parity_rows(evidence),
+        f"Latency: {evidence.latency.seconds:g} s for everything, {blocks} blocks at most; in "
+        "each, every candidate, the student a second time (A/A) and an empty graph are opened "
+        "afresh and take turns in random order. No spinning.",
         "Sizes are bytes of the files that ship, and parameters, apart: smaller is not faster.",
+        *([curves] if evidence.curves else []),
     ]
-    readings = [text for key, text in READINGS.items() if evidence.training.get(key)]
-    sentences[2:2] = readings
-    if evidence.gained:
-        sentences.insert(
-            3 + len(readings),
-            "Student minus control: resampled as the edge is, by draws of its own; the share's "
-            "interval is made of both together.",
-        )
-    if evidence.curves:
-        sentences.append(
-            "Training curves: at each look at the validation rows every network is judged at its "
-            "best temperature of that look; it keeps the weights of its lowest loss."
-        )
-    return sentences
+
+
+def _describe_parity_rows(evidence: Evidence) -> str:
+    text = (
+        "Parity: every test row and copies with a cell blank, unseen, infinite or huge, asked of "
+        "the network and of the file."
+    )
+    if evidence.quantized is None:
+        return text
+    return (
+        f"{text} In int8, {STUDENT} is asked beside the float32 file that it was made of; where a "
+        "cell is infinite or huge, its answers have to be finite and alike in every batch."
+    )
 
 
 def list_limits(evidence: Evidence) -> list[str]:
     """Say what the figures do not tell."""
-    limits = [
+    machine = evidence.latency.machine
+    return [
         f"Quality holds for rows like the {evidence.task.rows['test'].rows:,} test rows, from the "
         "same table; other days and other sources are not in it.",
-        f"Latency holds for this machine ({evidence.latency.machine.cpu}), onnxruntime "
-        f"{evidence.latency.machine.runtime.get('onnxruntime', '')} and the batches listed.",
+        f"Latency holds for this machine ({machine.cpu}), onnxruntime "
+        f"{machine.runtime.get('onnxruntime', '')} and the batches listed.",
+        *[f"The latency run was disturbed: {note}." for note in evidence.latency.notes],
+        *_limit_files(evidence),
+        *_limit_training(evidence),
+        *_limit_claims(evidence),
+        "Means without a spread in the evidence (fidelity's KL, CPU share) have no interval.",
     ]
-    limits += [f"The latency run was disturbed: {note}." for note in evidence.latency.notes]
+
+
+def _limit_files(evidence: Evidence) -> Iterator[str]:
+    """What is said of a teacher without a file, and of a student in int8."""
     if TEACHER not in evidence.files:
         why = evidence.absent.get(TEACHER)
         reason = f" ({why})" if why else ""
         is_timed = find_row(evidence, NATIVE, path="call") is not None
         rest = "the teacher's own code is timed in its place, nothing is said of its size"
-        limits.append(
+        yield (
             f"There is no teacher.onnx{reason}: "
             + (f"{rest}." if is_timed else "nothing is said of its size and speed.")
         )
     small = evidence.quantized
     if small is not None:
-        limits.append(
+        flips = f"; {small.flips:,} test rows have another class than before"
+        yield (
             f"The student's weights are int8, of a file of {small.source_bytes:,} bytes. Students "
             "and recovered edge stand at what that costs the one that ships, their intervals "
             "widened by its bounds; teacher, controls, rival and training are as they were "
             f"measured before. Parity allows {small.probability_tolerance:g} in a probability, "
-            f"{small.relative_tolerance:.0%} of a logit or number; {small.flips:,} test rows have "
-            "another class than before."
+            f"{small.relative_tolerance:.0%} of a logit or number"
+            f"{'' if evidence.signature.is_regression else flips}."
         )
+
+
+def _limit_training(evidence: Evidence) -> Iterator[str]:
+    """What the students learned beside the training rows."""
     temperature = evidence.training.get("teacher_temperature")
     if isinstance(temperature, float) and "teachers" in evidence.training:
-        limits.append(
+        yield (
             f"The students learned the teacher's probabilities at the temperature "
             f"{temperature:.3g}, fitted on validation rows; its scores, its file and the fidelity "
             "are of its answers as they are."
@@ -103,33 +127,33 @@ def list_limits(evidence: Evidence) -> list[str]:
     extra = evidence.unlabeled
     if extra is not None:
         shared = f", of which {extra.rows_in_test:,} have the inputs of test rows"
-        limits.append(
+        yield (
             f"The students also learned from {extra.rows:,} rows without labels that the teacher "
             f"labelled{shared if extra.rows_in_test else ', none with the inputs of a test row'}."
         )
     if evidence.copied_test_rows:
-        limits.append(
+        yield (
             f"Of the test rows, {evidence.copied_test_rows:,} have the inputs of a row that was "
             "learned from: scores on these say little of rows that are new."
         )
+
+
+def _limit_claims(evidence: Evidence) -> Iterator[str]:
+    """What is not claimed: percentiles of too few calls, edges, scores on golden rows."""
     row = find_row(evidence, STUDENT)
     if row is not None and row.calls_needed:
         needed = ", ".join(f"{key} {n:,}" for key, n in row.calls_needed.items())
-        limits.append(f"Percentiles that the calls cannot bound are left out; they need: {needed}.")
+        yield f"Percentiles that the calls cannot bound are left out; they need: {needed}."
     weak = [
         style_metric(metric).title
         for metric, share in evidence.recovered.items()
         if share.verdict in ("NO_EDGE", "INCONCLUSIVE")
     ]
     if weak:
-        limits.append(f"No claim of a recovered edge is made for: {', '.join(weak)}.")
+        yield f"No claim of a recovered edge is made for: {', '.join(weak)}."
     golden = evidence.golden
     if golden.rows:
-        limits.append(
+        yield (
             f"The {golden.rows:,} golden rows ({golden.kind}) lie at the edges on purpose: scores "
             "on them are no estimate of quality."
         )
-    limits.append(
-        "Means without a spread in the evidence (fidelity's KL, CPU share) have no interval."
-    )
-    return limits

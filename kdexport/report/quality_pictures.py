@@ -10,7 +10,7 @@ import altair as alt
 
 from kdexport.evidence.facts import Evidence
 from kdexport.evidence.latency_facts import FLOOR
-from kdexport.evidence.parity import PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE
+from kdexport.evidence.parity import find_tolerance
 from kdexport.report.drawing import (
     INK,
     ROW_HEIGHT,
@@ -33,6 +33,7 @@ from kdexport.report.grids import (
     MAIN_METRICS,
     Grid,
     describe_role,
+    describe_tolerances,
     find_control,
     list_roles,
     make_edge_grid,
@@ -220,10 +221,11 @@ def draw_parity(evidence: Evidence) -> Picture:
     rows: list[dict[str, Any]] = []
     relative = "prediction, max" if evidence.signature.is_regression else "logit, max"
     for name, fact in evidence.parity.items():
+        tolerance = find_tolerance(evidence, name)
         found = {
-            "probability, max": (fact.max_probability_difference, PROBABILITY_TOLERANCE),
-            "probability, mean": (fact.mean_probability_difference, PROBABILITY_TOLERANCE),
-            relative: (fact.max_relative_difference, RELATIVE_TOLERANCE),
+            "probability, max": (fact.max_probability_difference, tolerance.probability),
+            "probability, mean": (fact.mean_probability_difference, tolerance.probability),
+            relative: (fact.max_relative_difference, tolerance.relative),
         }
         rows += [
             {
@@ -239,7 +241,8 @@ def draw_parity(evidence: Evidence) -> Picture:
     scales = Scales(tuple(evidence.parity))
     titles = list(dict.fromkeys(row["of"] for row in rows))
     lowest = min([row["value"] for row in rows], default=LEAST) / 3
-    scale = alt.Scale(type="log", domain=[lowest, 10 * RELATIVE_TOLERANCE], nice=False)
+    highest = 10 * max([max(row["value"], row["allowed"]) for row in rows], default=LEAST)
+    scale = alt.Scale(type="log", domain=[lowest, highest], nice=False)
     axis = alt.Axis(format=".0e", tickCount=5)
     y = alt.Y("of:N", title=None, sort=titles, axis=alt.Axis(labelLimit=110))
     base = alt.Chart(make_data(rows))
@@ -255,8 +258,9 @@ def draw_parity(evidence: Evidence) -> Picture:
     return Picture(
         "parity",
         "Parity: how far each file is from its network",
-        "Each mark is a file; the upright bars are the tolerances, beyond which nothing is "
-        "written. A logit's difference is a share of its size; exactly 0 is drawn at 1e-12.",
+        "Each mark is a file; the upright bars are the tolerances. "
+        f"{describe_tolerances(evidence)} "
+        "A file beyond them is not written. Exactly 0 is drawn at 1e-12.",
         finish_chart(chart, height=60 + ROW_HEIGHT * len(titles)),
         make_parity_grid(evidence),
     )

@@ -15,10 +15,10 @@ def describe_quantized(evidence: Evidence) -> list[str]:
     said = f"{loss.value:.2g} [{loss.low:.2g}, {loss.high:.2g}] of {metric}"
     if edge.low > 0:
         said += f", {loss.value / edge.value:.1%} of the edge"
-    lines = [
-        f"{size:,} bytes of {fact.source_bytes:,}; it costs {said}; {fact.flips:,} of "
-        f"{evidence.task.rows['test'].rows:,} test rows change their class"
-    ]
+    lines = [f"{size:,} bytes of {fact.source_bytes:,}; it costs {said}"]
+    if not evidence.signature.is_regression:
+        n_rows = evidence.task.rows["test"].rows
+        lines[0] += f"; {fact.flips:,} of {n_rows:,} test rows change their class"
     times = {
         row.name: row.p50_us
         for row in evidence.latency.rows

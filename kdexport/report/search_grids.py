@@ -48,8 +48,11 @@ def make_search_grids(evidence: Evidence) -> list[Grid]:
         "share is of the way from a student's own control to the teacher in it. Validation rows "
         "choose; recovered edges, over each student's own control, are on test rows, 95 %, not "
         f"corrected for their number. Front: no other has fewer bytes and a lower validation "
-        f"loss. {' '.join(fact.advice)} Not trained to the end: {', '.join(left[:MAX_NAMED])}."
+        f"loss. {' '.join(fact.advice)}"
     )
+    if left:
+        more = f" and {len(left) - MAX_NAMED} more" if len(left) > MAX_NAMED else ""
+        note += f" Not trained to the end: {', '.join(left[:MAX_NAMED])}{more}."
     return [Grid("The search", columns, rows, note)]
 
 

@@ -12,7 +12,7 @@ from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Re
 from kdexport.evidence.latency_facts import LatencyFact
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
-from kdexport.report.headline import find_row, write_headline
+from kdexport.report.headline import compare_sizes, find_row, write_headline
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
 PERCENT = {"accuracy"}
@@ -133,9 +133,11 @@ def _sizes(evidence: Evidence) -> list[Text]:
     student, teacher = evidence.files["student.onnx"], evidence.files.get("teacher.onnx")
     if teacher is None:
         return []
-    line = f"the file is {teacher.bytes / student.bytes:.0f} times smaller in bytes"
+    line = (
+        f"beside the teacher's, the file is {compare_sizes(teacher.bytes, student.bytes)} in bytes"
+    )
     if student.parameters and teacher.parameters:
-        line += f", {teacher.parameters / student.parameters:.0f} times in parameters"
+        line += f", {compare_sizes(teacher.parameters, student.parameters)} in parameters"
     return [Text(line)]
 
 

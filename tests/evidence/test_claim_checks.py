@@ -11,15 +11,10 @@ import numpy as np
 import pytest
 
 from kdexport.bundle import load_bundle, read_bundle
+from kdexport.errors import DataError
 from kdexport.evidence.checks import check_bundle
-from kdexport.evidence.claim_checks import (
-    SEALED,
-    SEALED_IF_THERE,
-    check_claims,
-    check_golden_quality,
-    make_headline,
-    score_golden,
-)
+from kdexport.evidence.claim_checks import check_claims, check_golden_quality
+from kdexport.evidence.claims import SEALED, SEALED_IF_THERE, make_headline, score_golden
 from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.evidence.golden import unpack_golden
 from tests.evidence.records import add_plain_control, add_rival, make_interval
@@ -192,3 +187,50 @@ def test_golden_score(bundle_path: Path) -> None:
     result = check_golden_quality(bundle, golden, spoilt)
     assert not result.passed
     assert "log_loss" in result.message
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda e: e["quality"].pop("student"), "of 'student'"),
+        (lambda e: e["quality"].pop("shipped"), "of 'shipped'"),
+        (lambda e: e["quality"]["control"].pop("accuracy"), "no 'accuracy' of 'control'"),
+        (lambda e: e["edge"].pop("log_loss"), "edge has no 'log_loss'"),
+        (lambda e: e["recovered"].clear(), "no metric"),
+        (lambda e: e["task"]["rows"].pop("test"), "no row tested"),
+        (lambda e: e["quality"]["student"]["accuracy"].update(low=float("nan")), "finite"),
+    ],
+)
+def test_evidence_without_what_it_speaks_of(bundle_path: Path, edit: Edit, said: str) -> None:
+    """A figure that rests on one that is not there is said in one line."""
+    evidence = json.loads((bundle_path / "evidence.json").read_text())
+    edit(evidence)
+    with pytest.raises(DataError, match=said):
+        parse_evidence(json.dumps(evidence).encode(), "evidence.json")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda fact: fact.update(flips=50),
+        lambda fact: fact.update(failed_rows=1),
+        lambda fact: fact.update(max_probability_difference=0.4),
+    ],
+)
+def test_parity_that_its_own_figures_deny(copy: Path, edit: Edit) -> None:
+    """Parity did not pass because the evidence says so: its figures have to."""
+    edit_evidence(copy, lambda evidence: edit(evidence["parity"]["student.onnx"]))
+    assert "student.onnx is said to have passed" in failures(copy)["parity"]
+
+
+def test_unknown_metric(copy: Path) -> None:
+    """A metric that nobody knows is named."""
+
+    def rename(evidence: dict[str, Any]) -> None:
+        for part in ("edge", "recovered", "gained"):
+            evidence[part]["luck"] = evidence[part].pop("accuracy")
+        for role in evidence["quality"].values():
+            role["luck"] = role["accuracy"]
+
+    edit_evidence(copy, rename)
+    assert "'luck'" in failures(copy)["edge"]

@@ -1,6 +1,6 @@
 """The front of a search: test rows report, and choose nothing."""
 
-from kdexport.evidence.front import Limits, choose
+from kdexport.evidence.front import Limits, choose, mark_front
 from kdexport.evidence.search_facts import CandidateFact
 from kdexport.evidence.shape import Recovered
 
@@ -54,3 +54,9 @@ def test_the_choice_is_blind_to_test_rows() -> None:
         chosen = [choose(some, limits, usual=USUAL)[0] for some in (CANDIDATES, praised)]
         assert all(chosen)
         assert len({one.name for one in chosen if one}) == 1
+
+
+def test_equals_are_both_on_the_front() -> None:
+    """Of two candidates that are alike in both, neither beats the other."""
+    pair = [make("one", 1_000, 0.2), make("other", 1_000, 0.2), make("worse", 1_000, 0.3)]
+    assert [one.is_on_front for one in mark_front(pair)] == [True, True, False]

@@ -1,11 +1,12 @@
 """What a record says of its machine, read from a system that the test writes."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from kdexport.evidence.machine import describe_machine
+from kdexport.evidence.machine import describe_machine, watch_busy_cores
 from kdexport.evidence.noise import find_noise
 from tests.evidence.records import MACHINE, make_record
 
@@ -87,7 +88,7 @@ def test_memory_limit(tmp_path: Path, files: Mapping[str, str], limit: int | Non
 
 def test_quiet_run_has_no_notes() -> None:
     """A quiet machine and steady times give no note."""
-    assert find_noise(MACHINE, make_record({"a": 9.0}).rows, [], load_before=0.1) == []
+    assert find_noise(MACHINE, make_record({"a": 9.0}).rows, [], busy_cores=0.1) == []
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,22 @@ def test_noisy_machine_names_the_remedy(
     assert remedy in note
 
 
+def test_busy_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others do is watched on the cores that this process may use, idle and waiting apart."""
+    core = min(os.sched_getaffinity(0))
+    lines = [f"cpu{core} 100 0 50 800 50 0 0 0 7 7", "cpu999 5 0 0 5 0 0 0 0 0 0"]
+    root = write_system(tmp_path, {"proc/stat": "\n".join(lines)})
+    assert watch_busy_cores(0.0, root) is None  # no time has passed
+    later = [f"cpu{core} 160 0 60 820 60 0 0 0 9 9", "cpu999 5 0 0 95 0 0 0 0 0 0"]
+    monkeypatch.setattr(
+        "time.sleep", lambda _: (root / "proc/stat").write_text("\n".join(later)) and None
+    )
+    assert watch_busy_cores(0.0, root) == pytest.approx(0.7)  # 70 ticks of 100
+    assert watch_busy_cores(0.0, tmp_path / "nowhere") is None
+
+
 def test_starved_process_is_noisy() -> None:
     """A process that had its core for part of the time says so."""
     rows = [row.model_copy(update={"cpu_share": 0.6}) for row in make_record({"a": 9.0}).rows]
-    (note,) = find_noise(MACHINE, rows, [], load_before=0.0)
+    (note,) = find_noise(MACHINE, rows, [], busy_cores=0.0)
     assert "60 % of the time" in note

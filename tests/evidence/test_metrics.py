@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdexport.evidence.edge import measure_edge
 from kdexport.evidence.metrics import METRICS, measure_ece, score_rows
 from kdexport.evidence.resample import interval_of, resample_means
 from kdexport.records import Answers, Column, Float64
@@ -27,8 +28,8 @@ def cover(name: str, answers: Answers, targets: Column, weights: Float64, seed: 
     by_row = score_rows({name: METRICS[name]}, answers, targets, weights)[name]
     finish = METRICS[name].finish
     rng = np.random.default_rng(seed)
-    drawn = finish(resample_means(by_row[None], 200, rng)[:, 0])
-    found = interval_of(float(finish(by_row.mean())), drawn)
+    drawn = finish(resample_means(by_row[None], weights, 200, rng)[:, 0])
+    found = interval_of(float(finish(np.average(by_row, weights=weights))), drawn)
     return np.array([found.low, found.high])
 
 
@@ -56,6 +57,42 @@ def test_weighted_rows() -> None:
     low, high = np.array(ends).T
     assert 0.88 <= ((low <= 0.9) & (high >= 0.9)).mean() <= 0.98
     assert (high - low).mean() < 4 * Z_95 * 0.3 / np.sqrt(300)
+
+
+def test_heavy_rows() -> None:
+    """However much single rows weigh, no resample of errors has a negative mean of squares."""
+    rng = np.random.default_rng(0)
+    weights = rng.lognormal(sigma=2.5, size=200)
+    weights /= weights.mean()
+    scores = {
+        role: {"rmse": np.square(size * rng.standard_normal((1 if role == "teacher" else 5, 200)))}
+        for role, size in (("teacher", 1.0), ("control", 1.5), ("student", 1.1))
+    }
+    found = measure_edge(
+        scores,
+        {"rmse": METRICS["rmse"]},
+        asked_share=0.9,
+        n_draws=1000,
+        seed=0,
+        weights=weights,
+    )
+    for interval in (found.edge["rmse"], found.recovered["rmse"], found.quality["teacher"]["rmse"]):
+        assert interval.low <= interval.value <= interval.high
+    assert found.quality["teacher"]["rmse"].low >= 0
+
+
+def test_intervals_stay_in_range() -> None:
+    """Replicates that differ a lot say nothing of accuracies beyond 1."""
+    rng = np.random.default_rng(0)
+    right = {"teacher": [1.0], "control": [0.95, 1.0], "student": [1.0, 0.99]}
+    scores = {
+        role: {"accuracy": (rng.random((len(shares), 200)) < np.array(shares)[:, None]) * 1.0}
+        for role, shares in right.items()
+    }
+    metrics = {"accuracy": METRICS["accuracy"]}
+    found = measure_edge(scores, metrics, asked_share=0.9, n_draws=500, seed=0)
+    for role, by_metric in found.quality.items():
+        assert 0 <= by_metric["accuracy"].low <= by_metric["accuracy"].high <= 1, role
 
 
 def test_scores_of_equal_weights_stay() -> None:

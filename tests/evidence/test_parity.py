@@ -116,3 +116,10 @@ def test_absurd_terms_that_cancel() -> None:
 def test_nan_prediction_never_passes() -> None:
     """A predicted NaN fails even beside a NaN."""
     assert not compare_answers(predict([1.0, np.nan]), predict([1.0, np.nan])).passed
+
+
+def test_an_infinite_logit_of_the_source_allows_nothing() -> None:
+    """A row whose size is infinite is no licence for any difference."""
+    infinite = LOGITS.copy()
+    infinite[0, 1] = -np.inf
+    assert not compare_answers(answer(infinite), replace(answer(infinite), logits=LOGITS)).passed

@@ -30,7 +30,9 @@ def test_summary_shows_failures_first() -> None:
     text = render_summary(RESULTS, "models/x")
     assert text.index("**failed**") < text.index("<details>") < text.index("14 files")
     (line,) = [line for line in text.splitlines() if line.startswith("| **failed**")]
-    assert "&lt;x\\|y>" in line
+    assert "&lt;x\\|y&gt;" in line
+    heading = render_summary(RESULTS, "models/<img src=x>").splitlines()[0]
+    assert "<img" not in heading
 
 
 def test_lines() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from kdexport.evidence.facts import Verdict
-from kdexport.report.headline import write_headline
+from kdexport.report.headline import compare_sizes, write_headline
 from tests.report.variants import clicks, with_slices, with_verdict, without_teacher
 
 
@@ -52,3 +52,30 @@ def test_no_teacher_file_no_comparison() -> None:
     sentence = write_headline(without_teacher()).sentence
     assert "times" not in sentence
     assert sentence.endswith("(an empty graph takes 5.09).")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "said"),
+    [
+        (2_244_553, 15_479, "145 times smaller"),
+        (3_000, 1_976, "1.5 times smaller"),
+        (1_375, 1_976, "1.4 times larger"),
+        (1_000, 12_000, "12 times larger"),
+        (1_000, 1_010, "about the same size"),
+    ],
+)
+def test_sizes(theirs: int, ours: int, said: str) -> None:
+    """A file that is larger than the teacher's is said to be."""
+    assert compare_sizes(theirs, ours) == said
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "said"),
+    [(8_100, "An 8.1 kB"), (11_200, "An 11 kB"), (12_000, "A 12 kB"), (110_000, "A 110 kB")],
+)
+def test_article(n_bytes: int, said: str) -> None:
+    """The sentence is English whatever the size."""
+    evidence = clicks()
+    student = evidence.files["student.onnx"].model_copy(update={"bytes": n_bytes})
+    files = {**evidence.files, "student.onnx": student}
+    assert write_headline(evidence.model_copy(update={"files": files})).sentence.startswith(said)

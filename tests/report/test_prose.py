@@ -1,8 +1,14 @@
 """What a report says in sentences."""
 
+import json
+
 import pytest
 
-from kdexport.report.prose import list_methods
+from kdexport.evidence.facts import Evidence, Interval, QuantizedFact
+from kdexport.report.grids import make_parity_grid
+from kdexport.report.prose import list_limits, list_methods
+from kdexport.report.quality_pictures import draw_parity
+from kdexport.report.quantized import describe_quantized
 from tests.report.variants import clicks
 
 
@@ -26,3 +32,43 @@ def test_the_layer_that_a_form_adds_is_said(setting: str | None, said: str | Non
     is_there = ["resampled as the edge is" in sentence for sentence in methods]
     if any(is_there):
         assert methods[is_there.index(True) - 1].startswith("95 % intervals")
+
+
+def with_int8() -> Evidence:
+    """A bundle whose student is in int8, 5e-3 from the file that it was made of."""
+    fact = QuantizedFact(
+        source_sha256="0" * 64,
+        source_bytes=15_479,
+        calibration_rows=2048,
+        probability_tolerance=0.02,
+        relative_tolerance=0.05,
+        flips=12,
+        loss={"accuracy": Interval(value=1e-4, low=0.0, high=2e-4)},
+    )
+    evidence = clicks()
+    student = evidence.parity["student.onnx"].model_copy(
+        update={"max_probability_difference": 5e-3, "max_relative_difference": 1e-2}
+    )
+    parity = {**evidence.parity, "student.onnx": student}
+    return evidence.model_copy(update={"quantized": fact, "parity": parity})
+
+
+def test_int8_is_held_to_its_own_tolerance() -> None:
+    """Table, picture and methods say what a file in int8 was held to, and beside what."""
+    evidence = with_int8()
+    assert "in int8, stands beside the float32 file" in make_parity_grid(evidence).note
+    assert "0.02 and 5%" in make_parity_grid(evidence).note
+    assert "int8" not in make_parity_grid(clicks()).note
+    spec = draw_parity(evidence).spec
+    assert "0.02" in json.dumps(spec)
+    assert any("asked beside the float32 file" in text for text in list_methods(evidence))
+    assert any("12 test rows have another class" in text for text in list_limits(evidence))
+
+
+def test_int8_of_numbers_changes_no_class() -> None:
+    """A regression has no class that int8 could change."""
+    evidence = with_int8()
+    signature = evidence.signature.model_copy(update={"classes": ()})
+    numbers = evidence.model_copy(update={"signature": signature})
+    said = " ".join([*list_limits(numbers), *describe_quantized(numbers)])
+    assert "class" not in said.split("int8", 1)[1]

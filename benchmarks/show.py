@@ -1,0 +1,39 @@
+"""Markdown for the documents: tables, and how shares, ratios and times are written in them."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from record import RESULTS  # isort: skip  # beside this script
+
+BATCHES = (1, 1024)
+
+
+def read_result(name: str) -> dict[str, Any]:
+    """Return what a benchmark script saved."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def make_table(titles: list[str], rows: Iterable[list[str]]) -> str:
+    """A table of Markdown, its columns under these titles."""
+    head = [f" {title} " if title else " " for title in titles]
+    lines = [f"|{'|'.join(head)}|", "|---" * len(titles) + "|"]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join(lines)
+
+
+def show_time(microseconds: float | None) -> str:
+    """Return a time, or a dash where it was not measured yet."""
+    return "-" if microseconds is None else f"{microseconds:.1f}"
+
+
+def show_share(share: dict[str, Any]) -> str:
+    """Return a share in per cent, with its interval."""
+    low, high = (f"{100 * share[bound]:.0f}" for bound in ("low", "high"))
+    return f"{100 * share['value']:.0f} % [{low}, {high}]"
+
+
+def show_ratio(ratio: dict[str, Any]) -> str:
+    """Return how many times, with its interval."""
+    value, low, high = (f"{ratio[part]:,.0f}" for part in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"

@@ -1,0 +1,94 @@
+"""What a bundle claims of itself: the sealed headline of every file, and what a file is.
+
+Takes figures and bytes, gives what evidence and metadata state. Checks nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from kdexport.bundle import hash_bytes
+from kdexport.contract import count_parameters, onnx_opset, parse_model
+from kdexport.errors import KdexportError
+from kdexport.evidence.facts import FileFact
+from kdexport.evidence.golden import Golden
+from kdexport.evidence.metrics import find_metrics, score_rows
+from kdexport.records import Answers
+
+SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
+SEALED_IF_THERE = (
+    "controls",
+    "rival",
+    "slices",
+    "gained",
+    "calibration",
+    "curves",
+    "unlabeled",
+    "copied_test_rows",
+    "quantized",
+)
+
+
+def make_headline(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file's metadata says of its evidence, sealed with the hash of all of it.
+
+    Args:
+        claims: The evidence under the names in `SEALED`, and those in `SEALED_IF_THERE` that it
+            has.
+    """
+    sealed = [*SEALED, *(name for name in SEALED_IF_THERE if claims.get(name))]
+    leading = next(iter(claims["recovered"]))
+    quality, recovered = claims["quality"]["student"][leading], claims["recovered"][leading]
+    text = json.dumps([[name, _plain(claims[name])] for name in sealed], sort_keys=True)
+    return {
+        leading: [round(v, 4) for v in (quality.value, quality.low, quality.high)],
+        "recovered": [round(v, 3) for v in (recovered.value, recovered.low, recovered.high)],
+        "verdict": recovered.verdict,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def score_golden(golden: Golden, answers: Answers | None = None) -> dict[str, float]:
+    """Score answers (by default those of the student's source) on the rows that have a target.
+
+    Golden rows are odd ones: what compares them with each other says nothing and is left out.
+    """
+    rows = golden.labelled
+    if not len(rows):
+        return {}
+    asked = golden.answers["student"].rounded if answers is None else answers
+    taken = Answers(asked.predictions[rows], asked.probabilities[rows])
+    found = find_metrics(asked.probabilities.shape[1], golden.targets[rows])
+    metrics = {name: metric for name, metric in found.items() if not metric.compares_rows}
+    scores = score_rows(metrics, taken, golden.targets[rows], np.ones(len(rows)))
+    return {name: float(metrics[name].finish(s.mean())) for name, s in scores.items()}
+
+
+def describe_file(content: bytes, *, is_model: bool) -> FileFact:
+    """Return what the evidence states of a file; of a model that cannot be parsed, its bytes."""
+    fact = FileFact(sha256=hash_bytes(content), bytes=len(content))
+    if not is_model:
+        return fact
+    try:
+        model = parse_model(content)
+    except KdexportError:
+        return fact
+    return FileFact(
+        sha256=fact.sha256,
+        bytes=fact.bytes,
+        parameters=count_parameters(model),
+        opset=onnx_opset(model),
+        ir_version=model.ir_version,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

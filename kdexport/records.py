@@ -18,6 +18,7 @@ from kdexport.errors import DataError
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Column = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 Part = TypeVar("Part")

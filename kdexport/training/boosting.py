@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from kdexport.records import (
+    Bools,
     Column,
     Float32,
     Float64,
@@ -28,6 +29,10 @@ from kdexport.schema import FLOAT32_MAX, Schema
 from kdexport.training.estimators import compute_tree_outputs, trees_of
 from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import Trees, mean_of
+
+JUDGES = ("X_val", "y_val", "sample_weight_val")  # what `fit` takes of early stopping
+BINNED_ROWS = 200_000  # that scikit-learn draws of more to find bins
+LEAST_KNOWN = 40  # known cells among those: none is met where so many are expected by e^-40
 
 
 @dataclass(frozen=True)
@@ -182,43 +187,63 @@ def _fit(
     *,
     seed: int,
 ) -> Trees:
-    """Fit one model on features that are read already, and cut it at its best round.
-
-    One thread: scikit-learn's wait for each other at every node of a tree, so that beside busy
-    neighbours on two cores two of them took 13 to 20 times as long as one.
-    """
+    """Fit one model on features that are read already, and cut it at its best round."""
     targets, judged = encode_targets(train, schema), encode_targets(validation, schema)
     n_classes = len(schema.signature.classes)
     known = np.isin(judged, targets) if n_classes else np.ones(len(judged), bool)
     present = np.unique(targets) if n_classes else np.empty(0, np.int64)
     if len(present) == 1 or not known.any():
         return _answer_shares(train, n_classes)
-    model = make_booster(
+    model = fit_booster(
         settings,
-        n_classes,
+        features,
+        targets,
+        train.weights,
+        n_classes=n_classes,
         seed=seed,
         early_stopping=True,
         n_iter_no_change=settings.patience,
         tol=0.0,
+        X_val=validation_features[known],
+        y_val=judged[known],
+        sample_weight_val=_weigh(validation.weights[known]),
     )
-    with threadpool_limits(1, user_api="openmp"):
-        model.fit(
-            np.clip(features, -FLOAT32_MAX, FLOAT32_MAX),  # bins have finite ends
-            targets,
-            sample_weight=weigh(train.weights),
-            X_val=validation_features[known],
-            y_val=judged[known],
-            sample_weight_val=weigh(validation.weights[known]),
-        )
     del model._predictors[int(np.argmax(model.validation_score_)) :]  # entry i: after i rounds
     trees = trees_of(model).rounded()
     return widen_classes(trees, present, _log_shares(train, n_classes)) if n_classes else trees
 
 
-def make_booster(settings: BoostingSettings, n_classes: int, *, seed: int, **stopping: Any) -> Any:
-    """Return scikit-learn's model that is not fitted yet; 0 classes are a regression."""
+def fit_booster(
+    settings: BoostingSettings,
+    features: Float32,
+    targets: Column,
+    weights: Float64,
+    *,
+    n_classes: int,
+    seed: int,
+    **stopping: Any,
+) -> Any:
+    """Fit scikit-learn's boosting on one thread.
+
+    Its threads wait for each other at every node of a tree, so that beside busy neighbours on two
+    cores two of them took 13 to 20 times as long as one.
+
+    Args:
+        settings: How trees are grown.
+        features: **Shape** `[n, F]` float32; a missing cell is NaN. A column without a known cell
+            splits nothing; scikit-learn fails on it, so 0 stands in all of it.
+        targets: **Shape** `[n]`: classes, or standardised numbers.
+        weights: **Shape** `[n]` float64: how much each row counts.
+        n_classes: How many classes there are; 0 is a regression.
+        seed: See `train_boosting`.
+        stopping: What scikit-learn's model and its `fit` take of early stopping.
+
+    Returns:
+        The fitted model.
+    """
     kind: Any = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
-    return kind(
+    judges = {name: stopping.pop(name) for name in JUDGES if name in stopping}
+    model = kind(
         learning_rate=settings.learning_rate,
         max_iter=settings.count_rounds(n_classes),
         max_leaf_nodes=settings.max_leaf_nodes,
@@ -229,6 +254,23 @@ def make_booster(settings: BoostingSettings, n_classes: int, *, seed: int, **sto
         random_state=seed,
         **stopping,
     )
+    bounded = np.clip(features, -FLOAT32_MAX, FLOAT32_MAX)  # bins have finite ends
+    bounded[:, _find_empty(features, weights)] = 0.0
+    with threadpool_limits(1, user_api="openmp"):
+        return model.fit(bounded, targets, sample_weight=_weigh(weights), **judges)
+
+
+def _find_empty(features: Float32, weights: Float64) -> Bools:
+    """Say which columns have no known cell where scikit-learn looks: **Shape** `[F]`.
+
+    Of many rows it draws some to find bins. A column counts as empty if those are expected to
+    hold so few known cells that they may hold none.
+    """
+    missing = np.isnan(features)
+    if len(features) <= BINNED_ROWS:
+        return np.array(missing.all(axis=0))
+    shares = [1 - np.average(column, weights=weights) for column in missing.T]
+    return np.array(shares) * BINNED_ROWS < LEAST_KNOWN
 
 
 def encode_targets(rows: Rows, schema: Schema) -> Column:
@@ -238,7 +280,7 @@ def encode_targets(rows: Rows, schema: Schema) -> Column:
     return (rows.targets - schema.target_center) / schema.target_scale
 
 
-def weigh(weights: Float64) -> Float64 | None:
+def _weigh(weights: Float64) -> Float64 | None:
     """Return weights where they differ: without any, gradients of one size are counted faster."""
     return None if (weights == weights[:1]).all() else weights
 

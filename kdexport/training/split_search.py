@@ -6,17 +6,15 @@ Takes training rows, gives thresholds and what each of them gained.
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kdexport.knots import Splits
 from kdexport.records import Float64, Rows
-from kdexport.schema import FLOAT32_MAX, Schema
+from kdexport.schema import Schema
 from kdexport.training.boosting import (
     BoostingSettings,
     encode_targets,
-    make_booster,
+    fit_booster,
     select_rows,
-    weigh,
 )
 from kdexport.training.tree_inputs import rank_categories, read_features
 
@@ -46,10 +44,15 @@ def find_splits(train: Rows, schema: Schema, *, seed: int) -> tuple[Splits, ...]
         return ()
     features = read_features(train.inputs, schema, rank_categories(train, schema))
     n_classes = n_different if schema.signature.classes else 0
-    model = make_booster(SETTINGS, n_classes, seed=seed, early_stopping=False)
-    with threadpool_limits(1, user_api="openmp"):
-        bounded = np.clip(features, -FLOAT32_MAX, FLOAT32_MAX)
-        model.fit(bounded, targets, sample_weight=weigh(train.weights))
+    model = fit_booster(
+        SETTINGS,
+        features,
+        targets,
+        train.weights,
+        n_classes=n_classes,
+        seed=seed,
+        early_stopping=False,
+    )
     nodes = np.concatenate([tree.nodes for grown in model._predictors for tree in grown])
     inner = nodes[nodes["is_leaf"] == 0]
     return tuple(_gather(inner[inner["feature_idx"] == column]) for column in range(n_numeric))

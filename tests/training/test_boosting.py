@@ -11,6 +11,7 @@ from kdexport.errors import DataError
 from kdexport.records import Column, Float64, Inputs, Rows
 from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
+from kdexport.training import boosting
 from kdexport.training.boosting import (
     BoostingSettings,
     split_folds,
@@ -18,6 +19,7 @@ from kdexport.training.boosting import (
     train_fold_boosting,
 )
 from kdexport.training.estimators import compute_tree_outputs
+from kdexport.training.split_search import find_splits
 from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import LEAF, Trees
 from tests.training.boosting_toys import KINDS, Kind, make_task
@@ -297,3 +299,41 @@ def test_folds_of_small_classes(n_classes: int, n_each: int) -> None:
     folds = split_folds(train, schema, 5, 0)  # type: ignore[arg-type]
     assert len(folds) == 5
     assert sorted(np.concatenate(folds)) == [*range(len(targets))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_without_known_cells_splits_nothing(kind: Kind) -> None:
+    """One cell is known: in the fold that holds it, the model of the others reads none."""
+    schema, rows = make_task(kind, n_train=300)
+    numeric = rows.train.inputs.numeric.copy()
+    numeric[1:, 0] = np.nan
+    sparse = replace(
+        rows.train, inputs=rows.train.inputs.like(numeric, rows.train.inputs.categorical)
+    )
+    settings = replace(QUICK, max_iter=5)
+    trees, outputs = train_fold_boosting(
+        sparse, rows.validation, schema, settings, n_folds=3, seed=0
+    )
+    assert np.isfinite(outputs).all()
+    assert 0 not in trees.feature
+    assert len(find_splits(sparse, schema, seed=0)[0].thresholds) == 0
+    numeric[0, 0] = np.nan
+    assert train_boosting(sparse, rows.validation, schema, settings, seed=0).n_trees
+
+
+def test_a_column_that_bins_may_miss_counts_as_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many rows scikit-learn reads some, heavy ones more often: rare cells may be none."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(1000, 3)).astype(np.float32)
+    features[1:, 0] = features[200:, 1] = np.nan
+    weights = np.where(np.arange(1000) < 200, 1e-3, 1.0)
+    monkeypatch.setattr(boosting, "BINNED_ROWS", 900)
+    fitted = []
+    for shares in (np.ones(1000), weights):
+        model = boosting.fit_booster(
+            QUICK, features, features[:, 2], shares, n_classes=0, seed=0, early_stopping=False
+        )
+        fitted.append(model._bin_mapper.n_bins_non_missing_.tolist())
+    assert [bins[0] for bins in fitted] == [1, 1]
+    assert fitted[0][1] > 100
+    assert fitted[1][1] == 1

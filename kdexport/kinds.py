@@ -202,7 +202,7 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
         return decide("number", "--numeric")
     if n_missing == n_rows:
         return decide("left out", "every cell is empty")
-    if values.dtype.kind == "b" or _holds_flags(values, missing):
+    if values.dtype.kind == "b" or holds_flags(values, missing):
         return decide("boolean", "true and false")
     if values.dtype.kind in "iuf":
         return decide("number", "whole numbers" if values.dtype.kind in "iu" else "numbers")
@@ -228,6 +228,6 @@ def _count_distinct(values: Column) -> int:
     return len(set(values.tolist())) if values.dtype.kind == "O" else len(np.unique(values))
 
 
-def _holds_flags(values: Column, missing: np.ndarray) -> bool:
+def holds_flags(values: Column, missing: np.ndarray) -> bool:
     """Say whether an object column holds flags, some of them missing."""
     return values.dtype.kind == "O" and all(isinstance(v, bool) for v in values[~missing].tolist())

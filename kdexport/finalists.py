@@ -107,14 +107,25 @@ class Found:
 
 
 def train_candidates(
-    prepared: Prepared, teacher: Trained | OwnTeacher, on_progress: ProgressSink
+    prepared: Prepared,
+    teacher: Trained | OwnTeacher,
+    on_progress: ProgressSink,
+    *,
+    is_own_table: bool,
 ) -> Found:
     """Label one transfer set and train every candidate on it."""
     n_threads = set_threads(prepared.recipe.threads)
     lesson = make_lesson(prepared, teacher, on_progress)
     recipe, _ = choose_recipe(lesson, prepared.recipe, on_progress)
     transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
-    tried = search_students(lesson, recipe, transfer, n_threads=n_threads, on_progress=on_progress)
+    tried = search_students(
+        lesson,
+        recipe,
+        transfer,
+        is_own_table=is_own_table,
+        n_threads=n_threads,
+        on_progress=on_progress,
+    )
     groves: list[TriedGrove] = []
     if len(prepared.schema.signature.classes) <= MAX_CLASSES_OF_GROVES:
         with ThreadPoolExecutor(n_threads) as pool:

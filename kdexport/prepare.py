@@ -45,8 +45,7 @@ def prepare(
     weight = recipe.columns.weight
     rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
     data_sha256 = parts.train.joined_with(parts.validation).hash()
-    is_task = data is None and recipe.data.file is None
-    recipe = recipe.settle(is_own_table=not is_task)
+    recipe = recipe.settle(is_own_table=is_own_table(recipe, data))
     if recipe.student.form != "plain":
         schema = _bend_at_splits(schema, rows.train, seed=recipe.seed)
     is_bent = recipe.student.form in ("piecewise", "oblique")
@@ -65,6 +64,11 @@ def prepare(
         text = [name for name, values in features.columns.items() if values.dtype.kind == "O"]
         extra = read_unlabeled(read_source(unlabeled, recipe, text), schema, rows.test)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer, extra)
+
+
+def is_own_table(recipe: Recipe, data: Source) -> bool:
+    """Say whether rows are the user's, not those of a built-in task."""
+    return data is not None or recipe.data.file is not None
 
 
 def _bend_at_splits(schema: Schema, train: Rows, *, seed: int) -> Schema:
@@ -146,7 +150,7 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
     Rows without a label and rows that weigh 0 are dropped from both.
     """
     settings = recipe.data
-    if data is None and settings.file is None:
+    if not is_own_table(recipe, data):
         tasks = import_training_room("tasks")
         task = tasks.load_task(settings.task)
         return task.learn, task.test, task.target

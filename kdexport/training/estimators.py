@@ -4,7 +4,6 @@ Takes fitted forests, boosting and single trees, gives records; takes records an
 outputs that owe nothing to the exported file, which is checked against them.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -27,6 +26,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.validation import check_is_fitted
 
+from kdexport.cores import count_cores
 from kdexport.errors import DataError
 from kdexport.records import Column, Float32, Float64
 from kdexport.training.sets import BETWEEN, FittedTrees, SetColumns, number_cells
@@ -126,7 +126,7 @@ def compute_tree_outputs(trees: Trees, features: Float32 | Float64) -> Float64:
                 part[column] += found
 
     # Parts of the rows wait for nobody; scikit-learn's own threads would, at every tree.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(count_cores()) as pool:
         list(pool.map(answer_part, range(0, len(features), ROWS_AT_ONCE)))
     exact: Float64 = outputs.T + trees.base.astype(np.float64)
     return exact

@@ -159,7 +159,15 @@ def list_classes(labels: Column, target: str) -> Classes:
     elif kind in "iu" or (kind == "f" and bool(is_whole(labels).all())):
         values = tuple(int(v) for v in np.unique(labels))
     elif kind == "O":
-        values = tuple(sorted({str(v) for v in labels.tolist()}))
+        types = {type(v).__name__ for v in labels.tolist() if not isinstance(v, str)}
+        if types:
+            has_text = any(isinstance(v, str) for v in labels.tolist())
+            raise DataError(
+                "labels are all text, all flags or all whole numbers of 64 bits",
+                found=f"{target!r} holds {' and '.join([*sorted(types), *['text'] * has_text])}",
+                cure="turn them into text",
+            )
+        values = tuple(sorted(set(labels.tolist())))
     elif kind == "f":
         raise DataError(
             "classes are text, flags or whole numbers",

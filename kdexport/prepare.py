@@ -50,6 +50,12 @@ def prepare(
         schema = _bend_at_splits(schema, rows.train, seed=recipe.seed)
     is_bent = recipe.student.form in ("piecewise", "oblique")
     if is_bent and schema.signature.numeric and not schema.has_knots:
+        if not any(schema.scale):
+            raise DataError(
+                "students bend where numbers differ",
+                found="every numeric column is constant in the training rows",
+                cure='set student.form = "plain"',
+            )
         raise DataError(
             f"students have at most {MAX_PIECES} pieces, two or more a column",
             found=f"{len(schema.signature.numeric)} numeric columns",
@@ -153,7 +159,7 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
     if not is_own_table(recipe, data):
         tasks = import_training_room("tasks")
         task = tasks.load_task(settings.task)
-        return task.learn, task.test, task.target
+        return (*_weigh(recipe, task.learn, task.test), task.target)
     learn = read_source(settings.file if data is None else data, recipe)
     if test is None and settings.test_file is not None:
         test = settings.test_file
@@ -164,6 +170,11 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
     # What is text among the rows to learn from is text among the test rows, however it looks.
     text = [name for name, values in learn.columns.items() if values.dtype.kind == "O"]
     tables = [learn] if test is None else [learn, read_source(test, recipe, text)]
+    kept = [drop_unlabelled(table, target) for table in tables]
+    return (*_weigh(recipe, kept[0], kept[1] if test is not None else None), target)
+
+
+def _weigh(recipe: Recipe, learn: Table, test: Table | None) -> tuple[Table, Table | None]:
+    """Return both tables without the rows that weigh 0."""
     weight = recipe.columns.weight
-    kept = [drop_weightless(drop_unlabelled(table, target), weight) for table in tables]
-    return kept[0], kept[1] if test is not None else None, target
+    return drop_weightless(learn, weight), None if test is None else drop_weightless(test, weight)

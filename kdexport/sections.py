@@ -134,7 +134,7 @@ class TeacherRecipe(FitRecipe):
     ] = "none"
     n_members: Annotated[Count, Field(description="networks in the ensemble")] = 12
     hidden: Annotated[Widths, Field(description="widths of the hidden layers")] = (256, 128, 64)
-    dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped")] = 0.3
+    dropout: Annotated[float, Field(ge=0, lt=1 - 2**-9, description="share of units dropped")] = 0.3
     batch_size: Count = 256
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.3

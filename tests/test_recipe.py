@@ -71,6 +71,7 @@ def test_unknown_key_of_section_in_full() -> None:
         ("data.test_share", 1.0),
         ("data.validation_share", 0.0),
         ("teacher.dropout", 1.0),
+        ("teacher.dropout", 0.999),
         ("teacher.n_members", 0),
         ("teacher.n_members", True),
         ("teacher.schedule", "linear"),

@@ -14,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.model_selection import KFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
+from kdexport.errors import DataError
 from kdexport.records import (
     Bools,
     Column,
@@ -163,8 +164,17 @@ def split_folds(train: Rows, schema: Schema, n_folds: int, seed: int) -> list[In
 
     There are fewer where there are fewer rows, and where no class has as many rows as folds, rows
     fall into them as they come.
+
+    Raises:
+        DataError: There is one row.
     """
     n_folds = min(n_folds, train.n_rows)
+    if n_folds < 2:
+        raise DataError(
+            "models are fitted on some training rows and asked about others",
+            found=f"{train.n_rows} training rows",
+            cure="pass more rows, or a smaller data.test_share",
+        )
     is_spread = not schema.signature.is_regression and (
         np.bincount(train.targets.astype(np.int64)).max() >= n_folds
     )

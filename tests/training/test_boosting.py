@@ -14,6 +14,7 @@ from kdexport.signature import Signature
 from kdexport.training import boosting
 from kdexport.training.boosting import (
     BoostingSettings,
+    select_rows,
     split_folds,
     train_boosting,
     train_fold_boosting,
@@ -337,3 +338,10 @@ def test_a_column_that_bins_may_miss_counts_as_empty(monkeypatch: pytest.MonkeyP
     assert [bins[0] for bins in fitted] == [1, 1]
     assert fitted[0][1] > 100
     assert fitted[1][1] == 1
+
+
+def test_one_row_has_no_folds() -> None:
+    """A model cannot be fitted on some rows and asked about others."""
+    schema, rows = make_task("regression", n_train=300)
+    with pytest.raises(DataError, match="1 training rows"):
+        split_folds(select_rows(rows.train, np.array([3])), schema, 5, 0)

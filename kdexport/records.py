@@ -188,6 +188,15 @@ class Rows:
     def n_rows(self) -> int:
         return len(self.targets)
 
+    def take(self, positions: Positions) -> "Rows":
+        """Return the rows at `positions`, in that order, with their weights as they are."""
+        return Rows(
+            self.inputs.take(positions),
+            self.targets[positions],
+            self.weights[positions],
+            self.row_ids[positions],
+        )
+
 
 @dataclass(frozen=True)
 class Unlabeled:

@@ -6,17 +6,14 @@ the rows of its fold, which it had not seen.
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, StratifiedKFold
-from threadpoolctl import threadpool_limits
 
 from kdexport.errors import DataError
 from kdexport.records import (
-    Bools,
     Column,
     Float32,
     Float64,
@@ -26,44 +23,12 @@ from kdexport.records import (
     Rows,
     ignore_progress,
 )
-from kdexport.schema import FLOAT32_MAX, Schema
-from kdexport.training.estimators import compute_tree_outputs, trees_of
+from kdexport.schema import Schema
+from kdexport.training.estimators import trees_of
+from kdexport.training.growing import BoostingSettings, fit_booster, weigh
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import Trees, mean_of
-
-JUDGES = ("X_val", "y_val", "sample_weight_val")  # what `fit` takes of early stopping
-BINNED_ROWS = 200_000  # that scikit-learn draws of more to find bins
-LEAST_KNOWN = 40  # known cells among those: none is met where so many are expected by e^-40
-
-
-@dataclass(frozen=True)
-class BoostingSettings:
-    """How one boosted model is grown; the defaults were chosen on validation rows.
-
-    Attributes:
-        learning_rate: What share of a tree's correction is taken.
-        max_leaf_nodes: Leaves of a tree at most.
-        min_samples_leaf: Rows of a leaf at least.
-        l2_regularization: How much leaves are drawn to 0.
-        max_features: Share of the features that each split may look at, drawn anew.
-        max_iter: Rounds at most: one tree each, or one per class where there are more than two.
-        max_trees: Trees at most, which bounds the rounds where there are many classes.
-        patience: Rounds without a better validation loss before it stops; those are cut off.
-    """
-
-    learning_rate: float = 0.1
-    max_leaf_nodes: int = 31
-    min_samples_leaf: int = 20
-    l2_regularization: float = 1.0
-    max_features: float = 0.5
-    max_iter: int = 1000
-    max_trees: int = 6000
-    patience: int = 20
-
-    def count_rounds(self, n_classes: int) -> int:
-        """Rounds at most, for so many classes; 0 is a regression."""
-        trees_per_round = n_classes if n_classes > 2 else 1
-        return max(min(self.max_iter, self.max_trees // trees_per_round), 1)
 
 
 def train_boosting(
@@ -142,7 +107,7 @@ def train_fold_boosting(
         kept = np.setdiff1d(np.arange(train.n_rows), folds[fold])
         return _fit(
             features[kept],
-            select_rows(train, kept),
+            train.take(kept),
             validation_features,
             validation,
             schema,
@@ -216,71 +181,11 @@ def _fit(
         tol=0.0,
         X_val=validation_features[known],
         y_val=judged[known],
-        sample_weight_val=_weigh(validation.weights[known]),
+        sample_weight_val=weigh(validation.weights[known]),
     )
     del model._predictors[int(np.argmax(model.validation_score_)) :]  # entry i: after i rounds
     trees = trees_of(model).rounded()
     return widen_classes(trees, present, _log_shares(train, n_classes)) if n_classes else trees
-
-
-def fit_booster(
-    settings: BoostingSettings,
-    features: Float32,
-    targets: Column,
-    weights: Float64,
-    *,
-    n_classes: int,
-    seed: int,
-    **stopping: Any,
-) -> Any:
-    """Fit scikit-learn's boosting on one thread.
-
-    Its threads wait for each other at every node of a tree, so that beside busy neighbours on two
-    cores two of them took 13 to 20 times as long as one.
-
-    Args:
-        settings: How trees are grown.
-        features: **Shape** `[n, F]` float32; a missing cell is NaN. A column without a known cell
-            splits nothing; scikit-learn fails on it, so 0 stands in all of it.
-        targets: **Shape** `[n]`: classes, or standardised numbers.
-        weights: **Shape** `[n]` float64: how much each row counts.
-        n_classes: How many classes there are; 0 is a regression.
-        seed: See `train_boosting`.
-        stopping: What scikit-learn's model and its `fit` take of early stopping.
-
-    Returns:
-        The fitted model.
-    """
-    kind: Any = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
-    judges = {name: stopping.pop(name) for name in JUDGES if name in stopping}
-    model = kind(
-        learning_rate=settings.learning_rate,
-        max_iter=settings.count_rounds(n_classes),
-        max_leaf_nodes=settings.max_leaf_nodes,
-        min_samples_leaf=settings.min_samples_leaf,
-        l2_regularization=settings.l2_regularization,
-        max_features=float(settings.max_features),  # 1 would be one feature
-        categorical_features=None,
-        random_state=seed,
-        **stopping,
-    )
-    bounded = np.clip(features, -FLOAT32_MAX, FLOAT32_MAX)  # bins have finite ends
-    bounded[:, _find_empty(features, weights)] = 0.0
-    with threadpool_limits(1, user_api="openmp"):
-        return model.fit(bounded, targets, sample_weight=_weigh(weights), **judges)
-
-
-def _find_empty(features: Float32, weights: Float64) -> Bools:
-    """Say which columns have no known cell where scikit-learn looks: **Shape** `[F]`.
-
-    Of many rows it draws some to find bins. A column counts as empty if those are expected to
-    hold so few known cells that they may hold none.
-    """
-    missing = np.isnan(features)
-    if len(features) <= BINNED_ROWS:
-        return np.array(missing.all(axis=0))
-    shares = [1 - np.average(column, weights=weights) for column in missing.T]
-    return np.array(shares) * BINNED_ROWS < LEAST_KNOWN
 
 
 def encode_targets(rows: Rows, schema: Schema) -> Column:
@@ -288,11 +193,6 @@ def encode_targets(rows: Rows, schema: Schema) -> Column:
     if not schema.signature.is_regression:
         return rows.targets
     return (rows.targets - schema.target_center) / schema.target_scale
-
-
-def _weigh(weights: Float64) -> Float64 | None:
-    """Return weights where they differ: without any, gradients of one size are counted faster."""
-    return None if (weights == weights[:1]).all() else weights
 
 
 def _log_shares(train: Rows, n_classes: int) -> Float64:
@@ -333,12 +233,4 @@ def _answer_shares(train: Rows, n_classes: int) -> Trees:
         columns=none,
         base=base.astype(np.float32),
         meaning="logits" if n_classes else "number",
-    )
-
-
-def select_rows(rows: Rows, positions: Int64) -> Rows:
-    """Return the rows at these positions."""
-    taken = rows.weights[positions]
-    return Rows(
-        rows.inputs.take(positions), rows.targets[positions], taken, rows.row_ids[positions]
     )

@@ -11,15 +11,12 @@ import numpy as np
 
 from kdexport.records import Float64
 from kdexport.schema import FLOAT32_MAX
-from kdexport.training.boosting import (
-    BoostingSettings,
-    fit_booster,
-    train_boosting,
-    widen_classes,
-)
-from kdexport.training.estimators import compute_tree_outputs, trees_of
+from kdexport.training.boosting import train_boosting, widen_classes
+from kdexport.training.estimators import trees_of
+from kdexport.training.growing import BoostingSettings, fit_booster
 from kdexport.training.objective import find_objective
 from kdexport.training.transfer import Lesson, TransferSet
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import rank_categories, read_features, round_to_quantiles
 from kdexport.trees import Trees
 

@@ -10,12 +10,8 @@ import numpy as np
 from kdexport.knots import Splits
 from kdexport.records import Float64, Rows
 from kdexport.schema import Schema
-from kdexport.training.boosting import (
-    BoostingSettings,
-    encode_targets,
-    fit_booster,
-    select_rows,
-)
+from kdexport.training.boosting import encode_targets
+from kdexport.training.growing import BoostingSettings, fit_booster
 from kdexport.training.tree_inputs import rank_categories, read_features
 
 SETTINGS = BoostingSettings(l2_regularization=0.0, max_iter=60, max_trees=300)
@@ -37,7 +33,7 @@ def find_splits(train: Rows, schema: Schema, *, seed: int) -> tuple[Splits, ...]
     n_numeric = len(schema.signature.numeric)
     if train.n_rows > MAX_ROWS:
         chosen = np.random.default_rng(seed).choice(train.n_rows, MAX_ROWS, replace=False)
-        train = select_rows(train, np.sort(chosen))
+        train = train.take(np.sort(chosen))
     targets = encode_targets(train, schema)
     n_different = len(np.unique(targets))
     if not n_numeric or n_different < 2:

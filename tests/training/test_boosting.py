@@ -11,16 +11,10 @@ from kdexport.errors import DataError
 from kdexport.records import Column, Float64, Inputs, Rows
 from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
-from kdexport.training import boosting
-from kdexport.training.boosting import (
-    BoostingSettings,
-    select_rows,
-    split_folds,
-    train_boosting,
-    train_fold_boosting,
-)
-from kdexport.training.estimators import compute_tree_outputs
+from kdexport.training.boosting import split_folds, train_boosting, train_fold_boosting
+from kdexport.training.growing import BoostingSettings
 from kdexport.training.split_search import find_splits
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import LEAF, Trees
 from tests.training.boosting_toys import KINDS, Kind, make_task
@@ -322,26 +316,8 @@ def test_a_column_without_known_cells_splits_nothing(kind: Kind) -> None:
     assert train_boosting(sparse, rows.validation, schema, settings, seed=0).n_trees
 
 
-def test_a_column_that_bins_may_miss_counts_as_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many rows scikit-learn reads some, heavy ones more often: rare cells may be none."""
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(1000, 3)).astype(np.float32)
-    features[1:, 0] = features[200:, 1] = np.nan
-    weights = np.where(np.arange(1000) < 200, 1e-3, 1.0)
-    monkeypatch.setattr(boosting, "BINNED_ROWS", 900)
-    fitted = []
-    for shares in (np.ones(1000), weights):
-        model = boosting.fit_booster(
-            QUICK, features, features[:, 2], shares, n_classes=0, seed=0, early_stopping=False
-        )
-        fitted.append(model._bin_mapper.n_bins_non_missing_.tolist())
-    assert [bins[0] for bins in fitted] == [1, 1]
-    assert fitted[0][1] > 100
-    assert fitted[1][1] == 1
-
-
 def test_one_row_has_no_folds() -> None:
     """A model cannot be fitted on some rows and asked about others."""
     schema, rows = make_task("regression", n_train=300)
     with pytest.raises(DataError, match="1 training rows"):
-        split_folds(select_rows(rows.train, np.array([3])), schema, 5, 0)
+        split_folds(rows.train.take(np.array([3])), schema, 5, 0)

@@ -13,7 +13,6 @@ from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
 from kdexport.training.boosting import split_folds, train_boosting, train_fold_boosting
 from kdexport.training.growing import BoostingSettings
-from kdexport.training.split_search import find_splits
 from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import LEAF, Trees
@@ -294,26 +293,6 @@ def test_folds_of_small_classes(n_classes: int, n_each: int) -> None:
     folds = split_folds(train, schema, 5, 0)  # type: ignore[arg-type]
     assert len(folds) == 5
     assert sorted(np.concatenate(folds)) == [*range(len(targets))]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_column_without_known_cells_splits_nothing(kind: Kind) -> None:
-    """One cell is known: in the fold that holds it, the model of the others reads none."""
-    schema, rows = make_task(kind, n_train=300)
-    numeric = rows.train.inputs.numeric.copy()
-    numeric[1:, 0] = np.nan
-    sparse = replace(
-        rows.train, inputs=rows.train.inputs.like(numeric, rows.train.inputs.categorical)
-    )
-    settings = replace(QUICK, max_iter=5)
-    trees, outputs = train_fold_boosting(
-        sparse, rows.validation, schema, settings, n_folds=3, seed=0
-    )
-    assert np.isfinite(outputs).all()
-    assert 0 not in trees.feature
-    assert len(find_splits(sparse, schema, seed=0)[0].thresholds) == 0
-    numeric[0, 0] = np.nan
-    assert train_boosting(sparse, rows.validation, schema, settings, seed=0).n_trees
 
 
 def test_one_row_has_no_folds() -> None:

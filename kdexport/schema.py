@@ -128,7 +128,7 @@ class Schema(BaseModel):
             refuse_huge(exact[:, i], name, table.source)
         precision = "float32" if _survives_float32(exact) else "float64"
         signature = signature.model_copy(update={"precision": precision})
-        values = signature.take_inputs(table).numeric.astype(np.float64)
+        values = exact.astype(precision).astype(np.float64)
         center, scale = _center_and_scale(values)
         if precision == "float32":  # so that file and source subtract the same number
             center = center.astype(np.float32).astype(np.float64)

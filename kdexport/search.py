@@ -65,7 +65,8 @@ def search(
         KdexportError: See its message; nothing was written.
     """
     import_training_room("steps")
-    from kdexport.finalists import measure_finalists, train_candidates
+    from kdexport.candidates import train_candidates
+    from kdexport.finalists import measure_finalists
 
     with claim_output(output, force=force) as claimed:
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))

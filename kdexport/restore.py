@@ -188,10 +188,9 @@ def _find_gap(series: Any) -> Any:
 
 def _with_gap(series: Any, gap: Any) -> Any:
     """Return a pandas column of objects with this for its missing cells; others as they are."""
-    missing = series.isna().to_numpy()
-    if series.dtype != object or not missing.any():
+    if series.dtype != object:
         return series
-    cells = series.to_numpy(dtype=object, copy=True)
+    missing, cells = series.isna().to_numpy(), series.to_numpy(dtype=object, copy=True)
     cells[missing] = gap
     return type(series)(cells, index=series.index, name=series.name, dtype=object)
 

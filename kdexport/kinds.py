@@ -166,7 +166,15 @@ def list_classes(labels: Column, target: str) -> Classes:
     elif kind in "iu" or (kind == "f" and bool(is_whole(labels).all())):
         values = tuple(int(v) for v in np.unique(labels))
     elif kind == "O":
-        values = tuple(sorted({str(v) for v in labels.tolist()}))
+        types = {type(v).__name__ for v in labels.tolist() if not isinstance(v, str)}
+        if types:
+            has_text = any(isinstance(v, str) for v in labels.tolist())
+            raise DataError(
+                "labels are all text, all flags or all whole numbers of 64 bits",
+                found=f"{target!r} holds {' and '.join([*sorted(types), *['text'] * has_text])}",
+                cure="turn them into text",
+            )
+        values = tuple(sorted(set(labels.tolist())))
     elif kind == "f":
         raise DataError(
             "classes are text, flags or whole numbers",
@@ -209,7 +217,7 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
         return decide("number", "--numeric")
     if n_missing == n_rows:
         return decide("left out", "every cell is empty")
-    if values.dtype.kind == "b" or _holds_flags(values, missing):
+    if values.dtype.kind == "b" or holds_flags(values, missing):
         return decide("boolean", "true and false")
     if values.dtype.kind in "iuf":
         return decide("number", "whole numbers" if values.dtype.kind in "iu" else "numbers")
@@ -248,6 +256,6 @@ def _count_distinct(values: Column) -> int:
     return len(set(values.tolist())) if values.dtype.kind == "O" else len(np.unique(values))
 
 
-def _holds_flags(values: Column, missing: np.ndarray) -> bool:
+def holds_flags(values: Column, missing: np.ndarray) -> bool:
     """Say whether an object column holds flags, some of them missing."""
     return values.dtype.kind == "O" and all(isinstance(v, bool) for v in values[~missing].tolist())

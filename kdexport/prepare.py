@@ -45,12 +45,17 @@ def prepare(
     weight = recipe.columns.weight
     rows = Parts(*[schema.encode(part, weight=weight) for _, part in parts.items()])
     data_sha256 = parts.train.joined_with(parts.validation).hash()
-    is_task = data is None and recipe.data.file is None
-    recipe = recipe.settle(is_own_table=not is_task)
+    recipe = recipe.settle(is_own_table=is_own_table(recipe, data))
     if recipe.student.form != "plain":
         schema = _bend_at_splits(schema, rows.train, seed=recipe.seed)
     is_bent = recipe.student.form in ("piecewise", "oblique")
     if is_bent and schema.signature.numeric and not schema.has_knots:
+        if not any(schema.scale):
+            raise DataError(
+                "students bend where numbers differ",
+                found="every numeric column is constant in the training rows",
+                cure='set student.form = "plain"',
+            )
         raise DataError(
             f"students have at most {MAX_PIECES} pieces, two or more a column",
             found=f"{len(schema.signature.numeric)} numeric columns",
@@ -65,6 +70,11 @@ def prepare(
         text = [name for name, values in features.columns.items() if values.dtype.kind == "O"]
         extra = read_unlabeled(read_source(unlabeled, recipe, text), schema, rows.test)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer, extra)
+
+
+def is_own_table(recipe: Recipe, data: Source) -> bool:
+    """Say whether rows are the user's, not those of a built-in task."""
+    return data is not None or recipe.data.file is not None
 
 
 def _bend_at_splits(schema: Schema, train: Rows, *, seed: int) -> Schema:
@@ -146,10 +156,10 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
     Rows without a label and rows that weigh 0 are dropped from both.
     """
     settings = recipe.data
-    if data is None and settings.file is None:
+    if not is_own_table(recipe, data):
         tasks = import_training_room("tasks")
         task = tasks.load_task(settings.task)
-        return task.learn, task.test, task.target
+        return (*_weigh(recipe, task.learn, task.test), task.target)
     learn = read_source(settings.file if data is None else data, recipe)
     if test is None and settings.test_file is not None:
         test = settings.test_file
@@ -160,6 +170,11 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
     # What is text among the rows to learn from is text among the test rows, however it looks.
     text = [name for name, values in learn.columns.items() if values.dtype.kind == "O"]
     tables = [learn] if test is None else [learn, read_source(test, recipe, text)]
+    kept = [drop_unlabelled(table, target) for table in tables]
+    return (*_weigh(recipe, kept[0], kept[1] if test is not None else None), target)
+
+
+def _weigh(recipe: Recipe, learn: Table, test: Table | None) -> tuple[Table, Table | None]:
+    """Return both tables without the rows that weigh 0."""
     weight = recipe.columns.weight
-    kept = [drop_weightless(drop_unlabelled(table, target), weight) for table in tables]
-    return kept[0], kept[1] if test is not None else None, target
+    return drop_weightless(learn, weight), None if test is None else drop_weightless(test, weight)

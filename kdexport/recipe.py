@@ -1,7 +1,7 @@
 """The recipe: everything that decides the bytes of a bundle, in one strict TOML file.
 
 Takes a TOML file and overrides, gives a checked `Recipe`. An unknown key or a bad value names
-itself. Its sections are in `sections`.
+itself. Its sections are in `sections` and `student_section`.
 """
 
 import json
@@ -84,8 +84,13 @@ class Recipe(Section):
     budgets: Budgets = Budgets()
 
     def to_toml(self) -> str:
-        """Return the recipe as TOML, every value written out, in a fixed order."""
-        return write_toml(self.model_dump(exclude_none=True))
+        """Return the recipe as TOML, every value written out, in a fixed order.
+
+        Of a recipe that is not settled, all but those that an `auto` may still set.
+        """
+        undecided = {name: part.undecided for name, part in self if isinstance(part, Section)}
+        exclude = {name: set(keys) for name, keys in undecided.items() if keys}
+        return write_toml(self.model_dump(exclude_none=True, exclude=exclude))
 
     @property
     def names_a_table(self) -> bool:

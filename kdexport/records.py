@@ -18,6 +18,7 @@ from kdexport.errors import DataError
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Column = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 Part = TypeVar("Part")
@@ -186,6 +187,15 @@ class Rows:
     @property
     def n_rows(self) -> int:
         return len(self.targets)
+
+    def take(self, positions: Positions) -> "Rows":
+        """Return the rows at `positions`, in that order, with their weights as they are."""
+        return Rows(
+            self.inputs.take(positions),
+            self.targets[positions],
+            self.weights[positions],
+            self.row_ids[positions],
+        )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from kdexport.columns import EPOCH, ONE_DAY, is_missing, texts_of
 from kdexport.errors import DependencyError
+from kdexport.kinds import holds_flags
 from kdexport.records import Column, Float64, Inputs, Table
 from kdexport.signature import Signature
 
@@ -79,6 +80,10 @@ class Restorer:
             flags: Column = values > 0.5
             if seen.dtype.kind == "b" and not missing.any():
                 return flags
+            if seen.dtype.kind == "O":  # some are missing
+                cells = flags.astype(object)
+                cells[missing] = None
+                return cells
         if seen.dtype.kind in "iu" and np.isfinite(values).all():
             return np.round(values).astype(np.int64)
         return values
@@ -96,14 +101,18 @@ class Layout:
 
     Args:
         data: Data of that form, or anything else to get pandas frames (an array of numbers where
-            there is no pandas). Only its types are kept.
+            there is no pandas); None stands for a file. Only its types are kept, and in pandas'
+            columns of objects what stands for a missing cell.
     """
 
     def __init__(self, data: Any = None) -> None:
         self._frame: Any = None
         self._dtype: np.dtype[Any] | None = None
+        self._gaps: dict[str, Any] = {}
+        self._has_plain_gaps = data is not None
         if hasattr(data, "iloc"):
             self._frame = data.iloc[:0]
+            self._gaps = {str(n): _find_gap(data[n]) for n in data if data[n].dtype == object}
         elif hasattr(data, "with_columns") and hasattr(data, "schema"):
             self._frame = data.head(0)
         elif isinstance(data, np.ndarray):
@@ -128,14 +137,18 @@ class Layout:
             lists = {name: _plain(values) for name, values in columns.items()}
             return type(self._frame)(lists, schema=schema, strict=False)
         frame = (type(self._frame) if self.is_frame else _pandas_frame())(columns)
-        for name in names if self.is_frame else ():
-            if name in self._frame.columns:
+        for name in names:
+            if self.is_frame and name in self._frame.columns:
                 frame[name] = _as_pandas(frame[name], self._frame[name].dtype)
+            gap = self._gaps.get(name, None if self._has_plain_gaps else np.nan)
+            frame[name] = _with_gap(frame[name], gap)
         return frame
 
     def to_array(self, table: Table) -> Column:
         """Return all columns of a table as one array, **Shape** `[n, F]`."""
         columns = list(table.columns.values())
+        if self._dtype is None or self._dtype.kind != "O":
+            columns = [_flags_as_numbers(values) for values in columns]
         if all(values.dtype.kind in "fiub" for values in columns):
             stacked: Column = np.stack(columns, axis=1)
             is_float = self._dtype is not None and self._dtype.kind == "f"
@@ -164,6 +177,30 @@ def _as_pandas(series: Any, dtype: Any) -> Any:
         return series.astype(dtype)
     except (TypeError, ValueError, OverflowError):
         return series
+
+
+def _find_gap(series: Any) -> Any:
+    """Return what a pandas column of objects has for its first missing cell: None, NaN or ""."""
+    cells = series.to_numpy(dtype=object)
+    gaps = cells[is_missing(cells)]
+    return gaps[0] if len(gaps) else np.nan
+
+
+def _with_gap(series: Any, gap: Any) -> Any:
+    """Return a pandas column of objects with this for its missing cells; others as they are."""
+    if series.dtype != object:
+        return series
+    missing, cells = series.isna().to_numpy(), series.to_numpy(dtype=object, copy=True)
+    cells[missing] = gap
+    return type(series)(cells, index=series.index, name=series.name, dtype=object)
+
+
+def _flags_as_numbers(values: Column) -> Column:
+    """Return flags of which some are missing as 1, 0 and NaN; other columns as they are."""
+    missing = is_missing(values)
+    if values.dtype.kind != "O" or missing.all() or not holds_flags(values, missing):
+        return values
+    return np.array([np.nan if cell is None else float(cell) for cell in values.tolist()])
 
 
 def _pandas_frame() -> Any:

@@ -75,8 +75,8 @@ class Schema(BaseModel):
     Attributes:
         signature: Columns and classes.
         center: Mean of each numeric column, in the signature's precision.
-        scale: Deviation of each; 0 marks a column that was constant in training: it carries
-            nothing, so whatever it holds later moves no answer.
+        scale: Deviation of each; 0 marks a column that was constant in training: whatever number
+            it holds later moves no answer. Whether it is missing may, see `indicators`.
         indicators: Positions of the numeric columns that had missing cells in training.
         categories: One per categorical column.
         knots: Where a network that reads numbers piece by piece may bend, see `kdexport.knots`; in
@@ -128,7 +128,7 @@ class Schema(BaseModel):
             refuse_huge(exact[:, i], name, table.source)
         precision = "float32" if _survives_float32(exact) else "float64"
         signature = signature.model_copy(update={"precision": precision})
-        values = signature.take_inputs(table).numeric.astype(np.float64)
+        values = exact.astype(precision).astype(np.float64)
         center, scale = _center_and_scale(values)
         if precision == "float32":  # so that file and source subtract the same number
             center = center.astype(np.float32).astype(np.float64)

@@ -16,7 +16,7 @@ from kdexport.evidence.front import Limits, choose, describe_nearest
 from kdexport.evidence.search_facts import SearchFact
 from kdexport.extras import import_training_room
 from kdexport.pipeline import Learned, assemble, train_rival, write_files
-from kdexport.prepare import Source, prepare, refuse_few_test_rows
+from kdexport.prepare import Source, is_own_table, prepare, refuse_few_test_rows
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.advice import advise
@@ -65,7 +65,8 @@ def search(
         KdexportError: See its message; nothing was written.
     """
     import_training_room("steps")
-    from kdexport.finalists import measure_finalists, train_candidates
+    from kdexport.candidates import train_candidates
+    from kdexport.finalists import measure_finalists
 
     with claim_output(output, force=force) as claimed:
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
@@ -73,7 +74,8 @@ def search(
         prepared = _limit(prepared, limits)
         prepared, source = find_teacher(prepared, given, on_progress=on_progress)
         rival = train_rival(prepared)
-        found = train_candidates(prepared, source, on_progress)
+        is_own = is_own_table(recipe, data)
+        found = train_candidates(prepared, source, on_progress, is_own_table=is_own)
         candidates = measure_finalists(found, prepared, source, on_progress)
         chosen, rule = choose(candidates, limits, usual=found.usual)
         if chosen is None:

@@ -3,7 +3,8 @@
 docs/recipes.md is made of the descriptions here. Imports pydantic alone.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,11 +16,26 @@ Widths = tuple[Count, ...]
 Names = tuple[str, ...]
 GoldenKind = Literal["real", "synthetic", "none"]
 
+# Whoever gives one of these has chosen: `auto` stands for what was given then.
+REGULARISATION = frozenset({"dropout", "weight_decay"})
+STRENGTHS = frozenset({"swap_probability", "noise"})
+
 
 class Section(BaseModel):
     """A strict, frozen part of the recipe."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        """Keys that nobody gave and that an `auto` may still set."""
+        return frozenset()
+
+    def settled_to(self, values: Mapping[str, object]) -> Self:
+        """Return the section with other values, which do not count as given by anybody."""
+        settled = self.model_copy(update=values)
+        settled.model_fields_set.difference_update(values)  # a set of its own, made by the copy
+        return settled
 
 
 class DataRecipe(Section):
@@ -118,7 +134,7 @@ class TeacherRecipe(FitRecipe):
     ] = "none"
     n_members: Annotated[Count, Field(description="networks in the ensemble")] = 12
     hidden: Annotated[Widths, Field(description="widths of the hidden layers")] = (256, 128, 64)
-    dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped")] = 0.3
+    dropout: Annotated[float, Field(ge=0, lt=1 - 2**-9, description="share of units dropped")] = 0.3
     batch_size: Count = 256
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.3
@@ -144,14 +160,17 @@ class TeacherRecipe(FitRecipe):
 
     def settle(self, *, is_own_table: bool) -> "TeacherRecipe":
         """Return the recipe with every `auto` replaced by what it stands for."""
-        default = TeacherRecipe()
-        as_default = (self.dropout, self.weight_decay) == (default.dropout, default.weight_decay)
+        is_open = REGULARISATION.isdisjoint(self.model_fields_set)
         settled = {
-            "regularisation": "chosen" if is_own_table and as_default else "given",
+            "regularisation": "chosen" if is_own_table and is_open else "given",
             "family": "mixture" if is_own_table else "mlp",
         }
-        given = {name for name in settled if getattr(self, name) != "auto"}
-        return self.model_copy(update={k: v for k, v in settled.items() if k not in given})
+        return self.settled_to({k: v for k, v in settled.items() if getattr(self, k) == "auto"})
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        is_open = self.regularisation == "auto"
+        return REGULARISATION - self.model_fields_set if is_open else frozenset()
 
 
 class RivalRecipe(Section):
@@ -193,13 +212,15 @@ class TransferRecipe(Section):
         """Return the recipe with every `auto` replaced by what it stands for."""
         if self.method != "auto":
             return self
-        default = TransferRecipe()
-        strengths = (self.swap_probability, self.noise)
-        if strengths != (default.swap_probability, default.noise):
+        if not STRENGTHS.isdisjoint(self.model_fields_set):
             method = "munge"
         else:
             method = "mixed" if is_own_table else "gaussian_mixture"
-        return self.model_copy(update={"method": method})
+        return self.settled_to({"method": method})
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        return STRENGTHS - self.model_fields_set if self.method == "auto" else frozenset()
 
 
 class EvidenceRecipe(Section):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kdexport.columns import is_missing, is_whole, numbers_of
+from kdexport.columns import LARGEST_INT64, is_missing, is_whole, numbers_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Column, Int64, Parts, Table
 from kdexport.schema import column_of
@@ -45,6 +45,10 @@ def drop_unlabelled(table: Table, target: str) -> Table:
     # A gap among flags or whole numbers made their column objects or fractions: 7.0 is class 7.
     if labels.dtype.kind == "O" and all(isinstance(value, bool) for value in labels.tolist()):
         return table.replacing(target, labels.astype(bool))
+    if labels.dtype.kind == "O" and all(
+        type(value) is int and abs(value) <= LARGEST_INT64 for value in labels.tolist()
+    ):
+        return table.replacing(target, labels.astype(np.int64))
     if labels.dtype.kind == "f" and bool(is_whole(labels).all()):
         return table.replacing(target, labels.astype(np.int64))
     return table
@@ -110,7 +114,11 @@ def split_table(
     validation = None
     if split_column is not None:
         train, validation, column_test = _split_by_column(table, split_column)
-        test = test.without(split_column) if test is not None else column_test
+        if test is None:
+            test = column_test
+        else:
+            _warn_about_other_test_rows(column_test, split_column)
+            test = test.without(split_column)
         learn = train
     elif test is None:
         chosen = _draw_stratified(_strata(table.columns[target], is_regression), test_share, rng)
@@ -174,6 +182,16 @@ def _split_by_column(table: Table, split_column: str) -> tuple[Table, Table | No
     rest = table.without(split_column)
     train, validation, test = (rest.take(parts == part) for part in range(3))
     return train, validation if validation.n_rows else None, test
+
+
+def _warn_about_other_test_rows(rows: Table, split_column: str) -> None:
+    if rows.n_rows:
+        warnings.warn(
+            f"{rows.n_rows} rows that {split_column!r} calls test are left out: "
+            "there is a file of test rows",
+            KdexportWarning,
+            stacklevel=3,
+        )
 
 
 def _warn_about_lone_classes(labels: Column, target: str) -> None:

@@ -83,33 +83,39 @@ class StudentRecipe(FitRecipe):
         """How numbers are read: plain where validation rows have yet to choose."""
         return "plain" if self.form == "auto" or self.form == "chosen" else self.form
 
-    def shaped(self, hidden: Widths, form: Form) -> "StudentRecipe":
-        """Return the recipe of students of another shape, with the schedule that suits it."""
-        update: dict[str, object] = {"hidden": hidden, "form": form, "sizing": "auto"}
-        default, own = (
-            {key: getattr(recipe, key) for key in TINY_SCHEDULE}
-            for recipe in (StudentRecipe(), self)
-        )
-        table = {key: TABLE_SCHEDULE.get(key, value) for key, value in default.items()}
-        if own in (TINY_SCHEDULE, table):
-            update |= default
-        return self.model_copy(update=update).settle(is_own_table=own != default)
+    def shaped(self, hidden: Widths, form: Form, *, is_own_table: bool) -> "StudentRecipe":
+        """Return the recipe of students of another shape, with the schedule that suits it.
+
+        It is the one of a run that is asked for this shape: what nobody gave is decided anew.
+        """
+        base = self
+        if "sizing" not in self.model_fields_set:
+            default = StudentRecipe()
+            base = self.settled_to(
+                {key: getattr(default, key) for key in {"sizing", *self._not_given}}
+            )
+        shaped = base.model_copy(update={"hidden": hidden, "form": form})
+        return shaped.settle(is_own_table=is_own_table)
 
     def settle(self, *, is_own_table: bool) -> "StudentRecipe":
         """Return the recipe with every `auto` replaced by what it stands for."""
-        settled: dict[str, object] = {"sizing": "given"}
+        settled: dict[str, object] = {}
         if self.form == "auto":
             settled["form"] = "chosen" if is_own_table else "plain"
-        default = StudentRecipe()
-        as_default = all(getattr(self, key) == getattr(default, key) for key in TINY_SCHEDULE)
-        if self.sizing == "auto" and as_default:
-            if max(self.hidden, default=0) <= TINY:
-                settled |= TINY_SCHEDULE
-            elif is_own_table:
-                unset = {
-                    k: v
-                    for k, v in TABLE_SCHEDULE.items()
-                    if getattr(self, k) == getattr(default, k)
-                }
-                settled |= unset
-        return self.model_copy(update=settled)
+        if self.sizing == "auto":
+            settled["sizing"] = "given"
+            if TINY_SCHEDULE.keys() <= self._not_given:
+                if max(self.hidden, default=0) <= TINY:
+                    settled |= TINY_SCHEDULE
+                elif is_own_table:
+                    settled |= {k: v for k, v in TABLE_SCHEDULE.items() if k in self._not_given}
+        return self.settled_to(settled)
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        return self._not_given if self.sizing == "auto" else frozenset()
+
+    @property
+    def _not_given(self) -> frozenset[str]:
+        """Keys of the schedules that nobody gave."""
+        return frozenset({*TINY_SCHEDULE, *TABLE_SCHEDULE}) - self.model_fields_set

@@ -290,3 +290,12 @@ def test_date_classes() -> None:
     """A target of dates is refused, naming its type."""
     with pytest.raises(DataError, match=re.escape("'y' is of type datetime64[us]")):
         find_classes(np.zeros(4, "M8[us]"), "y")
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"), [((1, "b"), "int and text"), ((2**70, 2**71), "holds int")]
+)
+def test_labels_of_several_types(labels: tuple[object, ...], found: str) -> None:
+    """Labels that are neither all text nor numbers of 64 bits are refused by their types."""
+    with pytest.raises(DataError, match=found):
+        find_classes(text(*labels * 4), "y")

@@ -72,6 +72,7 @@ def test_unknown_key_of_section_in_full() -> None:
         ("data.test_share", 1.0),
         ("data.validation_share", 0.0),
         ("teacher.dropout", 1.0),
+        ("teacher.dropout", 0.999),
         ("teacher.n_members", 0),
         ("teacher.n_members", True),
         ("teacher.schedule", "linear"),
@@ -132,7 +133,7 @@ def test_changes_only_differences() -> None:
     overrides = {"seed": 4, "teacher.hidden": [8], "teacher.dropout": 0.3, "data.target": "y"}
     assert read_recipe(None, overrides).changes() == {
         "seed": 4,
-        "teacher": {"hidden": [8]},
+        "teacher": {"hidden": [8], "regularisation": "given"},
         "data": {"target": "y"},
     }
 
@@ -167,17 +168,63 @@ def test_students_of_a_table_have_a_rate_of_their_own() -> None:
     usual = StudentRecipe()
     student = usual.settle(is_own_table=True)
     assert {key: getattr(student, key) for key in TABLE_SCHEDULE} == TABLE_SCHEDULE
-    assert student.shaped((32,), "piecewise").learning_rate == student.learning_rate
-    tiny = student.shaped((8,), "plain")
-    assert {key: getattr(tiny, key) for key in TINY_SCHEDULE} == TINY_SCHEDULE
     given = usual.model_copy(update={"temperature": 3.0}).settle(is_own_table=True)
-    for other in (given, usual.settle(is_own_table=False), given.shaped((32,), "plain")):
+    for other in (given, usual.settle(is_own_table=False)):
         assert other.learning_rate == usual.learning_rate
     for n_steps in (3000, 24_000):  # an effort's
         stepped = usual.model_copy(update={"max_steps": n_steps}).settle(is_own_table=True)
         assert (stepped.max_steps, stepped.learning_rate) == (n_steps, student.learning_rate)
-    built_in = usual.settle(is_own_table=False).shaped((32,), "plain")
-    assert built_in.learning_rate == usual.learning_rate
+
+
+def show(student: StudentRecipe) -> dict[str, Any]:
+    """The keys of all schedules."""
+    return {key: getattr(student, key) for key in (*TINY_SCHEDULE, *TABLE_SCHEDULE, "sizing")}
+
+
+@pytest.mark.parametrize("is_own_table", [True, False])
+@pytest.mark.parametrize(
+    "given", [{}, {"max_steps": 3000}, {"temperature": 2.0}, {"sizing": "given"}]
+)
+def test_shapes_of_a_search_have_the_schedule_of_a_run(
+    given: dict[str, Any], is_own_table: bool
+) -> None:
+    """Whatever the usual shape is, and what was given of its schedule."""
+    shapes = ((8, 8), (32, 16), (64, 32))
+    for usual in shapes:
+        settled = StudentRecipe(**given, hidden=usual).settle(is_own_table=is_own_table)
+        for hidden in shapes:
+            shaped = settled.shaped(hidden, "piecewise", is_own_table=is_own_table)
+            run = StudentRecipe(**given, hidden=hidden).settle(is_own_table=is_own_table)
+            assert show(shaped) == show(run)
+            assert (shaped.hidden, shaped.form) == (hidden, "piecewise")
+
+
+def test_what_is_given_stays(tmp_path: Path) -> None:
+    """Also where it is a default: auto decides what nobody gave."""
+    text = "[teacher]\ndropout = 0.3\n[student]\nmax_steps = 8000\n[transfer]\nnoise = 0.5\n"
+    recipe = read_recipe(write(tmp_path, text), {"data.target": "y"})
+    settled = recipe.settle(is_own_table=True)
+    assert settled.student.max_steps == 8000
+    assert settled.student.learning_rate == TABLE_SCHEDULE["learning_rate"]
+    assert settled.teacher.regularisation == "given"
+    assert settled.transfer.method == "munge"
+    assert settled.changes()["student"] == {"max_steps": 8000}
+    warm = read_recipe(None, {"student.temperature": 2.0}).settle(is_own_table=True)
+    assert warm.student.learning_rate == StudentRecipe().learning_rate
+
+
+@pytest.mark.parametrize("overrides", [{}, {"student.max_steps": 8000}, {"student.hidden": [8]}])
+@pytest.mark.parametrize("is_own_table", [True, False])
+def test_a_written_recipe_settles_alike(
+    tmp_path: Path, overrides: dict[str, Any], is_own_table: bool
+) -> None:
+    """Settled before it is written, or after it is read back, or both, or twice."""
+    recipe = read_recipe(None, overrides)
+    settled = recipe.settle(is_own_table=is_own_table)
+    for written in (recipe, settled):
+        again = read_recipe(write(tmp_path, written.to_toml()), {})
+        assert again.settle(is_own_table=is_own_table) == settled
+    assert settled.settle(is_own_table=not is_own_table) == settled
 
 
 def test_tiny_students_have_a_schedule_of_their_own() -> None:

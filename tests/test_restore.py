@@ -103,3 +103,33 @@ def test_a_gap_among_flags_stays_one() -> None:
     flags = Layout(ODD).to_frame(table, list(table.columns))["flag"]
     assert flags.isna().tolist() == [True, True, *[False] * 38]
     assert (flags[2:] == ODD["flag"][2:]).all()
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+def test_cells_of_objects_keep_their_gaps(gap: object) -> None:
+    """Texts and flags of pandas' objects: a missing cell is None or NaN, a flag no number."""
+    frame = pd.DataFrame(
+        {
+            "flag": pd.Series([gap if i % 3 == 0 else i % 2 == 0 for i in range(40)], dtype=object),
+            "text": pd.Series(
+                [gap if i % 7 == 0 else "ab"[i % 2] for i in range(40)], dtype=object
+            ),
+            "name": [f"row {i}" for i in range(40)],
+        }
+    )
+    restorer, schema = fit_restorer(frame)
+    table = restorer.restore(schema.signature.take_inputs(as_table(frame)))
+    restored = Layout(frame).to_frame(table, list(table.columns))
+    for name in ("flag", "text"):
+        assert list(map(repr, restored[name])) == list(map(repr, frame[name]))
+
+
+def test_flags_with_gaps_without_a_frame() -> None:
+    """A file's gaps are NaN as pandas reads them, a mapping's stay None; arrays hold numbers."""
+    table = as_table({"flag": np.array([True, None, False], object)})
+    for data, gap in ((None, np.nan), ({}, None)):
+        flags = Layout(data).to_frame(table, ["flag"])["flag"]
+        assert repr(flags.tolist()) == repr([True, gap, False])
+    array = Layout(np.zeros((1, 1))).to_array(table)
+    np.testing.assert_array_equal(array, [[1.0], [np.nan], [0.0]])
+    assert Layout(np.zeros((1, 1), object)).to_array(table).tolist() == [[True], [None], [False]]

@@ -141,7 +141,7 @@ def test_nothing_is_written_where_none_keeps_the_limits(
 ) -> None:
     """Then the nearest is named, the exit code is 1, and the output stays as it was."""
     found = SimpleNamespace(usual="64-32", teacher_rows=1)
-    monkeypatch.setattr("kdexport.finalists.train_candidates", lambda *_: found)
+    monkeypatch.setattr("kdexport.candidates.train_candidates", lambda *_, **__: found)
     monkeypatch.setattr("kdexport.finalists.measure_finalists", lambda *_: ALL)
     with pytest.raises(SearchError, match="nearest: 8-8 with 60%"):
         quick_search(csv_path, tmp_path / "none", Limits(max_bytes=10))

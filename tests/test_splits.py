@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kdexport.errors import DataError, KdexportWarning
+from kdexport.kinds import find_classes
 from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
 from kdexport.records import Column, Parts, Table
@@ -202,7 +203,9 @@ def test_split_column_and_own_test_rows() -> None:
     """Own test rows go before those of a split column, and lose that column too."""
     own = as_table({"part": np.full(3, "test", object), "y": np.arange(3) % 2})
     where = np.array(["train", "val", "test"] * 4, object)
-    parts = split(as_table({"part": where, "y": np.arange(12) % 2}), test=own, split_column="part")
+    table = as_table({"part": where, "y": np.arange(12) % 2})
+    with pytest.warns(UserWarning, match="4 rows that 'part' calls test are left out"):
+        parts = split(table, test=own, split_column="part")
     assert list(parts.test.columns) == ["y"]
     assert parts.test.n_rows == 3
 
@@ -274,3 +277,18 @@ def test_class_of_test_rows_alone() -> None:
     recipe = read_recipe(None, {"data.target": "y", "data.split_column": "part"})
     with pytest.raises(DataError, match="c"):
         prepare(recipe, data=data)
+
+
+def test_whole_labels_that_float64_cannot_hold() -> None:
+    """A gap beside them leaves Python's numbers, which are classes as others are."""
+    labels = np.array([None, *[2**60, 2**60 + 1] * 4], object)
+    with pytest.warns(UserWarning, match="1 rows"):
+        kept = drop_unlabelled(as_table({"a": np.arange(9), "y": labels}), "y")
+    assert find_classes(kept.columns["y"], "y") == (2**60, 2**60 + 1)
+
+
+def test_a_built_in_task_has_weights_checked() -> None:
+    """As those of a file are: half of these numbers are negative."""
+    recipe = read_recipe(None, {"data.task": "article", "columns.weight": "x0"})
+    with pytest.raises(DataError, match="column 'x0' of article has"):
+        prepare(recipe)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kdexport.cores import count_cores
 from kdexport.evidence.latency_facts import MachineFact
 from kdexport.runtime import describe_runtime
 
@@ -44,13 +45,6 @@ def describe_machine(root: Path = Path("/")) -> MachineFact:
         numpy=np.__version__,
         runtime=describe_runtime(),
     )
-
-
-def count_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def read_load() -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from kdexport.records import Float32, Float64, Inputs, Int64, Rows
 from kdexport.sections import TransferRecipe
@@ -39,7 +40,9 @@ CATEGORY_DISTANCE = 2**-0.5  # of two unequal categories, in deviations: sqrt(2)
 def make_synthetic_inputs(
     rows: Rows, encoder: Encoder, recipe: TransferRecipe, *, seed: int
 ) -> tuple[Inputs, Int64]:
-    """Make rows that look like the training rows but are none of them.
+    """Make rows that look like the training rows.
+
+    Some are copies of them: where no cell was swapped, or only for one that is equal.
 
     "munge" walks from each row towards one of its near neighbours: a share of its cells takes the
     neighbour's value, numbers blurred by noise as wide as the two differ. "jitter" adds Gaussian
@@ -150,9 +153,11 @@ def _draw_neighbours(
         rows[:, encoder.d_dense :] *= CATEGORY_DISTANCE
         return rows
 
-    search = NearestNeighbors(n_neighbors=n_neighbours + 1).fit(place(searched))
     parts = np.split(used, range(ROWS_AT_ONCE, len(used), ROWS_AT_ONCE))
-    found = [search.kneighbors(place(part), return_distance=False) for part in parts]
+    # Which of several rows that are as near is found depends on the number of threads.
+    with threadpool_limits(1, user_api="openmp"):
+        search = NearestNeighbors(n_neighbors=n_neighbours + 1).fit(place(searched))
+        found = [search.kneighbors(place(part), return_distance=False) for part in parts]
     nearest = searched[np.concatenate(found)]
     # A row found as its own neighbour is moved to the end, which is never drawn.
     nearest = np.take_along_axis(

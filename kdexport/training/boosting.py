@@ -6,14 +6,13 @@ the rows of its fold, which it had not seen.
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, StratifiedKFold
-from threadpoolctl import threadpool_limits
 
+from kdexport.errors import DataError
 from kdexport.records import (
     Column,
     Float32,
@@ -24,40 +23,12 @@ from kdexport.records import (
     Rows,
     ignore_progress,
 )
-from kdexport.schema import FLOAT32_MAX, Schema
-from kdexport.training.estimators import compute_tree_outputs, trees_of
+from kdexport.schema import Schema
+from kdexport.training.estimators import trees_of
+from kdexport.training.growing import BoostingSettings, fit_booster, weigh
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import Trees, mean_of
-
-
-@dataclass(frozen=True)
-class BoostingSettings:
-    """How one boosted model is grown; the defaults were chosen on validation rows.
-
-    Attributes:
-        learning_rate: What share of a tree's correction is taken.
-        max_leaf_nodes: Leaves of a tree at most.
-        min_samples_leaf: Rows of a leaf at least.
-        l2_regularization: How much leaves are drawn to 0.
-        max_features: Share of the features that each split may look at, drawn anew.
-        max_iter: Rounds at most: one tree each, or one per class where there are more than two.
-        max_trees: Trees at most, which bounds the rounds where there are many classes.
-        patience: Rounds without a better validation loss before it stops; those are cut off.
-    """
-
-    learning_rate: float = 0.1
-    max_leaf_nodes: int = 31
-    min_samples_leaf: int = 20
-    l2_regularization: float = 1.0
-    max_features: float = 0.5
-    max_iter: int = 1000
-    max_trees: int = 6000
-    patience: int = 20
-
-    def count_rounds(self, n_classes: int) -> int:
-        """Rounds at most, for so many classes; 0 is a regression."""
-        trees_per_round = n_classes if n_classes > 2 else 1
-        return max(min(self.max_iter, self.max_trees // trees_per_round), 1)
 
 
 def train_boosting(
@@ -136,7 +107,7 @@ def train_fold_boosting(
         kept = np.setdiff1d(np.arange(train.n_rows), folds[fold])
         return _fit(
             features[kept],
-            select_rows(train, kept),
+            train.take(kept),
             validation_features,
             validation,
             schema,
@@ -158,8 +129,17 @@ def split_folds(train: Rows, schema: Schema, n_folds: int, seed: int) -> list[In
 
     There are fewer where there are fewer rows, and where no class has as many rows as folds, rows
     fall into them as they come.
+
+    Raises:
+        DataError: There is one row.
     """
     n_folds = min(n_folds, train.n_rows)
+    if n_folds < 2:
+        raise DataError(
+            "models are fitted on some training rows and asked about others",
+            found=f"{train.n_rows} training rows",
+            cure="pass more rows, or a smaller data.test_share",
+        )
     is_spread = not schema.signature.is_regression and (
         np.bincount(train.targets.astype(np.int64)).max() >= n_folds
     )
@@ -182,53 +162,30 @@ def _fit(
     *,
     seed: int,
 ) -> Trees:
-    """Fit one model on features that are read already, and cut it at its best round.
-
-    One thread: scikit-learn's wait for each other at every node of a tree, so that beside busy
-    neighbours on two cores two of them took 13 to 20 times as long as one.
-    """
+    """Fit one model on features that are read already, and cut it at its best round."""
     targets, judged = encode_targets(train, schema), encode_targets(validation, schema)
     n_classes = len(schema.signature.classes)
     known = np.isin(judged, targets) if n_classes else np.ones(len(judged), bool)
     present = np.unique(targets) if n_classes else np.empty(0, np.int64)
     if len(present) == 1 or not known.any():
         return _answer_shares(train, n_classes)
-    model = make_booster(
+    model = fit_booster(
         settings,
-        n_classes,
+        features,
+        targets,
+        train.weights,
+        n_classes=n_classes,
         seed=seed,
         early_stopping=True,
         n_iter_no_change=settings.patience,
         tol=0.0,
+        X_val=validation_features[known],
+        y_val=judged[known],
+        sample_weight_val=weigh(validation.weights[known]),
     )
-    with threadpool_limits(1, user_api="openmp"):
-        model.fit(
-            np.clip(features, -FLOAT32_MAX, FLOAT32_MAX),  # bins have finite ends
-            targets,
-            sample_weight=weigh(train.weights),
-            X_val=validation_features[known],
-            y_val=judged[known],
-            sample_weight_val=weigh(validation.weights[known]),
-        )
     del model._predictors[int(np.argmax(model.validation_score_)) :]  # entry i: after i rounds
     trees = trees_of(model).rounded()
     return widen_classes(trees, present, _log_shares(train, n_classes)) if n_classes else trees
-
-
-def make_booster(settings: BoostingSettings, n_classes: int, *, seed: int, **stopping: Any) -> Any:
-    """Return scikit-learn's model that is not fitted yet; 0 classes are a regression."""
-    kind: Any = HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor
-    return kind(
-        learning_rate=settings.learning_rate,
-        max_iter=settings.count_rounds(n_classes),
-        max_leaf_nodes=settings.max_leaf_nodes,
-        min_samples_leaf=settings.min_samples_leaf,
-        l2_regularization=settings.l2_regularization,
-        max_features=float(settings.max_features),  # 1 would be one feature
-        categorical_features=None,
-        random_state=seed,
-        **stopping,
-    )
 
 
 def encode_targets(rows: Rows, schema: Schema) -> Column:
@@ -236,11 +193,6 @@ def encode_targets(rows: Rows, schema: Schema) -> Column:
     if not schema.signature.is_regression:
         return rows.targets
     return (rows.targets - schema.target_center) / schema.target_scale
-
-
-def weigh(weights: Float64) -> Float64 | None:
-    """Return weights where they differ: without any, gradients of one size are counted faster."""
-    return None if (weights == weights[:1]).all() else weights
 
 
 def _log_shares(train: Rows, n_classes: int) -> Float64:
@@ -281,12 +233,4 @@ def _answer_shares(train: Rows, n_classes: int) -> Trees:
         columns=none,
         base=base.astype(np.float32),
         meaning="logits" if n_classes else "number",
-    )
-
-
-def select_rows(rows: Rows, positions: Int64) -> Rows:
-    """Return the rows at these positions."""
-    taken = rows.weights[positions]
-    return Rows(
-        rows.inputs.take(positions), rows.targets[positions], taken, rows.row_ids[positions]
     )

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import numpy as np
+import torch
 
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, ProgressSink, ignore_progress
 from kdexport.sections import TransferRecipe
 from kdexport.student_section import Form
 from kdexport.training.augment import MIXED
-from kdexport.training.distill import build_student_stack, fit_students
+from kdexport.training.distill import build_student_stack, fit_students, make_judge
 from kdexport.training.objective import find_objective
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 
@@ -46,6 +47,7 @@ def choose_form(
     transfer = _build_small_set(lesson, recipe, [way])
     chosen: Form = "plain"
     smallest_gap, least_difference = math.inf, LEAST_DIFFERENCE * _measure_nat(lesson)
+    floor = _find_floor(lesson, recipe)
     for form in get_args(Form):
         (loss,) = _try_students(
             lesson,
@@ -54,10 +56,17 @@ def choose_form(
             step_name=f"trying {form} students",
             on_progress=on_progress,
         )
-        gap = float(loss) - lesson.least_loss
+        gap = float(loss) - floor
         if gap < min((1 - LEAST_GAIN) * smallest_gap, smallest_gap - least_difference):
             chosen, smallest_gap = form, gap
     return chosen
+
+
+def _find_floor(lesson: Lesson, recipe: Recipe) -> float:
+    """Return the loss of a student that answers just as the teacher does, judged as they are."""
+    judge = make_judge(lesson, find_objective(lesson.schema), recipe, [True])
+    outputs = torch.from_numpy(lesson.validation_outputs).to(recipe.device)
+    return float(judge(outputs[None])[1][0])
 
 
 def _measure_nat(lesson: Lesson) -> float:
@@ -106,7 +115,8 @@ def _try_students(
     """Train students on every pool for a short while; return each pool's mean validation loss."""
     n_pools = len(transfer.pools)
     seeds = [recipe.seed + i for i in range(N_TRIED)] * n_pools
-    short = recipe.student.model_copy(update={"max_steps": recipe.student.max_steps // 4})
+    n_steps = max(1, recipe.student.max_steps // 4)
+    short = recipe.student.model_copy(update={"max_steps": n_steps})
     record = fit_students(
         build_student_stack(lesson.schema, recipe, seeds),
         transfer,

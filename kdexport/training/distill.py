@@ -147,7 +147,7 @@ def fit_students(
             alphas=recipe.student.alpha * taught.float(),
         ),
         validation_rows=encoder.prepare(validation.inputs, recipe.device),
-        judge=_make_judge(lesson, objective, recipe, is_taught),
+        judge=make_judge(lesson, objective, recipe, is_taught),
         recipe=recipe.student,
         n_steps=count_steps(recipe.student, max(len(pool) for pool in pools)),
         seeds=seeds,
@@ -215,7 +215,7 @@ def make_distillation_loss(
     return loss
 
 
-def _make_judge(
+def make_judge(
     lesson: Lesson, objective: Objective, recipe: Recipe, is_taught: Sequence[bool]
 ) -> Judge:
     """Say what each member's answers on the validation rows are compared with.

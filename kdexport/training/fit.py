@@ -44,8 +44,8 @@ class FitRecord:
         best_steps: **Shape** `[M]` int64: the step whose weights each member kept.
         temperatures: **Shape** `[M]` float64: what each member's logits were divided by.
         look_steps: **Shape** `[looks]` int64: steps taken before each look at the validation rows.
-        validation_losses: **Shape** `[looks, M]` float64: log loss on the validation rows at the
-            best temperature of that look.
+        validation_losses: **Shape** `[looks, M]` float64: what the judge says of the validation
+            rows, at the best temperature of that look.
     """
 
     n_steps: int
@@ -56,7 +56,7 @@ class FitRecord:
 
     @property
     def best_losses(self) -> Float64:
-        """**Shape** `[M]`: the validation log loss of the weights each member kept."""
+        """**Shape** `[M]`: the validation loss of the weights each member kept."""
         known = np.isfinite(self.validation_losses)  # a look at weights that diverged is none
         lowest: Float64 = np.where(known, self.validation_losses, np.inf).min(axis=0)
         return lowest
@@ -164,10 +164,13 @@ class _RowOrder:
         self._left = pool[:0]
 
     def next(self, n_rows: int) -> Tensor:
-        while len(self._left) < n_rows:
+        parts, n_there = [self._left], len(self._left)
+        while n_there < n_rows:
             order = torch.randperm(len(self._pool), generator=self._generator)
-            self._left = torch.cat([self._left, self._pool[order.to(self._pool.device)]])
-        drawn, self._left = self._left[:n_rows], self._left[n_rows:]
+            parts.append(self._pool[order.to(self._pool.device)])
+            n_there += len(self._pool)
+        rows = torch.cat(parts) if len(parts) > 1 else self._left
+        drawn, self._left = rows[:n_rows], rows[n_rows:]
         return drawn
 
 

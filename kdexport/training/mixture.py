@@ -13,10 +13,11 @@ import torch
 from kdexport.recipe import Recipe
 from kdexport.records import Float32, Float64, Inputs, Parts, ProgressSink, Rows
 from kdexport.schema import Schema
-from kdexport.training.boosting import BoostingSettings, train_boosting, train_fold_boosting
+from kdexport.training.boosting import train_boosting, train_fold_boosting
 from kdexport.training.ensemble import make_label_judge
-from kdexport.training.estimators import compute_tree_outputs
+from kdexport.training.growing import BoostingSettings
 from kdexport.training.nets import StackedMLP, compute_mean_outputs
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import read_features
 from kdexport.trees import Trees
 

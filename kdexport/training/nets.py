@@ -61,7 +61,8 @@ class StackedMLP(nn.Module):
     Member i is initialised from `seeds[i]` alone (uniform in +-1/sqrt(inputs that are not 0), as
     `nn.Linear` is), so it does not depend on who stands beside it.
 
-    In the oblique form the first layer reads `ObliqueUnits` behind what the encoder spreads.
+    In the oblique form the first layer reads `ObliqueUnits` behind what the encoder spreads, where
+    there are numbers that they could read.
 
     **Shape** input `[M, B, D]` compact rows, or `[B, D]` to give every member the same; output
     `[M, B, K]` float32.
@@ -92,7 +93,7 @@ class StackedMLP(nn.Module):
         if not seeds:
             raise ValueError("a stack has one seed per member, however: it got none")
         self.encoder = encoder
-        n_units = N_UNITS if encoder.form == "oblique" else 0
+        n_units = N_UNITS if encoder.form == "oblique" and encoder.d_compact else 0
         widths = (encoder.d_out + n_units, *hidden, d_out)
         # Of a column's categories one is 1 and the others 0, of the units about half are 0.
         n_active = (encoder.d_in + n_units // 2, *hidden)
@@ -236,12 +237,13 @@ def follow_terms(stack: StackedMLP, member: int, rows: Tensor) -> tuple[Tensor, 
     """
     layers = [(w[member].cpu().double(), b[member].cpu().double()) for w, b in stack.layers()]
     units = stack.units(member)
+    encoder = Encoder(stack.encoder.schema, form=stack.encoder.form)  # on the CPU
     outputs, sizes = [], []
     for some in torch.split(rows, ROWS_AT_ONCE):
-        hidden = stack.encoder(some).double()
+        hidden = encoder(some).double()
         size = hidden.abs()
         if units is not None:
-            values, terms = follow_units(units, stack.encoder.numbers(some).double())
+            values, terms = follow_units(units, encoder.numbers(some).double())
             hidden, size = torch.cat([hidden, values], dim=1), torch.cat([size, terms], dim=1)
         for position, (weight, bias) in enumerate(layers, start=1):
             hidden, size = hidden @ weight + bias, size @ weight.abs() + bias.abs()

@@ -109,6 +109,7 @@ def search_students(
     recipe: Recipe,
     transfer: TransferSet,
     *,
+    is_own_table: bool,
     n_threads: int = 1,
     on_progress: ProgressSink = ignore_progress,
 ) -> list[Tried]:
@@ -122,6 +123,7 @@ def search_students(
         lesson: Rows and teacher.
         recipe: What the shapes have in common, settled.
         transfer: The transfer set, answered by the teacher.
+        is_own_table: Whether the rows are the user's: schedules differ by it.
         n_threads: Shapes that are trained at a time, on a thread each: a small network is no
             faster on two. What is trained does not depend on it.
         on_progress: Told how it goes.
@@ -130,7 +132,7 @@ def search_students(
         All of them, the smallest first.
     """
     shapes = list_shapes(lesson.schema, recipe)
-    there = [_describe(lesson.schema, recipe, shape) for shape in shapes]
+    there = [_describe(lesson.schema, recipe, shape, is_own_table) for shape in shapes]
     usual, left = there[0], []
     n_rounds = len(SHARES) + 1
     with _one_torch_thread():
@@ -190,8 +192,8 @@ def _do_all(
     return done
 
 
-def _describe(schema: Schema, recipe: Recipe, shape: Shape) -> Tried:
-    student = recipe.student.shaped(shape.hidden, shape.form)
+def _describe(schema: Schema, recipe: Recipe, shape: Shape, is_own_table: bool) -> Tried:
+    student = recipe.student.shaped(shape.hidden, shape.form, is_own_table=is_own_table)
     n_steps = min(student.max_steps, max(1, MAX_DRAWN // student.batch_size))
     student = student.model_copy(update={"max_steps": n_steps})
     shaped = recipe.model_copy(update={"student": student})

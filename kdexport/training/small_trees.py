@@ -4,19 +4,19 @@ Takes a lesson and its transfer set, gives `Trees` in the networks' unit. One bo
 ONNX is what answers fastest beside a small network, so a search tries some.
 """
 
+import sys
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
 
 from kdexport.records import Float64
 from kdexport.schema import FLOAT32_MAX
-from kdexport.training.boosting import BoostingSettings, train_boosting, widen_classes
-from kdexport.training.estimators import compute_tree_outputs, trees_of
+from kdexport.training.boosting import train_boosting, widen_classes
+from kdexport.training.estimators import trees_of
+from kdexport.training.growing import BoostingSettings, fit_booster
 from kdexport.training.objective import find_objective
 from kdexport.training.transfer import Lesson, TransferSet
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import rank_categories, read_features, round_to_quantiles
 from kdexport.trees import Trees
 
@@ -63,23 +63,29 @@ def train_taught_trees(lesson: Lesson, transfer: TransferSet, grove: Grove, *, s
     features = round_to_quantiles(np.clip(features, -FLOAT32_MAX, FLOAT32_MAX))
     soft = objective.soften(transfer.outputs[drawn]).cpu().numpy().astype(np.float64)
     weights = transfer.weights.cpu().numpy()[drawn].astype(np.float64)
-    settings: dict[str, Any] = {
-        "learning_rate": LEARNING_RATE,
-        "max_iter": grove.n_trees,
-        "max_leaf_nodes": grove.n_leaves,
-        "max_features": MAX_FEATURES,
-        "early_stopping": False,
-        "categorical_features": None,
-        "random_state": seed,
-    }
-    with threadpool_limits(1, user_api="openmp"):
-        if schema.signature.is_regression:
-            number = HistGradientBoostingRegressor(**settings)
-            number.fit(features, soft[:, 0], sample_weight=weights)
-            return trees_of(number).rounded().with_readings(ranks)
-        rows, classes = np.nonzero(soft >= LEAST_PROBABILITY)
-        model = HistGradientBoostingClassifier(**settings)
-        model.fit(features[rows], classes, sample_weight=weights[rows] * soft[rows, classes])
+    settings = BoostingSettings(
+        learning_rate=LEARNING_RATE,
+        max_leaf_nodes=grove.n_leaves,
+        l2_regularization=0.0,
+        max_features=MAX_FEATURES,
+        max_iter=grove.n_trees,
+        max_trees=sys.maxsize,  # a grove says how many
+    )
+    if schema.signature.is_regression:
+        fitted = fit_booster(
+            settings, features, soft[:, 0], weights, n_classes=0, seed=seed, early_stopping=False
+        )
+        return trees_of(fitted).rounded().with_readings(ranks)
+    rows, classes = np.nonzero(soft >= LEAST_PROBABILITY)
+    model = fit_booster(
+        settings,
+        features[rows],
+        classes,
+        weights[rows] * soft[rows, classes],
+        n_classes=soft.shape[1],
+        seed=seed,
+        early_stopping=False,
+    )
     present = model.classes_.astype(np.int64)
     log_means = np.log(np.maximum(soft.mean(axis=0), LEAST_PROBABILITY))
     return widen_classes(trees_of(model).rounded(), present, log_means).with_readings(ranks)

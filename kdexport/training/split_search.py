@@ -6,18 +6,12 @@ Takes training rows, gives thresholds and what each of them gained.
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kdexport.knots import Splits
 from kdexport.records import Float64, Rows
-from kdexport.schema import FLOAT32_MAX, Schema
-from kdexport.training.boosting import (
-    BoostingSettings,
-    encode_targets,
-    make_booster,
-    select_rows,
-    weigh,
-)
+from kdexport.schema import Schema
+from kdexport.training.boosting import encode_targets
+from kdexport.training.growing import BoostingSettings, fit_booster
 from kdexport.training.tree_inputs import rank_categories, read_features
 
 SETTINGS = BoostingSettings(l2_regularization=0.0, max_iter=60, max_trees=300)
@@ -39,17 +33,22 @@ def find_splits(train: Rows, schema: Schema, *, seed: int) -> tuple[Splits, ...]
     n_numeric = len(schema.signature.numeric)
     if train.n_rows > MAX_ROWS:
         chosen = np.random.default_rng(seed).choice(train.n_rows, MAX_ROWS, replace=False)
-        train = select_rows(train, np.sort(chosen))
+        train = train.take(np.sort(chosen))
     targets = encode_targets(train, schema)
     n_different = len(np.unique(targets))
     if not n_numeric or n_different < 2:
         return ()
     features = read_features(train.inputs, schema, rank_categories(train, schema))
     n_classes = n_different if schema.signature.classes else 0
-    model = make_booster(SETTINGS, n_classes, seed=seed, early_stopping=False)
-    with threadpool_limits(1, user_api="openmp"):
-        bounded = np.clip(features, -FLOAT32_MAX, FLOAT32_MAX)
-        model.fit(bounded, targets, sample_weight=weigh(train.weights))
+    model = fit_booster(
+        SETTINGS,
+        features,
+        targets,
+        train.weights,
+        n_classes=n_classes,
+        seed=seed,
+        early_stopping=False,
+    )
     nodes = np.concatenate([tree.nodes for grown in model._predictors for tree in grown])
     inner = nodes[nodes["is_leaf"] == 0]
     return tuple(_gather(inner[inner["feature_idx"] == column]) for column in range(n_numeric))

@@ -4,7 +4,6 @@ Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's th
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kdexport.cores import count_cores
 from kdexport.errors import RecipeError
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table
@@ -46,7 +46,7 @@ STRENGTHS = {"munge": "swap_probability", "jitter": "noise", "marginal": "swap_p
 
 def set_threads(asked: int) -> int:
     """Set torch's threads: `asked`, or with 0 what this process may use. Returns their number."""
-    n_threads = asked or len(os.sched_getaffinity(0))
+    n_threads = asked or count_cores()
     torch.set_num_threads(n_threads)
     return n_threads
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdexport.columns import numbers_of
 from kdexport.errors import DataError
 from kdexport.records import Column, Float64, Inputs, Parts, Rows, Table, Unlabeled
 from kdexport.signature import Signature, listed
@@ -108,7 +109,7 @@ def _read_answers(table: Table, signature: Signature) -> Float64:
             found=f"{table.source} has no {listed(absent)}",
             cure=f"its columns are {listed(list(table.columns))}",
         )
-    stacked = np.stack([table.columns[column] for column in columns], axis=1)
+    stacked = np.stack([numbers_of(table, column) for column in columns], axis=1)
     return check_answers(stacked, _name(table), classes, classes, table.n_rows)
 
 

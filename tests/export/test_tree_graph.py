@@ -20,10 +20,11 @@ from kdexport.export.network import build_student, export_network
 from kdexport.records import Answers, Float64, Inputs, Parts, Rows
 from kdexport.runtime import open_session
 from kdexport.schema import Category, Schema
-from kdexport.training.boosting import BoostingSettings, train_boosting
+from kdexport.training.boosting import train_boosting
 from kdexport.training.encode import Encoder
-from kdexport.training.estimators import compute_tree_outputs
+from kdexport.training.growing import BoostingSettings
 from kdexport.training.nets import StackedMLP
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import read_features
 from kdexport.trees import Trees
 from tests.training.boosting_toys import KINDS, Kind, make_task

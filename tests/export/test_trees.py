@@ -24,7 +24,8 @@ from kdexport.contract import IR_VERSION, serialize_model
 from kdexport.export.trees import build_tree_outputs, narrow_thresholds
 from kdexport.records import Column, Float32, Float64
 from kdexport.runtime import open_session
-from kdexport.training.estimators import compute_tree_outputs, trees_of
+from kdexport.training.estimators import trees_of
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.trees import LEAF, Trees, sum_of
 
 CLASSIFIERS = [

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from kdexport.errors import DataError
-from kdexport.training.estimators import compute_tree_outputs
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_readers import read_trees
 from kdexport.trees import LEAF, Trees
 from tests.libraries.models import (

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from kdexport.records import Column, Float32, Inputs, Rows
 from kdexport.schema import Category
@@ -238,3 +239,13 @@ def test_munge_keeps_categories_together() -> None:
     known = ~np.isnan(made.numeric[:, 0])
     agrees = (made.numeric[:, 0] > 0) == (made.categorical[:, 0] == "right")
     assert agrees[known].mean() > 0.9
+
+
+def test_neighbours_do_not_depend_on_threads() -> None:
+    """Of rows that are as near, the same ones are found by one thread and by two."""
+    counts = np.random.default_rng(0).integers(0, 3, (600, 18)).astype(np.float32)
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="openmp"):
+            found.append(make("munge", n=2000, features=counts))
+    assert np.array_equal(*found)

@@ -11,13 +11,9 @@ from kdexport.errors import DataError
 from kdexport.records import Column, Float64, Inputs, Rows
 from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
-from kdexport.training.boosting import (
-    BoostingSettings,
-    split_folds,
-    train_boosting,
-    train_fold_boosting,
-)
-from kdexport.training.estimators import compute_tree_outputs
+from kdexport.training.boosting import split_folds, train_boosting, train_fold_boosting
+from kdexport.training.growing import BoostingSettings
+from kdexport.training.tree_answers import compute_tree_outputs
 from kdexport.training.tree_inputs import rank_categories, read_features
 from kdexport.trees import LEAF, Trees
 from tests.training.boosting_toys import KINDS, Kind, make_task
@@ -297,3 +293,10 @@ def test_folds_of_small_classes(n_classes: int, n_each: int) -> None:
     folds = split_folds(train, schema, 5, 0)  # type: ignore[arg-type]
     assert len(folds) == 5
     assert sorted(np.concatenate(folds)) == [*range(len(targets))]
+
+
+def test_one_row_has_no_folds() -> None:
+    """A model cannot be fitted on some rows and asked about others."""
+    schema, rows = make_task("regression", n_train=300)
+    with pytest.raises(DataError, match="1 training rows"):
+        split_folds(rows.train.take(np.array([3])), schema, 5, 0)

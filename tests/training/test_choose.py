@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from kdexport.records import Column, Float32, Float64, Inputs, Parts, Rows
 from kdexport.schema import Schema
@@ -128,3 +129,29 @@ def test_a_form_has_to_pay(
         lambda *_, **__: np.array([lesson.least_loss + next(gaps)]),
     )
     assert choose_form(lesson, RECIPE) == form
+
+
+def test_forms_are_compared_with_who_answers_as_the_teacher_does() -> None:
+    """By the judge that students have: where labels share the loss, they are in it too."""
+    schema, parts = make_bent_parts()
+    lesson = Lesson(parts, schema, teach_wave)
+    for alpha in (1.0, 0.5):
+        student = RECIPE.student.model_copy(update={"alpha": alpha})
+        floor = choose_room._find_floor(lesson, RECIPE.model_copy(update={"student": student}))
+        labels = np.eye(2)[parts.validation.targets]
+        logs = torch.log_softmax(torch.from_numpy(lesson.validation_outputs).double(), dim=-1)
+        mixture = alpha * np.exp(logs.numpy()) + (1 - alpha) * labels
+        assert floor <= -(mixture * logs.numpy()).sum(axis=1).mean() + 1e-7
+        assert (floor == lesson.least_loss) == (alpha == 1)
+
+
+def test_one_step_is_enough_to_choose() -> None:
+    """A quarter of three steps is one."""
+    schema, parts = make_bent_parts()
+    student = RECIPE.student.model_copy(update={"max_steps": 3})
+    recipe = RECIPE.model_copy(update={"student": student})
+    assert choose_form(Lesson(parts, schema, teach_wave), recipe) in (
+        "plain",
+        "piecewise",
+        "oblique",
+    )

@@ -14,7 +14,8 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LinearRegression
 
 from kdexport.errors import DataError
-from kdexport.training.estimators import compute_tree_outputs, trees_of
+from kdexport.training.estimators import trees_of
+from kdexport.training.tree_answers import compute_tree_outputs
 
 RNG = np.random.default_rng(2)
 FEATURES = RNG.integers(0, 6, (200, 3)).astype(float)

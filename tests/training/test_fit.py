@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from kdexport.records import Float64, Progress
 from kdexport.sections import FitRecipe
-from kdexport.training.fit import FitRecord, fit_stack
+from kdexport.training.fit import FitRecord, _RowOrder, fit_stack
 from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.objective import Classification, fit_temperatures
 from tests.training.toys import make_encoder
@@ -218,3 +218,13 @@ def test_progress(n_steps: int) -> None:
     assert done == sorted(set(done))
     assert log[-1] == Progress("toy", n_steps, n_steps)
     assert len(log) == len(record.validation_losses) <= 30
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 10, 64])
+def test_rows_come_in_one_order(n_rows: int) -> None:
+    """Permutation after permutation of the pool, however many rows are asked for at a time."""
+    pool, generator = torch.arange(10) * 3, torch.Generator().manual_seed(5)
+    expected = torch.cat([pool[torch.randperm(10, generator=generator)] for _ in range(40)])
+    order = _RowOrder(pool, 5)
+    drawn = torch.cat([order.next(n_rows) for _ in range(5)])
+    assert torch.equal(drawn, expected[: 5 * n_rows])

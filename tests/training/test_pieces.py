@@ -153,6 +153,37 @@ def test_oblique_files_do_not_overflow() -> None:
     np.testing.assert_allclose(found.logits, expected, rtol=0, atol=5e-7)
 
 
+@pytest.mark.parametrize("form", ["piecewise", "oblique"])
+def test_forms_without_numbers(form: Form) -> None:
+    """Where there are only categories there is nothing to bend: all forms are one."""
+    table = as_table(
+        {"c": np.array(list("ab") * 50, object), "y": np.arange(100) % 2, "d": ["e", "f"] * 50}
+    )
+    schema = Schema.fit(table, "y", ColumnsRecipe(), classes=(0, 1))
+    encoder = Encoder(schema, form=form)
+    stack = StackedMLP(encoder, hidden=(16,), d_out=2, seeds=[0])
+    assert stack.units(0) is None
+    stack.round_weights()
+    network = export_network(build_student(stack, 0), d_features=0, n_categorical=2)
+    model = build_model(network, schema, Filling(encoder.center, encoder.limit))
+    inputs = schema.encode(table).inputs
+    found = open_session(expose_logits(serialize_model(model))).answer(inputs)
+    exact, _ = follow_terms(stack, 0, encoder.prepare(inputs))
+    np.testing.assert_allclose(found.logits, exact, rtol=0, atol=5e-7)
+
+
+@pytest.mark.parametrize("form", ["plain", "piecewise", "oblique"])
+def test_terms_are_followed_wherever_the_stack_is(form: Form) -> None:
+    """Rows are on the CPU, whatever the device of the encoder's buffers."""
+    schema, inputs = make_schema()
+    stack = StackedMLP(Encoder(schema, form=form), hidden=(16,), d_out=2, seeds=[0])
+    rows = stack.encoder.prepare(inputs)
+    expected, _ = follow_terms(stack, 0, rows)
+    stack.encoder.to("meta")
+    found, _ = follow_terms(stack, 0, rows)
+    assert torch.equal(found, expected)
+
+
 def test_rounding_of_oblique_units_is_a_share_of_their_terms() -> None:
     """Float32 answers are off by no more than the terms of all layers allow."""
     schema, inputs = make_schema()

@@ -57,7 +57,9 @@ def test_threads_move_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     schema, parts = make_parts()
     lesson = Lesson(parts, schema, teach)
     transfer = build_transfer_set(lesson, RECIPE, [RECIPE.transfer])
-    found = [search_students(lesson, RECIPE, transfer, n_threads=n) for n in (1, 2)]
+    found = [
+        search_students(lesson, RECIPE, transfer, is_own_table=False, n_threads=n) for n in (1, 2)
+    ]
     for one, other in zip(*found, strict=True):
         assert (one.shape, one.loss, one.share) == (other.shape, other.loss, other.share)
         if one.students is not None and other.students is not None:
@@ -80,7 +82,9 @@ def test_an_interrupt_stops_all_threads(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("kdexport.training.search.WIDTHS", ((), (3,), (4,), (5,)))
     with pytest.raises(KeyboardInterrupt):
-        search_students(lesson, RECIPE, transfer, n_threads=2, on_progress=interrupt)
+        search_students(
+            lesson, RECIPE, transfer, is_own_table=False, n_threads=2, on_progress=interrupt
+        )
     assert looks == [1]
 
 
@@ -98,7 +102,7 @@ def test_the_teacher_answers_once(monkeypatch: pytest.MonkeyPatch) -> None:
     transfer = build_transfer_set(lesson, RECIPE, [RECIPE.transfer])
     assert lesson.validation_outputs.shape == (parts.validation.inputs.n_rows, 2)
     before = sum(asked)
-    tried = search_students(lesson, RECIPE, transfer)
+    tried = search_students(lesson, RECIPE, transfer, is_own_table=False)
     assert sum(asked) == before
     finalists = [one for one in tried if one.students is not None]
     assert 0 < len(finalists) < len(tried) == len(list_shapes(schema, RECIPE))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdexport.errors import DataError
 from kdexport.knots import find_knots
 from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
@@ -102,3 +103,11 @@ def test_prepare_bends_students_where_trees_split(form: str) -> None:
     assert ({196.0, 200.0, 204.0} <= set(schema.knots[0])) == (form == "auto")
     if form == "plain":
         assert len(schema.knots[0]) <= len(find_knots(values[:, None])[0])
+
+
+def test_constant_numbers_are_no_reason_to_bend() -> None:
+    """The message says that they are constant, not that they are too many."""
+    table = {"a": np.ones(60), "c": np.array(list("xyz") * 20), "y": np.arange(60) % 2}
+    recipe = read_recipe(None, {"data.target": "y", "student.form": "piecewise"})
+    with pytest.raises(DataError, match="every numeric column is constant"):
+        prepare(recipe, data=table)

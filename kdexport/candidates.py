@@ -1,0 +1,133 @@
+"""The candidates of a search, trained: networks of many shapes and a few small trees.
+
+Takes a prepared task and its teacher, gives what was trained. `finalists` measures the best.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdexport.recipe import Recipe
+from kdexport.records import Progress, ProgressSink
+from kdexport.training.checkpoints import freeze_students
+from kdexport.training.own_teacher import OwnTeacher
+from kdexport.training.search import Tried, list_shapes, search_students
+from kdexport.training.small_trees import (
+    GROVES,
+    Grove,
+    answer_trees,
+    train_taught_trees,
+    train_untaught_trees,
+)
+from kdexport.training.steps import choose_recipe, make_lesson, set_threads
+from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
+from kdexport.trees import Trees
+from kdexport.workspace import Prepared, Trained
+
+MAX_CLASSES_OF_GROVES = 10  # a model for each class: beyond, no few trees are left
+
+
+@dataclass(frozen=True)
+class TriedGrove:
+    """Small trees: a student and a control per replicate.
+
+    Attributes:
+        loss: Of the students beside the teacher's answers on the validation rows.
+        share: Of the way from the controls to the teacher in it.
+    """
+
+    grove: Grove
+    taught: tuple[Trees, ...]
+    untaught: tuple[Trees, ...]
+    loss: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search trained.
+
+    Attributes:
+        tried: Networks, the smallest first.
+        groves: Small trees.
+        usual: Name of the shape that the recipe gives.
+        teacher_rows: Rows that the teacher answered.
+        lesson: What they learned from.
+    """
+
+    tried: Sequence[Tried]
+    groves: Sequence[TriedGrove]
+    usual: str
+    teacher_rows: int
+    lesson: Lesson
+
+    @property
+    def finalists(self) -> list[Tried]:
+        return [one for one in self.tried if one.students is not None]
+
+    def recipe_of(self, name: str) -> Recipe:
+        """Return the recipe that makes this candidate."""
+        return self._find(name).recipe
+
+    def students_of(self, name: str) -> Trained:
+        """Return the checkpoint of this candidate's students and controls."""
+        students = self._find(name).students
+        if students is None:
+            raise ValueError(f"{name} was not trained in full")
+        return freeze_students(students)
+
+    def _find(self, name: str) -> Tried:
+        return next(one for one in self.tried if one.shape.name == name)
+
+
+def train_candidates(
+    prepared: Prepared,
+    teacher: Trained | OwnTeacher,
+    on_progress: ProgressSink,
+    *,
+    is_own_table: bool,
+) -> Found:
+    """Label one transfer set and train every candidate on it."""
+    n_threads = set_threads(prepared.recipe.threads)
+    lesson = make_lesson(prepared, teacher, on_progress)
+    recipe, _ = choose_recipe(lesson, prepared.recipe, on_progress)
+    transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
+    tried = search_students(
+        lesson,
+        recipe,
+        transfer,
+        is_own_table=is_own_table,
+        n_threads=n_threads,
+        on_progress=on_progress,
+    )
+    groves: list[TriedGrove] = []
+    if len(prepared.schema.signature.classes) <= MAX_CLASSES_OF_GROVES:
+        with ThreadPoolExecutor(n_threads) as pool:
+            train = partial(_train_grove, lesson, transfer, recipe)
+            for grove in pool.map(train, GROVES):
+                groves.append(grove)
+                on_progress(Progress("small trees", len(groves), len(GROVES)))
+    usual = list_shapes(prepared.schema, recipe)[0].name
+    return Found(tried, groves, usual, transfer.inputs.n_rows, lesson)
+
+
+def _train_grove(lesson: Lesson, transfer: TransferSet, recipe: Recipe, grove: Grove) -> TriedGrove:
+    seeds = range(recipe.seed, recipe.seed + recipe.student.n_replicates)
+    taught = tuple(train_taught_trees(lesson, transfer, grove, seed=seed) for seed in seeds)
+    untaught = tuple(train_untaught_trees(lesson, grove, seed=seed) for seed in seeds)
+    loss, alone = (
+        float(lesson.judge(_answer_validation(lesson, several)).mean())
+        for several in (taught, untaught)
+    )
+    share = lesson.find_share(taught=loss, alone=alone)
+    return TriedGrove(grove, taught, untaught, loss, share)
+
+
+def _answer_validation(lesson: Lesson, several: Sequence[Trees]) -> Tensor:
+    """Outputs of several sums of trees on the validation rows, **Shape** `[M, v, K]` float32."""
+    return torch.from_numpy(np.stack([answer_trees(lesson, trees) for trees in several])).float()

@@ -90,7 +90,7 @@ def check_output(output: Path, *, force: bool) -> None:
         raise OutputError(
             "an output that exists is kept",
             found=f"{str(output)!r} exists",
-            cure="pass --force to replace it, or another -o",
+            cure="pass --force (force=True) to replace it, or another -o",
         )
     if names and not MARKS & names:
         raise OutputError(

@@ -27,6 +27,7 @@ NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 _held: "set[Claim]" = set()
 _written: list[Path] = []
+_kept: list[Path] = []
 
 
 class Claim:
@@ -146,6 +147,8 @@ class Claim:
         if self._lock is not None:
             with suppress(OSError):  # whatever cannot be removed is left for the next one to clean
                 self._clean()
+                if self.is_kept and any(self.folder.iterdir()):
+                    _kept.append(self._asked)
                 self.folder.rmdir()  # not where something is kept in it
             os.close(self._lock)
             self._lock = None
@@ -279,6 +282,11 @@ def write_file(path: Path) -> Iterator[Path]:
         with claimed.refusing():
             yield staged
         claimed.put_file(staged)
+
+
+def kept_outputs() -> list[Path]:
+    """Return the outputs that this process left something for, to go on from."""
+    return list(_kept)
 
 
 def written_outputs() -> list[Path]:

@@ -155,6 +155,7 @@ def distill(
     A recipe given here replaces the folder's sections from [student] on; data and teacher stay
     those that the folder was trained with.
     """
+    workspace.refuse_absent(work)
     with claim_output(work, force=True) as claimed:  # the folder is swapped whole
         prepared = workspace.load_prepared(work, recipe_path, from_section="student")
         teacher = workspace.load_trained(work, workspace.TEACHER)

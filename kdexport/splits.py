@@ -170,13 +170,14 @@ def _split_by_column(table: Table, split_column: str) -> tuple[Table, Table | No
             found=f"{table.source} has no column {split_column!r}",
             cure="check --split-column",
         )
-    names = [str(value).lower() for value in table.columns[split_column].tolist()]
-    parts = np.array([PARTS.get(name, -1) for name in names])
+    values = table.columns[split_column].tolist()
+    parts = np.array([PARTS.get(str(value).lower(), -1) for value in values])
     if (parts < 0).any():
-        first = names[int(np.argmax(parts < 0))]
+        first = values[int(np.argmax(parts < 0))]
         raise DataError(
             "a split column says train, validation or test in every row",
-            found=f"{split_column!r} says {first!r} in {int((parts < 0).sum())} rows",
+            found=f"{split_column!r} says something else in {int((parts < 0).sum())} rows, "
+            f"the first {first!r}",
             cure="rename those values",
         )
     rest = table.without(split_column)

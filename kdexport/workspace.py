@@ -277,6 +277,15 @@ def _existing(work: Path, name: str) -> Path:
         raise _absent(work, name, error) from error
 
 
+def refuse_absent(work: Path) -> None:
+    """Refuse a folder that `train` did not write.
+
+    Raises:
+        DataError: It is none.
+    """
+    _existing(work, PREPARED)
+
+
 def _absent(work: Path, name: str, error: OSError) -> DataError:
     return DataError(
         "a step goes on from what the one before it wrote",

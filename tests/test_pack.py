@@ -195,6 +195,7 @@ def test_failing_bundles(
     assert "nothing was packed" in error
     assert not out.exists()
     assert kdexport(monkeypatch, "pack", tmp_path / "x", "--python", out, "--force") == 0
+    assert kdexport(monkeypatch, "check", out) == 1
     assert json.loads((out / "pack.json").read_text())["passed_check"] is False
     assert "failed `kdexport check`" in (out / "README.md").read_text()
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kdexport.disk import kept_outputs
 from kdexport.errors import KdexportWarning
 from kdexport.pipeline import run
 from kdexport.recipe import read_recipe
@@ -96,9 +97,12 @@ def stopped(csv_path: Path, tmp_path: Path) -> Callable[..., None]:
 def test_nothing_is_left_unless_asked(
     stopped: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without --resume a stopped run leaves nothing."""
+    """Without --resume a stopped run leaves nothing, and with it says that it left something."""
     stopped(monkeypatch, "teacher", resume=False)
     assert list(tmp_path.iterdir()) == []
+    assert tmp_path / "x" not in kept_outputs()
+    stopped(monkeypatch, "teacher", resume=True)
+    assert tmp_path / "x" in kept_outputs()
 
 
 def test_another_table_starts_anew(

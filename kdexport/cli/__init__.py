@@ -20,7 +20,7 @@ from kdexport.cli.pack import pack
 from kdexport.cli.quantize import quantize
 from kdexport.cli.search import search
 from kdexport.cli.steps import distill, export, run, schema, train
-from kdexport.disk import written_outputs
+from kdexport.disk import kept_outputs, written_outputs
 from kdexport.errors import KdexportError, one_line
 from kdexport.extras import find_absent
 from kdexport.stops import STOPS
@@ -79,7 +79,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _ignore_stops()
         written = ", ".join(map(str, written_outputs()))
-        click.echo(f"interrupted: {f'{written} was written' if written else NOTHING}", err=True)
+        kept = f"{NOTHING}, finished steps are kept for --resume" if kept_outputs() else NOTHING
+        click.echo(f"interrupted: {f'{written} was written' if written else kept}", err=True)
         code = KILLED_BY + (_arrived[0] if _arrived else signal.SIGINT)
     sys.exit(code)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kdexport.bundle import (
     SIGNATURE,
@@ -135,23 +135,30 @@ def write_packs(
 
 
 def check_pack(folder: Path) -> list[CheckResult]:
-    """Check that a pack is whole: its format, every hash, no file besides, weights inside.
+    """Check that a pack is whole, and was made of a bundle that passed: format, hashes, no file
+    besides, weights inside. What it answers is replayed where it runs, as its README says.
 
     Raises:
         DataError: It is of another format, or cannot be read.
     """
-    found = _read_format(folder / PACK)
+    about = _read_about(folder / PACK)
+    found = about["format_version"]
     if found != FORMAT_VERSION:
         raise DataError(
             f"a pack is of format {FORMAT_VERSION}",
             found=f"{str(folder / PACK)!r} says {found!r}",
             cure="use the kdexport that wrote it, or a later one",
         )
+    has_passed = about.get("passed_check") is True
+    whose = "the bundle that it was made of passed its check when it was packed"
+    made_of = CheckResult(
+        "pack/bundle", has_passed, whose if has_passed else f"{whose}, however: no"
+    )
     problems = _find_altered(folder)
     rule = "a pack's files are those of its SHA256SUMS"
     found_text = f"{rule}, however: {listed_plainly(problems)}"
     hashes = CheckResult("pack/hashes", not problems, found_text if problems else rule)
-    return [hashes, *_check_models(folder)]
+    return [hashes, made_of, *_check_models(folder)]
 
 
 def _check_models(folder: Path) -> list[CheckResult]:
@@ -192,9 +199,11 @@ def _read_sums(folder: Path) -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
-def _read_format(path: Path) -> object:
+def _read_about(path: Path) -> dict[str, Any]:
+    """Return what a pack says of itself; its format is among it."""
     try:
-        return json.loads(read_file(path, MAX_TEXT_BYTES))["format_version"]
+        about: dict[str, Any] = json.loads(read_file(path, MAX_TEXT_BYTES))
+        return {**about, "format_version": about["format_version"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{PACK} is what kdexport wrote", found=f"{str(path)!r}: {error}", cure="pack again"

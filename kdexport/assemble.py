@@ -30,8 +30,12 @@ from kdexport.describe import (
 )
 from kdexport.errors import ParityError
 from kdexport.evidence.blocks import Candidate
-from kdexport.evidence.calibration import measure_bins
-from kdexport.evidence.claims import describe_file, make_headline, score_golden
+from kdexport.evidence.claims import (
+    compare_with_teacher,
+    describe_file,
+    make_headline,
+    score_golden,
+)
 from kdexport.evidence.edge import EdgeResult, measure_edge
 from kdexport.evidence.facts import Evidence, GoldenFact, ParityFact, SearchFact
 from kdexport.evidence.golden import Golden, pack_golden
@@ -42,13 +46,11 @@ from kdexport.evidence.metrics import (
     count_others,
     count_rarest,
     find_metrics,
-    measure_fidelity,
     measure_quality,
     score_rows,
 )
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.rival import judge_rival
-from kdexport.evidence.slices import compare_slices
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, build_teacher, export_network
@@ -113,15 +115,7 @@ def assemble_bundle(
         "edge": edge.edge,
         "recovered": edge.recovered,
         "gained": edge.gained,
-        "fidelity": measure_fidelity(by_file[STUDENT], taught),
-        "slices": compare_slices(
-            rows, prepared.schema.signature, teacher=taught, student=by_file[STUDENT]
-        ),
-        "calibration": {
-            role: bins
-            for role, answers in (("teacher", taught), ("student", by_file[STUDENT]))
-            if (bins := measure_bins(answers, rows.targets, rows.weights))
-        },
+        **compare_with_teacher(rows, prepared.schema.signature, by_file[STUDENT], taught),
         "curves": trace_curves(prepared, teacher, students),
         "unlabeled": describe_unlabeled(prepared),
         "copied_test_rows": count_copies(prepared),

@@ -27,10 +27,10 @@ from kdexport.bundle import (
 from kdexport.contract import expose_logits, parse_model, serialize_model, set_metadata
 from kdexport.errors import DataError, OutputError, ParityError
 from kdexport.evidence.answer_checks import check_answers
-from kdexport.evidence.calibration import measure_bins
 from kdexport.evidence.claims import (
     SEALED,
     SEALED_IF_THERE,
+    compare_with_teacher,
     describe_file,
     make_headline,
     score_golden,
@@ -40,10 +40,9 @@ from kdexport.evidence.facts import Evidence, ParityFact, QuantizedFact
 from kdexport.evidence.golden import unpack_golden
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.latency_facts import FLOAT_STUDENT, LatencyRecord
-from kdexport.evidence.metrics import measure_fidelity, measure_quality
+from kdexport.evidence.metrics import measure_quality
 from kdexport.evidence.parity import compare_answers, find_tolerance
 from kdexport.evidence.question import Question
-from kdexport.evidence.slices import compare_slices
 from kdexport.evidence.stress import HUGE, make_stress_inputs
 from kdexport.export.quantize import MAX_ROWS, quantize_model
 from kdexport.pipeline import write_files
@@ -211,7 +210,9 @@ def _measure(
     claims: dict[str, Any] = {name: getattr(old, name) for name in SEALED + SEALED_IF_THERE}
     claims |= {"quantized": quantized} | lower_claims(old, loss)
     claims["quality"]["shipped"] = measure_quality(pair.after, test.targets, test.weights)
-    claims |= _compare_with_teacher(bundle, prepared, pair.after)
+    has_teacher = TEACHER in bundle.files  # without it there is nobody to ask
+    taught = _ask(bundle.files[TEACHER], test.inputs) if has_teacher else None
+    claims |= compare_with_teacher(test, prepared.schema.signature, pair.after, taught)
     updated = old.model_copy(update=claims)
     models = {
         name: _seal(content if name == STUDENT else bundle.files[name], claims)
@@ -238,19 +239,6 @@ def _measure(
     )
     files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
     return evidence, files
-
-
-def _compare_with_teacher(bundle: Bundle, prepared: Prepared, after: Answers) -> dict[str, Any]:
-    """What stands beside the teacher's answers; without a teacher.onnx there are none to ask."""
-    test = prepared.rows.test
-    bins = {"student": measure_bins(after, test.targets, test.weights)}
-    found: dict[str, Any] = {"fidelity": {}, "slices": None}
-    if TEACHER in bundle.files:
-        taught = _ask(bundle.files[TEACHER], test.inputs)
-        bins = {"teacher": measure_bins(taught, test.targets, test.weights), **bins}
-        slices = compare_slices(test, prepared.schema.signature, teacher=taught, student=after)
-        found = {"fidelity": measure_fidelity(after, taught), "slices": slices}
-    return {**found, "calibration": {role: one for role, one in bins.items() if one}}
 
 
 def _seal(content: bytes, claims: Mapping[str, Any]) -> bytes:

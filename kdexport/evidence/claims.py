@@ -1,6 +1,7 @@
-"""What a bundle claims of itself: the sealed headline of every file, and what a file is.
+"""What a bundle claims of itself: how its student stands beside the teacher, what its files are,
+and the headline that is sealed into each.
 
-Takes figures and bytes, gives what evidence and metadata state. Checks nothing.
+Takes answers, figures and bytes, gives what evidence and metadata state. Checks nothing.
 """
 
 import hashlib
@@ -14,10 +15,13 @@ from pydantic import BaseModel
 from kdexport.bundle import hash_bytes
 from kdexport.contract import count_parameters, onnx_opset, parse_model
 from kdexport.errors import KdexportError
+from kdexport.evidence.calibration import measure_bins
 from kdexport.evidence.facts import FileFact
 from kdexport.evidence.golden import Golden
-from kdexport.evidence.metrics import find_metrics, score_rows
-from kdexport.records import Answers
+from kdexport.evidence.metrics import find_metrics, measure_fidelity, score_rows
+from kdexport.evidence.slices import compare_slices
+from kdexport.records import Answers, Rows
+from kdexport.signature import Signature
 
 SEALED = ("task", "signature", "quality", "replicates", "edge", "recovered", "fidelity")
 SEALED_IF_THERE = (
@@ -66,6 +70,29 @@ def score_golden(golden: Golden, answers: Answers | None = None) -> dict[str, fl
     metrics = {name: metric for name, metric in found.items() if not metric.compares_rows}
     scores = score_rows(metrics, taken, golden.targets[rows], np.ones(len(rows)))
     return {name: float(metrics[name].finish(s.mean())) for name, s in scores.items()}
+
+
+def compare_with_teacher(
+    rows: Rows, signature: Signature, student: Answers, teacher: Answers | None
+) -> dict[str, Any]:
+    """Return fidelity, slices and calibration of the student that ships, by their names.
+
+    Args:
+        rows: Test rows.
+        signature: What their columns are.
+        student: The file's answers to them.
+        teacher: The teacher's, None where it cannot be asked: only calibration is left then.
+    """
+    asked = {"student": student} if teacher is None else {"teacher": teacher, "student": student}
+    bins = {role: measure_bins(a, rows.targets, rows.weights) for role, a in asked.items()}
+    found = {"calibration": {role: one for role, one in bins.items() if one}}
+    if teacher is None:
+        return {**found, "fidelity": {}, "slices": None}
+    return {
+        **found,
+        "fidelity": measure_fidelity(student, teacher),
+        "slices": compare_slices(rows, signature, teacher=teacher, student=student),
+    }
 
 
 def describe_file(content: bytes, *, is_model: bool) -> FileFact:

@@ -85,6 +85,7 @@ def test_nothing_to_check(
 ) -> None:
     """What is no bundle, or one without readable evidence, is bad input."""
     assert kdexport(monkeypatch, "check", tmp_path / "absent") == 3
+    assert kdexport(monkeypatch, "check", tmp_path / "absent", "--verify", "key.pem") == 3
     assert kdexport(monkeypatch, "check", tmp_path) == 3
     (tmp_path / "evidence.json").write_text("{}")
     assert kdexport(monkeypatch, "check", tmp_path) == 3

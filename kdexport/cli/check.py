@@ -74,9 +74,9 @@ def check(
     elif subject.is_dir():
         results = _check_bundle(subject, data, against, from_source, budgets, csv)
         results += _verify(subject, public_key)
-    elif public_key:
+    elif public_key and subject.exists():
         raise click.UsageError("--verify needs a bundle or a pack, not a file")
-    elif from_source or budgets:
+    elif (from_source or budgets) and subject.exists():
         raise click.UsageError("--from-source and --budget need a bundle, not a file")
     else:
         results = _check_file(subject, data, against, csv)

@@ -26,7 +26,7 @@ def render_verdict(results: Sequence[CheckResult]) -> str:
     n_failed = sum(not result.passed for result in results)
     if n_failed:
         return f"{n_failed} of {len(results)} checks failed: do not ship it"
-    return f"{len(results)} checks passed"
+    return f"{len(results)} check{'s' * (len(results) != 1)} passed"
 
 
 def render_summary(results: Sequence[CheckResult], subject: str) -> str:

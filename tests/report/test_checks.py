@@ -40,7 +40,7 @@ def test_lines() -> None:
     assert render_line(RESULTS[0]).split() == ["passed", "bundle/hashes", "14", "files"]
     assert render_line(RESULTS[1]).startswith("FAILED  student.onnx on a/b.csv/source")
     assert render_verdict(RESULTS) == "1 of 3 checks failed: do not ship it"
-    assert render_verdict(RESULTS[:1]) == "1 checks passed"
+    assert render_verdict(RESULTS[:1]) == "1 check passed"
 
 
 def test_names_stay_in_their_line() -> None:

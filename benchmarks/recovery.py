@@ -22,6 +22,7 @@ from kdexport.pipeline import distill, export, train
 from kdexport.training.tasks import make_clicks
 
 from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
+from tables import describe_quality  # isort: skip
 
 PUBLISHED = "64-32, as published"
 STUDENTS: dict[str, dict[str, Any]] = {
@@ -95,10 +96,7 @@ def describe(draw: int, name: str, evidence: Evidence, seconds: float) -> dict[s
         "bytes": files["student.onnx"].bytes,
         "recovered": {m: share.model_dump() for m, share in evidence.recovered.items()},
         "edge": {m: edge.model_dump() for m, edge in evidence.edge.items()},
-        "quality": {
-            role: {m: interval.value for m, interval in by_metric.items()}
-            for role, by_metric in evidence.quality.items()
-        },
+        "quality": describe_quality(evidence),
         "seconds": round(seconds, 1),
     }
 

@@ -21,10 +21,10 @@ from kdexport.evidence.search_facts import CandidateFact, SearchFact
 from kdexport.search import search
 
 from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
+from tables import read_task  # isort: skip
 
 CLICKS = "clicks"
 TABLES = ("adult", "bank_marketing", "electricity", "phishing_websites", "spambase")
-DROPPED = {"bank_marketing": ["duration"]}
 MOST_WEIGHTS = {0.95: 1300, 0.8: 500, 0.54: 260}
 MAX_SECONDS = 180
 
@@ -51,9 +51,7 @@ def measure(name: str, folder: Path | None) -> dict[str, Any]:
     """Search on one task and return its row of results."""
     data, overrides = None, {}
     if name != CLICKS and folder is not None:
-        about = json.loads((folder / name / f"{name}.json").read_text())
-        (data,) = (path for path in (folder / name).iterdir() if path.suffix != ".json")
-        overrides = {"data.target": about["target"], "columns.drop": DROPPED.get(name, [])}
+        data, overrides = read_task(folder / name / f"{name}.json")
     with tempfile.TemporaryDirectory() as output, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start = time.perf_counter()

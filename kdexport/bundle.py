@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from kdexport.disk import MAX_MODEL_BYTES, MAX_TEXT_BYTES, Claim, claim, read_file
+from kdexport.disk import Claim, claim
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.facts import Evidence, parse_evidence
+from kdexport.reading import MAX_MODEL_BYTES, MAX_TEXT_BYTES, read_file
 
 STUDENT, TEACHER, RIVAL = "student.onnx", "teacher.onnx", "rival.onnx"
 EVIDENCE, RECIPE = "evidence.json", "recipe.toml"

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from kdexport.disk import MAX_TEXT_BYTES, read_file
 from kdexport.errors import RecipeError
 from kdexport.nested import find_differences, set_dotted, write_toml
+from kdexport.reading import MAX_TEXT_BYTES, read_file
 from kdexport.sections import (
     MAX_THREADS,
     BenchRecipe,

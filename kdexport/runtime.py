@@ -19,8 +19,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from kdexport.contract import LABEL, LOGITS, PREDICTION, PROBABILITIES, parse_model
-from kdexport.disk import MAX_MODEL_BYTES, name_of, read_file
 from kdexport.errors import DataError
+from kdexport.reading import MAX_MODEL_BYTES, name_of, read_file
 from kdexport.records import Answers, Column, Inputs, Table
 from kdexport.signature import Signature
 from kdexport.sound import check_confined, check_sound

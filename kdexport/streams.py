@@ -21,8 +21,9 @@ from kdexport.cells import (
     find_spellings,
     first_of,
 )
-from kdexport.disk import name_of, write_file
+from kdexport.disk import write_file
 from kdexport.errors import DataError
+from kdexport.reading import name_of
 from kdexport.records import Column, Table
 from kdexport.tables import (
     differing_headers,

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kdexport.bundle import RECIPE, WORK_FILES
-from kdexport.disk import read_file
 from kdexport.errors import DataError
 from kdexport.extras import needing
+from kdexport.reading import read_file
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Inputs, Int64, Parts, Rows, Unlabeled
 from kdexport.restore import Restorer

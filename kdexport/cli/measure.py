@@ -42,8 +42,8 @@ def report(bundle: Path, output: Path | None, json_path: str | None) -> None:
 def _write_reports(bundle: "Bundle", output: Path | None) -> None:
     """Write the report's files; without their packages say so, or fail where `-o` asks for them."""
     from kdexport.bundle import EVIDENCE, REPORTS, hash_bytes, replace_files
-    from kdexport.disk import MAX_TEXT_BYTES, read_file
     from kdexport.errors import DependencyError
+    from kdexport.reading import MAX_TEXT_BYTES, read_file
     from kdexport.report.files import make_report_files
 
     evidence_sha256 = hash_bytes(read_file(bundle.path / EVIDENCE, MAX_TEXT_BYTES))

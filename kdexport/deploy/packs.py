@@ -30,10 +30,11 @@ from kdexport.deploy.plain import build_onnx
 from kdexport.deploy.service import build_service
 from kdexport.deploy.signing import sign_files
 from kdexport.deploy.triton import build_triton
-from kdexport.disk import MAX_TEXT_BYTES, claim, read_file
+from kdexport.disk import claim
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.checks import check_bundle
 from kdexport.evidence.file_checks import check_file, listed_plainly
+from kdexport.reading import MAX_TEXT_BYTES, read_file
 from kdexport.records import CheckResult
 
 Target = Literal["triton", "oip", "mlflow", "python", "web", "node", "onnx"]

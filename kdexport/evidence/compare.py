@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kdexport.disk import MAX_TEXT_BYTES, read_file
 from kdexport.errors import DataError, SlowdownError
 from kdexport.evidence.latency_facts import (
     FLOOR,
@@ -27,6 +26,7 @@ from kdexport.evidence.latency_facts import (
     find_block_medians,
 )
 from kdexport.evidence.shape import Interval
+from kdexport.reading import MAX_TEXT_BYTES, read_file
 from kdexport.records import Float64
 
 N_DRAWS = 4000

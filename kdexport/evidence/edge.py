@@ -72,6 +72,7 @@ def measure_edge(
         weights: **Shape** `[n]`: how much each row counts; None: all alike.
     """
     has_few = n_others is not None and n_others < LEAST_OTHERS
+    hangs_on_few = {name: has_few and name == "log_loss" for name in metrics}
     rng = np.random.default_rng(seed)
     n_rows = scores[TEACHER][next(iter(metrics))].shape[1]
     weights = np.ones(n_rows) if weights is None else weights
@@ -86,7 +87,7 @@ def measure_edge(
             result.quality[role][name] = bound_interval(metric, found, n_rows, n_rarest or n_rows)
         control = choose_control(metric, {role: part.value for role, part in parts.items()})
         result.controls[name] = control
-        hangs = has_few and name == "log_loss"
+        hangs = hangs_on_few[name]
         result.edge[name] = _compare(metric, parts, TEACHER, control, rng, hangs_on_few=hangs)
         result.recovered[name] = _measure_share(
             metric, parts, control, result.edge[name], asked_share, n_rows, rng
@@ -101,7 +102,7 @@ def measure_edge(
             STUDENT,
             result.controls[name],
             rng,
-            hangs_on_few=has_few and name == "log_loss",
+            hangs_on_few=hangs_on_few[name],
         )
     return result
 

@@ -99,7 +99,7 @@ class Session:
             specs.append(InputSpec(node.name, DTYPES[node.type], shape))
         return tuple(specs)
 
-    @property
+    @cached_property
     def output_names(self) -> list[str]:
         return [node.name for node in self._session.get_outputs()]
 
@@ -110,7 +110,7 @@ class Session:
             DataError: The file does not take these inputs.
         """
         try:
-            values = self._session.run(None, dict(feeds))
+            values = self._session.run(self.output_names, dict(feeds))
         except Exception as error:  # onnxruntime's own kinds share no base but Exception
             shapes = ", ".join(f"{name} {values.shape}" for name, values in feeds.items())
             raise DataError(
@@ -121,8 +121,11 @@ class Session:
         return dict(zip(self.output_names, values, strict=True))
 
     def prepare_call(self, feeds: Feeds) -> Callable[[], Any]:
-        """Return a call that only runs the file, for timing."""
-        return partial(self._session.run, None, dict(feeds))
+        """Return a call that only runs the file, for timing.
+
+        Outputs are asked for by name: for None, onnxruntime reads the names anew at every call.
+        """
+        return partial(self._session.run, self.output_names, dict(feeds))
 
     def bind_calls(self, chunks: Sequence[Feeds]) -> list[Callable[[], Any]] | None:
         """Return one call per chunk of equal size through IO binding, for timing.

@@ -27,6 +27,12 @@ if CATEGORICAL:
     feeds["categorical"] = np.array([[row[name] for name in CATEGORICAL] for row in rows], object)
 {answer}
 """
+CLASSIFICATION = """\
+label, probabilities = session.run(["label", "probabilities"], feeds)
+print(label, probabilities)"""
+PREDICTION = """\
+(prediction,) = session.run(["prediction"], feeds)
+print(prediction)"""
 NODE = """\
 const ort = require('onnxruntime-node');
 
@@ -87,9 +93,7 @@ def write_snippets(signature: Signature) -> list[Snippet]:
 
 def write_python(signature: Signature) -> str:
     """Return Python that answers one row."""
-    answer = "label, probabilities = session.run(None, feeds)\nprint(label, probabilities)"
-    if signature.is_regression:
-        answer = "(prediction,) = session.run(None, feeds)\nprint(prediction)"
+    answer = PREDICTION if signature.is_regression else CLASSIFICATION
     return PYTHON.format(
         numeric=_as_json(signature.numeric),
         categorical=_as_json(signature.categorical),

@@ -21,6 +21,7 @@ class Model:
         options.intra_op_num_threads = self.columns["threads"]
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(folder / "model.onnx", options)
+        self.outputs = [output.name for output in self.session.get_outputs()]
 
     def predict(self, table, params=None):
         feeds, columns = {}, self.columns
@@ -34,7 +35,7 @@ class Model:
                 found = [codes.get(text, columns["unknown"]) for text in texts.ravel().tolist()]
                 texts = np.array(found, np.int64).reshape(texts.shape)
             feeds["categorical"] = texts
-        values = self.session.run(None, feeds)
+        values = self.session.run(self.outputs, feeds)
         if len(values) == 1:
             return pd.DataFrame({"prediction": values[0]})
         labels = values[0]

@@ -12,6 +12,7 @@ from kserve.errors import InvalidInput
 HERE = Path(__file__).parent
 METADATA = json.loads((HERE / "metadata.json").read_text(encoding="utf-8"))
 COLUMNS = json.loads((HERE / "columns.json").read_text(encoding="utf-8"))
+OUTPUTS = [declared["name"] for declared in METADATA["outputs"]]
 
 
 class Predictor(kserve.Model):
@@ -40,7 +41,7 @@ class Predictor(kserve.Model):
                 raise InvalidInput(f"input {name!r} is {datatype}, however: it is {found}")
         try:
             feeds = {name: read_tensor(tensor) for name, tensor in given.items()}
-            answers = self.session.run(None, feeds)
+            answers = self.session.run(OUTPUTS, feeds)
         except Exception as error:  # onnxruntime's own kinds share no base but Exception
             raise InvalidInput(str(error).splitlines()[0]) from error
         outputs = []

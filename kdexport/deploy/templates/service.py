@@ -20,6 +20,7 @@ options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = COLUMNS["threads"]
 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 session = onnxruntime.InferenceSession(HERE / "model.onnx", options)
+OUTPUTS = [output.name for output in session.get_outputs()]
 
 
 def to_days(cell):
@@ -49,7 +50,7 @@ def answer(rows):
             texts = [[CODES.get(text, COLUMNS["unknown"]) for text in row] for row in texts]
         kind = object if CODES is None else np.int64
         feeds["categorical"] = np.array(texts, kind).reshape(-1, len(CATEGORICAL))
-    values = [output.tolist() for output in session.run(None, feeds)]
+    values = [output.tolist() for output in session.run(OUTPUTS, feeds)]
     if len(values) == 1:
         return [{"prediction": number} for number in values[0]]
     labels = [COLUMNS["labels"][i] for i in values[0]] if COLUMNS["labels"] else values[0]

@@ -3,10 +3,8 @@
 Imports `errors` and the standard library only.
 """
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from kdexport.errors import DependencyError
 
@@ -47,9 +45,3 @@ def _name_absent(error: ModuleNotFoundError, extra: str, rule: str) -> Dependenc
         found=f"{error.name} is not installed",
         cure=f"pip install 'kdexport[{extra}]'",
     )
-
-
-def import_training_room(name: str) -> Any:
-    """Import a room of `kdexport.training`, which needs torch and scikit-learn."""
-    with needing("train", rule="training needs"):
-        return importlib.import_module(f"kdexport.training.{name}")

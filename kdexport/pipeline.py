@@ -8,29 +8,32 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdexport import workspace
 from kdexport.bundle import EVIDENCE, claim_output, hash_bytes
 from kdexport.disk import Claim
 from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence, SearchFact
-from kdexport.extras import import_training_room
+from kdexport.extras import needing
 from kdexport.prepare import Source, prepare, read_source, refuse_few_test_rows
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
 from kdexport.sections import ExportRecipe, GoldenKind
-from kdexport.teacher import NATIVE, Given, find_teacher, refuse_absent_teachers
+from kdexport.teacher import NATIVE, Given, find_teacher, refuse_absent_teachers, train_native
 from kdexport.workspace import Prepared, Trained
+
+if TYPE_CHECKING:
+    from kdexport.teacher import Teacher
 
 
 class Learned(NamedTuple):
     """A task, its teacher (a checkpoint, or the user's own) and its students."""
 
     prepared: Prepared
-    teacher: Any
+    teacher: "Teacher"
     students: Trained
 
 
@@ -117,7 +120,7 @@ def learn(
 ) -> Learned:
     """Train the teacher of a prepared task, or take the user's own, and the students."""
     prepared, source = find_teacher(prepared, given, kept=kept, on_progress=on_progress)
-    students = import_training_room("steps").train_students_of(prepared, source, on_progress, kept)
+    students = _train_students(prepared, source, kept, on_progress)
     return Learned(prepared, source, students)
 
 
@@ -137,7 +140,7 @@ def train(
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         files = workspace.save_prepared(prepared)
         trained = {
-            workspace.TEACHER: find_teacher(prepared, on_progress=on_progress)[1],
+            workspace.TEACHER: train_native(prepared, on_progress=on_progress),
             workspace.RIVAL: train_rival(prepared),
         }
         files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
@@ -162,9 +165,7 @@ def distill(
         trained = {
             workspace.TEACHER: teacher,
             workspace.RIVAL: workspace.load_rival(prepared, work),
-            workspace.STUDENTS: import_training_room("steps").train_students_of(
-                prepared, teacher, on_progress
-            ),
+            workspace.STUDENTS: _train_students(prepared, teacher, MAKE_NOW, on_progress),
         }
         files = workspace.save_prepared(prepared)
         files |= {name: workspace.save_trained(one) for name, one in trained.items() if one}
@@ -200,8 +201,17 @@ def train_rival(prepared: Prepared, kept: MakeNow = MAKE_NOW) -> Trained | None:
     """Train the rival that the recipe asks for, if any."""
     if prepared.recipe.rival.model == "none":
         return None
-    steps: Any = import_training_room("steps")
-    return kept.take("rival", lambda: steps.train_rival_of(prepared))
+    with needing("train", rule="training needs"):
+        from kdexport.training.steps import train_rival_of
+    return kept.take("rival", lambda: train_rival_of(prepared))
+
+
+def _train_students(
+    prepared: Prepared, teacher: "Teacher", kept: MakeNow, on_progress: ProgressSink
+) -> Trained:
+    with needing("train", rule="training needs"):
+        from kdexport.training.steps import train_students_of
+    return train_students_of(prepared, teacher, on_progress, kept)
 
 
 def _without_synthetic_rows(recipe: Recipe, *, is_split_here: bool) -> Recipe:
@@ -237,9 +247,8 @@ def assemble(
         search: Among which candidates the student was chosen, if it was.
         on_progress: Told how the long steps go.
     """
-    import_training_room("steps")  # the same packages, so the same message where they are absent
-    from kdexport.assemble import assemble_bundle
-
+    with needing("train", rule="training needs"):
+        from kdexport.assemble import assemble_bundle
     refuse_few_test_rows(learned.prepared)
     rival = rival or train_rival(learned.prepared)
     return assemble_bundle(*learned, rival, on_progress, search)

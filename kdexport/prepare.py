@@ -13,7 +13,7 @@ import numpy as np
 
 from kdexport.cells import CsvFormat
 from kdexport.errors import DataError
-from kdexport.extras import import_training_room
+from kdexport.extras import needing
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal, list_classes
 from kdexport.knots import MAX_PIECES, find_knots
 from kdexport.recipe import Recipe
@@ -79,11 +79,12 @@ def is_own_table(recipe: Recipe, data: Source) -> bool:
 
 def _bend_at_splits(schema: Schema, train: Rows, *, seed: int) -> Schema:
     """Place knots where trees that know the labels split the training rows."""
-    room = import_training_room("split_search")
+    with needing("train", rule="training needs"):
+        from kdexport.training.split_search import find_splits
     readable = train.inputs.numeric.astype(np.float64)
     if schema.signature.precision == "float64":
         readable -= np.array(schema.center)
-    knots = find_knots(readable, room.find_splits(train, schema, seed=seed))
+    knots = find_knots(readable, find_splits(train, schema, seed=seed))
     return schema.model_copy(update={"knots": knots})
 
 
@@ -157,8 +158,9 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
     """
     settings = recipe.data
     if not is_own_table(recipe, data):
-        tasks = import_training_room("tasks")
-        task = tasks.load_task(settings.task)
+        with needing("train", rule="training needs"):
+            from kdexport.training.tasks import load_task
+        task = load_task(settings.task)
         return (*_weigh(recipe, task.learn, task.test), task.target)
     learn = read_source(settings.file if data is None else data, recipe)
     if test is None and settings.test_file is not None:

@@ -14,7 +14,7 @@ from kdexport.errors import SearchError
 from kdexport.evidence.facts import Evidence
 from kdexport.evidence.front import Limits, choose, describe_nearest
 from kdexport.evidence.search_facts import SearchFact
-from kdexport.extras import import_training_room
+from kdexport.extras import needing
 from kdexport.pipeline import Learned, assemble, train_rival, write_files
 from kdexport.prepare import Source, is_own_table, prepare, refuse_few_test_rows
 from kdexport.recipe import Recipe
@@ -64,9 +64,9 @@ def search(
         SearchError: None keeps the limits on the validation rows; nothing was written.
         KdexportError: See its message; nothing was written.
     """
-    import_training_room("steps")
-    from kdexport.candidates import train_candidates
-    from kdexport.finalists import measure_finalists
+    with needing("train", rule="training needs"):
+        from kdexport.candidates import train_candidates
+        from kdexport.finalists import measure_finalists
 
     with claim_output(output, force=force) as claimed:
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))

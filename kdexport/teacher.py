@@ -7,16 +7,21 @@ ask. Imports torch when it is called.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdexport.errors import DataError
-from kdexport.extras import import_training_room
+from kdexport.extras import needing
 from kdexport.prepare import Source
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table, ignore_progress
 from kdexport.restore import Layout
 from kdexport.resume import MAKE_NOW, MakeNow
-from kdexport.workspace import Prepared
+from kdexport.workspace import Prepared, Trained
+
+if TYPE_CHECKING:
+    from kdexport.training.own_teacher import OwnTeacher
+
+    Teacher = Trained | OwnTeacher
 
 PASSED = "{} (passed in Python)"  # a teacher that no command can name
 
@@ -45,15 +50,44 @@ class Given:
 NATIVE = Given()
 
 
+def train_native(
+    prepared: Prepared,
+    *,
+    kept: MakeNow = MAKE_NOW,
+    on_progress: ProgressSink = ignore_progress,
+) -> Trained:
+    """Train the native teacher of a prepared task.
+
+    Raises:
+        DataError: The recipe names another.
+        RecipeError: It asks for a device that is not there.
+    """
+    with needing("train", rule="training needs"):
+        from kdexport.training import steps
+    steps.refuse_device(prepared.recipe.device)
+    refuse_absent_teachers(prepared.recipe)
+    refuse_stored_answers(prepared.recipe)
+    return steps.train_teacher(prepared, on_progress, kept)
+
+
 def find_teacher(
     prepared: Prepared,
     given: Given = NATIVE,
     *,
     kept: MakeNow = MAKE_NOW,
     on_progress: ProgressSink = ignore_progress,
-) -> tuple[Prepared, Any]:
-    """Train the teacher of a prepared task, or take the user's own; the recipe then names it."""
-    steps, recipe = import_training_room("steps"), prepared.recipe
+) -> "tuple[Prepared, Teacher]":
+    """Train the teacher of a prepared task, or take the user's own; the recipe then names it.
+
+    Raises:
+        DataError: What was given is no teacher of this task.
+        RecipeError: The recipe asks for a device that is not there.
+    """
+    if given.models is None and given.answers is None:
+        return prepared, train_native(prepared, kept=kept, on_progress=on_progress)
+    with needing("train", rule="training needs"):
+        from kdexport.training import steps
+    recipe = prepared.recipe
     steps.refuse_device(recipe.device)
     if given.answers is not None and given.models is not None:
         raise DataError(
@@ -65,10 +99,6 @@ def find_teacher(
         if recipe.teacher.probabilities_file is None:
             recipe = recipe.with_own_teacher([PASSED.format("answers")], (), out_of_fold=False)
         source = steps.take_answers(prepared, given.answers, given.unlabeled_answers)
-    elif given.models is None:
-        refuse_absent_teachers(recipe)
-        refuse_stored_answers(recipe)
-        source = steps.train_teacher(prepared, on_progress, kept)
     else:
         oof = given.oof or recipe.teacher.fitting == "out_of_fold"
         weights = given.weights

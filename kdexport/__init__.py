@@ -6,7 +6,18 @@ their rooms when they are first used.
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdexport.bundle import load_bundle, read_bundle
+    from kdexport.distilled import DistilledClassifier, DistilledRegressor
+    from kdexport.errors import KdexportError
+    from kdexport.evidence.checks import check_bundle, check_parity
+    from kdexport.pipeline import run
+    from kdexport.recipe import Recipe, read_recipe
+    from kdexport.runtime import open_session, predict
+    from kdexport.signature import Signature
+    from kdexport.tables import as_table, read_table
 
 __version__ = version("kdexport")
 
@@ -15,7 +26,7 @@ _ROOMS = {
     "DistilledRegressor": "kdexport.distilled",
     "KdexportError": "kdexport.errors",
     "Recipe": "kdexport.recipe",
-    "Signature": "kdexport.schema",
+    "Signature": "kdexport.signature",
     "as_table": "kdexport.tables",
     "check_bundle": "kdexport.evidence.checks",
     "check_parity": "kdexport.evidence.checks",
@@ -46,11 +57,12 @@ __all__ = [
     "run",
 ]
 
+if not TYPE_CHECKING:  # or a type checker would take any name for one that is there
 
-def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'kdexport' has no attribute {name!r}")
-    from kdexport.extras import needing
+    def __getattr__(name: str) -> Any:
+        if name not in _ROOMS:
+            raise AttributeError(f"module 'kdexport' has no attribute {name!r}")
+        from kdexport.extras import needing
 
-    with needing("train", rule=f"kdexport.{name} needs"):
-        return getattr(import_module(_ROOMS[name]), name)
+        with needing("train", rule=f"kdexport.{name} needs"):
+            return getattr(import_module(_ROOMS[name]), name)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kdexport.errors import DataError
-from kdexport.records import Column, Float64, Table
+from kdexport.records import Bools, Column, Float64, Table
 
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?", re.ASCII)
 EPOCH, ONE_DAY = np.datetime64(0, "us"), np.timedelta64(1, "D")
@@ -153,7 +153,7 @@ def texts_of(table: Table, name: str) -> Column:
     return texts
 
 
-def is_missing(values: Column) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def is_missing(values: Column) -> Bools:
     """Say which cells are empty: NaN, NaT, None, or the empty text."""
     if values.dtype.kind == "f":
         return np.isnan(values)
@@ -164,9 +164,9 @@ def is_missing(values: Column) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.zeros(len(values), bool)
 
 
-def is_whole(values: Column) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def is_whole(values: Column) -> Bools:
     """Say which numbers are whole, and small enough to be exact as whole numbers."""
-    whole: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(values) & (values == np.round(values))
+    whole: Bools = np.isfinite(values) & (values == np.round(values))
     return whole & (np.abs(values) < EXACT)
 
 

@@ -30,14 +30,14 @@ from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Column, Float64, Table
 from kdexport.tables import as_table
 from kdexport.teacher import Given
-from kdexport.training.checkpoints import load_shipped
+from kdexport.training.checkpoints import Shipped, load_shipped
 
 TARGET, WEIGHT = "y", "sample_weight"
 
 Assembled = tuple[Evidence, dict[str, bytes]]
 
 
-class _Distilled(BaseEstimator):  # type: ignore[misc]
+class _Distilled(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share.
 
     Args:
@@ -54,7 +54,7 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
     _goal = "classification"
     _learned: Learned
     _bundle: Assembled | None
-    _student: Any
+    _student: Shipped
 
     def __init__(
         self,
@@ -213,13 +213,12 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]
             X = validate_data(self, X, reset=False, ensure_all_finite=False)
         try:
             signature = self._learned.prepared.schema.signature
-            answers: Float64 = self._student.answer(signature.take_inputs(as_table(X, source="X")))
+            return self._student.answer(signature.take_inputs(as_table(X, source="X")))
         except DataError as error:
             raise InputError(error.rule, found=error.found, cure=error.cure) from error
-        return answers
 
 
-class DistilledClassifier(ClassifierMixin, _Distilled):  # type: ignore[misc]
+class DistilledClassifier(ClassifierMixin, _Distilled):  # type: ignore[misc]  # as above
     """A small network that does nearly the job of an ensemble, as a scikit-learn classifier.
 
     Attributes:
@@ -259,7 +258,7 @@ class DistilledClassifier(ClassifierMixin, _Distilled):  # type: ignore[misc]
         return data, labels
 
 
-class DistilledRegressor(RegressorMixin, _Distilled):  # type: ignore[misc]
+class DistilledRegressor(RegressorMixin, _Distilled):  # type: ignore[misc]  # as above
     """A small network that does nearly the job of an ensemble, as a scikit-learn regressor."""
 
     _goal = "regression"

@@ -113,17 +113,15 @@ def _say_first(decisions: list[Decision]) -> str:
     return "".join(f"; {d.name!r}: {d.why}" for d in _left_out_unasked(decisions)[:1])
 
 
-def find_goal(labels: Column, goal: str) -> tuple[Goal, str]:
+def find_goal(labels: Column, goal: Goal | Literal["auto"]) -> tuple[Goal, str]:
     """Return what a target is, and why.
 
     Args:
         labels: **Shape** `[n]`, no cell missing.
         goal: The user's word, or "auto".
     """
-    if goal == "classification":
-        return "classification", "--goal"
-    if goal == "regression":
-        return "regression", "--goal"
+    if goal != "auto":
+        return goal, "--goal"
     if labels.dtype.kind not in "fiu":
         return "classification", "its values are names"
     if not np.isfinite(labels).all():

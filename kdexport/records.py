@@ -20,7 +20,7 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Column = npt.NDArray[Any]
-Positions = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
+Positions = Int64 | Bools
 Part = TypeVar("Part")
 
 HASHED_AT_ONCE = 65_536  # rows whose cells stand as Python objects

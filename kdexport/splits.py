@@ -6,13 +6,12 @@ dropped here, before anything is counted. Imports numpy and the rooms above it o
 
 import warnings
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
 from kdexport.columns import LARGEST_INT64, is_missing, is_whole, numbers_of
 from kdexport.errors import DataError, KdexportWarning
-from kdexport.records import Column, Int64, Parts, Table
+from kdexport.records import Bools, Column, Int64, Parts, Table
 from kdexport.schema import column_of
 
 PARTS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
@@ -140,9 +139,7 @@ def split_table(
     return parts
 
 
-def _draw_stratified(
-    codes: Int64, share: float, rng: np.random.Generator
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _draw_stratified(codes: Int64, share: float, rng: np.random.Generator) -> Bools:
     """Choose `share` of the rows of each stratum, which never gives all its rows away."""
     chosen = np.zeros(len(codes), bool)
     for code in range(int(codes.max()) + 1):

@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kdexport.errors import DataError
-from kdexport.records import Column, Float32, Float64
+from kdexport.records import Bools, Column, Float32, Float64
 
 Int32 = npt.NDArray[np.int32]
-Bool = npt.NDArray[np.bool_]
 Meaning = Literal["logits", "probabilities", "number"]
 MEANINGS: tuple[Meaning, ...] = get_args(Meaning)
 
@@ -61,7 +60,7 @@ class Trees:
     threshold: Float64
     left: Int32
     right: Int32
-    missing_left: Bool
+    missing_left: Bools
     values: Float32
     roots: Int32
     columns: Int32

@@ -253,7 +253,8 @@ def _load_arrays(work: Path, name: str) -> Arrays:
         from safetensors import SafetensorError, safe_open
     try:
         with safe_open(_existing(work, name), framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            keys = file.keys()  # it is no mapping: it cannot be iterated over
+            return {key: file.get_tensor(key) for key in keys}
     except (SafetensorError, ValueError, TypeError, OSError) as error:
         raise _damaged(work, name, error) from error
 

@@ -16,6 +16,7 @@ from kdexport.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from kdexport.bundle import Bundle
     from kdexport.evidence.user_rows import UserRows
     from kdexport.records import CheckResult
     from kdexport.sections import Budgets
@@ -190,7 +191,7 @@ def _merge_budgets(budgets: "Budgets", settings: tuple[str, ...]) -> "Budgets":
     return read_recipe(None, {f"budgets.{key}": value for key, value in limits.items()}).budgets
 
 
-def _recheck(bundle: Any, work: Path) -> "list[CheckResult]":
+def _recheck(bundle: "Bundle", work: Path) -> "list[CheckResult]":
     from kdexport.extras import needing
 
     with needing("train", rule="--from-source needs"):

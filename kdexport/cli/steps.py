@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from kdexport.cli.options import (
 )
 from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
 from kdexport.sections import GoldenKind
+
+if TYPE_CHECKING:
+    from kdexport.evidence.facts import Evidence
 
 PATH = click.Path(path_type=Path)
 
@@ -183,7 +186,7 @@ def export(
     finish(evidence, output, json_path)
 
 
-def finish(evidence: Any, output: Path, json_path: str | None) -> None:
+def finish(evidence: "Evidence", output: Path, json_path: str | None) -> None:
     """Print a bundle's evidence, hold it to the budgets of its recipe, and write it as JSON.
 
     The budgets are held whether or not the JSON can be written, and their verdict is printed first.
@@ -195,7 +198,7 @@ def finish(evidence: Any, output: Path, json_path: str | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _print_evidence(evidence: Any, output: Path) -> None:
+def _print_evidence(evidence: "Evidence", output: Path) -> None:
     from rich.console import Console
 
     from kdexport.report.terminal import render_evidence

@@ -7,12 +7,11 @@ anything that is not a finite number.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from kdexport.bundle import STUDENT
 from kdexport.errors import ParityError
 from kdexport.evidence.facts import Evidence, ParityFact
-from kdexport.records import Answers, Column, Float64
+from kdexport.records import Answers, Bools, Column, Float64
 
 PROBABILITY_TOLERANCE = 1e-6
 ROUNDING = 2.0**-24  # of a sum's terms: what float32 cannot tell apart
@@ -163,7 +162,7 @@ def measure_scale(source: Answers) -> Float64:
     )
 
 
-def find_spared(source: Answers, tolerance: Tolerance) -> npt.NDArray[np.bool_]:
+def find_spared(source: Answers, tolerance: Tolerance) -> Bools:
     """Say which rows rounded weights may answer otherwise, **Shape** `[n]`.
 
     None where the tolerance is not coarse; else those whose logits or numbers are so large that no
@@ -175,7 +174,7 @@ def find_spared(source: Answers, tolerance: Tolerance) -> npt.NDArray[np.bool_]:
     return np.asarray(sizes > ABSURD * max(float(np.median(sizes)), 1.0), np.bool_)
 
 
-def _find_absurd(source: Answers) -> npt.NDArray[np.bool_]:
+def _find_absurd(source: Answers) -> Bools:
     """Say which rows have terms that no real row has, **Shape** `[n]`."""
     if source.terms is None:
         return np.zeros(source.n_rows, np.bool_)

@@ -12,11 +12,10 @@ from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from kdexport.evidence.facts import ClassFact, Interval, SliceFact, SlicesFact
 from kdexport.evidence.metrics import METRICS, Metric, improvement
-from kdexport.records import Answers, Column, Float64, Rows
+from kdexport.records import Answers, Bools, Column, Float64, Rows
 from kdexport.signature import Signature
 
 MIN_ROWS = 50
@@ -34,7 +33,7 @@ class Slice:
 
     column: str
     value: str
-    is_in: npt.NDArray[np.bool_]
+    is_in: Bools
 
 
 def compare_slices(

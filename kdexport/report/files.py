@@ -21,6 +21,7 @@ def make_report_files(evidence: Evidence, evidence_sha256: str) -> dict[str, byt
         DependencyError: The packages of `kdexport[report]` are not installed.
     """
     with needing("report", rule=f"{REPORT_MARKDOWN} and {REPORT_HTML} need"):
+        # Rooms of the report import them when they draw; whether they are there is asked here.
         import altair as _altair  # noqa: F401
         import vl_convert as _vl_convert  # noqa: F401
 

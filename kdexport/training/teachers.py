@@ -5,7 +5,7 @@ they answer is checked in `own_teacher`.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -266,7 +266,7 @@ class FunctionTeacher:
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Any:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Put a module into evaluation mode, and every part of it back into its own mode after."""
     modes = {part: part.training for part in module.modules()}
     module.eval()

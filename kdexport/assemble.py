@@ -8,10 +8,9 @@ replicates, quality is that of the networks.
 import json
 from collections.abc import Container, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from kdexport.bundle import EVIDENCE, RECIPE, RIVAL, STUDENT, TEACHER
 from kdexport.contract import (
@@ -60,9 +59,12 @@ from kdexport.schema import Schema
 from kdexport.sources import Sources
 from kdexport.training.encode import Encoder
 from kdexport.training.own_teacher import OwnTeacher
-from kdexport.training.steps import set_threads
+from kdexport.training.steps import TORCH_VERSION, set_threads
 from kdexport.trees import Trees
 from kdexport.workspace import Prepared, Trained
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MAX_STRESSED = 5000  # test rows that are altered in four ways each for the parity check
 RIVAL_NAME = "scikit-learn's histogram gradient boosting"
@@ -135,7 +137,7 @@ def assemble_bundle(
     evidence = Evidence(
         kdexport_version=version("kdexport"),
         recipe=prepared.recipe.model_dump(mode="json", exclude_none=True),
-        environment=describe_environment(n_threads),
+        environment=describe_environment(n_threads, TORCH_VERSION),
         files={
             name: describe_file(content, is_model=name in models) for name, content in files.items()
         },
@@ -173,7 +175,7 @@ def export_student(sources: Sources) -> bytes:
 
 
 def export_model(
-    network: nn.Module | None, trees: Trees | None, encoder: Encoder, schema: Schema | None = None
+    network: "nn.Module | None", trees: Trees | None, encoder: Encoder, schema: Schema | None = None
 ) -> bytes:
     """Return the file of a network, of trees, or of the sum of both.
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from kdexport.recipe import Recipe
-from kdexport.records import Progress, ProgressSink
+from kdexport.records import Float32, Progress, ProgressSink
 from kdexport.training.checkpoints import freeze_students
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.search import Tried, list_shapes, search_students
@@ -121,13 +119,13 @@ def _train_grove(lesson: Lesson, transfer: TransferSet, recipe: Recipe, grove: G
     taught = tuple(train_taught_trees(lesson, transfer, grove, seed=seed) for seed in seeds)
     untaught = tuple(train_untaught_trees(lesson, grove, seed=seed) for seed in seeds)
     loss, alone = (
-        float(lesson.judge(_answer_validation(lesson, several)).mean())
+        float(lesson.judge_arrays(_answer_validation(lesson, several)).mean())
         for several in (taught, untaught)
     )
     share = lesson.find_share(taught=loss, alone=alone)
     return TriedGrove(grove, taught, untaught, loss, share)
 
 
-def _answer_validation(lesson: Lesson, several: Sequence[Trees]) -> Tensor:
+def _answer_validation(lesson: Lesson, several: Sequence[Trees]) -> Float32:
     """Outputs of several sums of trees on the validation rows, **Shape** `[M, v, K]` float32."""
-    return torch.from_numpy(np.stack([answer_trees(lesson, trees) for trees in several])).float()
+    return np.stack([answer_trees(lesson, trees) for trees in several]).astype(np.float32)

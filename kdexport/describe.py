@@ -9,7 +9,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import torch
 
 from kdexport.errors import KdexportWarning
 from kdexport.evidence.curves import trace_curve
@@ -111,12 +110,12 @@ def describe_unlabeled(prepared: Prepared) -> UnlabeledFact | None:
     )
 
 
-def describe_environment(n_threads: int) -> dict[str, str]:
+def describe_environment(n_threads: int, torch_version: str) -> dict[str, str]:
     """Return versions, and the threads that trained."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "torch": torch.__version__,
+        "torch": torch_version,
         "numpy": np.__version__,
         "training_threads": str(n_threads),
         **describe_runtime(),

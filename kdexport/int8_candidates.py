@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import torch
-from torch import Tensor
 
 from kdexport.contract import parse_model, serialize_model
 from kdexport.errors import DataError, ParityError
@@ -18,7 +16,7 @@ from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.search_facts import CandidateFact, Precision
 from kdexport.export.quantize import MAX_ROWS, is_quantized, quantize_model
 from kdexport.quantize import MAX_LOSS, Pair, ask_both, refuse_loss, spread
-from kdexport.records import Answers
+from kdexport.records import Answers, Float32
 from kdexport.schema import Schema
 from kdexport.training.transfer import Lesson
 from kdexport.workspace import Prepared
@@ -79,7 +77,7 @@ def describe_int8_file(
     """
     schema, evidence = prepared.schema, prepared.recipe.evidence
     before, after = (
-        float(lesson.judge(outputs_of(answers, schema))[0])
+        float(lesson.judge_arrays(outputs_of(answers, schema))[0])
         for answers in (file.validation.before, file.validation.after)
     )
     taught = fact.validation_loss + after - before
@@ -115,10 +113,10 @@ def find_precision(content: bytes) -> Precision:
     return "float16" if onnx.TensorProto.FLOAT16 in types else "float32"
 
 
-def outputs_of(answers: Answers, schema: Schema) -> Tensor:
+def outputs_of(answers: Answers, schema: Schema) -> Float32:
     """Answers as outputs in the networks' unit, **Shape** `[1, n, K]` float32."""
     if answers.logits is not None:
-        return torch.from_numpy(answers.logits)[None]
+        return answers.logits[None]
     exact = np.asarray(answers.predictions, np.float64)[:, None]
     standardised = (exact - schema.target_center) / schema.target_scale
-    return torch.from_numpy(standardised.astype(np.float32))[None]
+    return standardised.astype(np.float32)[None]

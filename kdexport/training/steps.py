@@ -40,6 +40,8 @@ from kdexport.training.stored import read_stored
 from kdexport.training.transfer import LabelRows, Lesson
 from kdexport.workspace import Prepared, Trained
 
+TORCH_VERSION = str(torch.__version__)  # with its build, as in 2.9.0+cpu
+
 # What each way of making synthetic rows is set by; those that are not here have no strength.
 STRENGTHS = {"munge": "swap_probability", "jitter": "noise", "marginal": "swap_probability"}
 

@@ -55,7 +55,7 @@ class Lesson:
     @cached_property
     def least_loss(self) -> float:
         """The loss on the validation rows of a student that answers just as the teacher does."""
-        return float(self.judge(torch.from_numpy(self.validation_outputs)[None])[0])
+        return float(self.judge_arrays(self.validation_outputs[None])[0])
 
     def judge(self, outputs: Tensor) -> Float64:
         """Compare outputs on the validation rows with the teacher's answers to them.
@@ -66,6 +66,10 @@ class Lesson:
         answers = objective.soften(torch.from_numpy(self.validation_outputs).to(outputs.device))
         weights = torch.from_numpy(self.rows.validation.weights).to(outputs.device)
         return objective.judge(outputs, answers.expand(outputs.shape), weights)[1]
+
+    def judge_arrays(self, outputs: Float32) -> Float64:
+        """Do the same with outputs as an array, **Shape** `[M, v, K]` float32 to `[M]`."""
+        return self.judge(torch.from_numpy(outputs))
 
     def find_share(self, *, taught: float, alone: float) -> float:
         """Return what share of the way from its control to the teacher a student went, by losses

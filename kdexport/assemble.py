@@ -96,7 +96,7 @@ def assemble_bundle(
     sources = Sources(prepared, teacher, students, rival)
     test = prepared.rows.test.inputs
     _tell(on_progress, 0)
-    files = _export(prepared, sources)
+    files = _export(sources)
     _tell(on_progress, 1)
     members = sources.ask_students(test)
     by_file = {name: open_session(content).answer(test) for name, content in files.items()}
@@ -106,11 +106,11 @@ def assemble_bundle(
         groups["rival"] = [by_file[RIVAL]]
     edge, replicates = measure_groups(prepared, groups)
     rows = prepared.rows.test
-    edge.quality["shipped"] = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
+    shipped = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
     claims: dict[str, Any] = {
         "task": describe_task(prepared),
         "signature": prepared.schema.signature,
-        "quality": edge.quality,
+        "quality": {**edge.quality, "shipped": shipped},
         "replicates": replicates,
         "controls": edge.controls if "plain_control" in groups else {},
         "rival": judge_rival(RIVAL_NAME, edge.lead) if "rival" in groups else None,
@@ -161,7 +161,7 @@ def assemble_bundle(
     return evidence, files
 
 
-def _export(prepared: Prepared, sources: Sources) -> dict[str, bytes]:
+def _export(sources: Sources) -> dict[str, bytes]:
     files = {STUDENT: export_student(sources)}
     for name, mixture in sources.mixtures().items():
         network = build_teacher(mixture.stack) if mixture.stack is not None else None

@@ -26,7 +26,13 @@ Chosen = TypeVar("Chosen", bound=Section)
 
 
 class MakeNow:
-    """Steps that are kept nowhere."""
+    """Steps that are kept nowhere.
+
+    Attributes:
+        are_kept: Whether a later run may take them.
+    """
+
+    are_kept = False
 
     def take(self, name: str, make: Callable[[], Trained]) -> Trained:
         """Return what a step trained: as it was kept, or made now and kept."""
@@ -44,6 +50,8 @@ class Steps(MakeNow):
         folder: Where finished steps are kept.
         job: What is made, from `describe_job`; steps of another one are thrown away.
     """
+
+    are_kept = True
 
     def __init__(self, folder: Path, job: str) -> None:
         self._folder = folder

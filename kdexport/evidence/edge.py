@@ -77,34 +77,41 @@ def measure_edge(
     n_rows = scores[TEACHER][next(iter(metrics))].shape[1]
     weights = np.ones(n_rows) if weights is None else weights
     estimates = estimate_means(scores, metrics, weights=weights, n_draws=n_draws, rng=rng)
-    result = EdgeResult({role: {} for role in scores}, {}, {}, {}, {}, {})
+    parts_of = {
+        name: {role: by_metric[name] for role, by_metric in estimates.items()} for name in metrics
+    }
+    quality: dict[str, Quality] = {role: {} for role in scores}
+    edge: dict[str, Interval] = {}
+    recovered: dict[str, Recovered] = {}
+    controls: dict[str, ControlRole] = {}
+    lead: dict[str, Interval] = {}
     for name, metric in metrics.items():
-        parts = {role: by_metric[name] for role, by_metric in estimates.items()}
+        parts, hangs = parts_of[name], hangs_on_few[name]
         for role, part in parts.items():
             factor = stretch({role: 1.0}, parts, rng)
             draws = part.value + factor * (part.moved - part.value)
             found = interval_of(part.value, draws)
-            result.quality[role][name] = bound_interval(metric, found, n_rows, n_rarest or n_rows)
+            quality[role][name] = bound_interval(metric, found, n_rows, n_rarest or n_rows)
         control = choose_control(metric, {role: part.value for role, part in parts.items()})
-        result.controls[name] = control
-        hangs = hangs_on_few[name]
-        result.edge[name] = _compare(metric, parts, TEACHER, control, rng, hangs_on_few=hangs)
-        result.recovered[name] = _measure_share(
-            metric, parts, control, result.edge[name], asked_share, n_rows, rng
+        controls[name] = control
+        edge[name] = _compare(metric, parts, TEACHER, control, rng, hangs_on_few=hangs)
+        recovered[name] = _measure_share(
+            metric, parts, control, edge[name], asked_share, n_rows, rng
         )
         if RIVAL in parts:
-            result.lead[name] = _compare(metric, parts, STUDENT, RIVAL, rng, hangs_on_few=hangs)
-    for name, metric in metrics.items():  # last: these draws are of no other figure
-        parts = {role: by_metric[name] for role, by_metric in estimates.items()}
-        result.gained[name] = _compare(
+            lead[name] = _compare(metric, parts, STUDENT, RIVAL, rng, hangs_on_few=hangs)
+    gained = {  # last: these draws are of no other figure
+        name: _compare(
             metric,
-            parts,
+            parts_of[name],
             STUDENT,
-            result.controls[name],
+            controls[name],
             rng,
             hangs_on_few=hangs_on_few[name],
         )
-    return result
+        for name, metric in metrics.items()
+    }
+    return EdgeResult(quality, edge, recovered, controls, lead, gained)
 
 
 def choose_control(metric: Metric, values: Mapping[str, float]) -> ControlRole:

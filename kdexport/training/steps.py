@@ -206,7 +206,7 @@ def train_students_of(
     """
     set_threads(prepared.recipe.threads)
     suffix = ""
-    if isinstance(teacher, OwnTeacher) and steps is not MAKE_NOW:
+    if isinstance(teacher, OwnTeacher) and steps.are_kept:
         suffix = f"-{_hash_answers(teacher, prepared)}"
     lesson = make_lesson(prepared, teacher, on_progress)
     recipe, settings = choose_recipe(lesson, prepared.recipe, on_progress, steps, suffix)

@@ -1,7 +1,7 @@
 """What each column of a table is, and why: decided from the rows to train on.
 
 Takes a table, its target and the user's word on single columns; gives one `Decision` per column.
-Imports numpy, `errors`, `records`, `columns` and `recipe` only.
+Imports numpy, `errors`, `records`, `columns`, `sections` and `signature` only.
 """
 
 import warnings

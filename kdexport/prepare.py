@@ -104,9 +104,9 @@ def refuse_few_test_rows(prepared: Prepared) -> Prepared:
     return prepared
 
 
-def describe_columns(recipe: Recipe, *, data: Source = None, test: Source = None) -> Description:
+def describe_columns(recipe: Recipe, *, data: Source = None) -> Description:
     """Say what a run would take every column as, and why, from the same training rows."""
-    parts, target, classes = _split(recipe, data, test)
+    parts, target, classes = _split(recipe, data, None)
     goal, why = find_goal(parts.train.columns[target], recipe.columns.goal)
     decisions = decide_columns(parts.train, target, recipe.columns)
     return Description(

@@ -1,6 +1,7 @@
 """The students' section of a recipe, and the schedules that suit students by size and table.
 
-docs/recipes.md is made of the descriptions here, as of those in `sections`. Imports pydantic alone.
+docs/recipes.md is made of the descriptions here, as of those in `sections`. Imports pydantic and
+`sections` only.
 """
 
 from collections.abc import Mapping

@@ -14,6 +14,7 @@ import pytest
 from kdexport import load_bundle, open_session
 from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.extras import TRAINING
+from kdexport.info import describe_model
 from kdexport.records import Inputs
 from tests.commands import CODE, kdexport
 from tests.evidence.records import scale_times
@@ -171,13 +172,14 @@ def test_check_of_a_file_alone(
 def test_info_reads_the_file_alone(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Info gives columns, classes, sizes and evidence of a model file as JSON."""
+    """Info gives columns, classes, sizes and evidence of a model file as JSON, and to Python."""
     assert kdexport(monkeypatch, "info", bundle / "student.onnx", "--json", "-") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["numeric"] == ["a", "b", "c", "d"]
     assert facts["classes"] == ["no", "yes"]
     assert facts["opset"] == 18
     assert facts["evidence"]["verdict"]
+    assert describe_model((bundle / "student.onnx").read_bytes(), "student.onnx") == facts
 
 
 def test_check_passes_then_catches_damage(

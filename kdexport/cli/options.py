@@ -223,6 +223,32 @@ def refuse_unwritable(
         raise _refuse_file(flag, path, os.strerror(number))
 
 
+def refuse_overwriting(output: Path, sources: Sequence[Path], *, force: bool) -> None:
+    """Refuse a file to write that is there already, or that is read.
+
+    Args:
+        output: The file.
+        sources: What the command reads.
+        force: Whether one that is there may be replaced; what is read never is.
+
+    Raises:
+        OutputError: It would be written over.
+    """
+    if output.exists() and not force:
+        raise OutputError(
+            "an output that exists is kept",
+            found=f"{str(output)!r} exists",
+            cure="pass --force to replace it",
+        )
+    for source in sources:
+        if output.exists() and source.exists() and output.samefile(source):
+            raise OutputError(
+                "what is read is not written over",
+                found=f"-o {str(output)!r} is {str(source)!r}",
+                cure="pass another -o",
+            )
+
+
 def write_text(path: str | None, text: str, flag: str, mode: Literal["w", "a"] = "w") -> None:
     """Write what a flag asks for into the file that it names; `-` is standard output.
 

@@ -29,10 +29,10 @@ from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.metrics import measure_quality
 from kdexport.export.quantize import quantize_model
 from kdexport.prepare import prepare
+from kdexport.prepared import Prepared
 from kdexport.recipe import read_recipe
 from kdexport.records import Inputs
 from kdexport.runtime import open_session
-from kdexport.workspace import Prepared
 
 from record import make_claim, write_result  # isort: skip  # beside this script
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from kdexport.prepare import prepare
+from kdexport.prepared import Prepared
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.records import Parts, Rows
 from kdexport.training.encode import Encoder
@@ -25,7 +26,6 @@ from kdexport.training.ensemble import train_ensemble
 from kdexport.training.nets import compute_mean_outputs
 from kdexport.training.steps import set_threads
 from kdexport.training.tasks import make_clicks
-from kdexport.workspace import Prepared
 
 from record import make_claim, write_result  # isort: skip  # beside this script
 import torch  # isort: skip  # after the package, which bounds OpenMP's spinning first

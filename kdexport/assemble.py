@@ -53,6 +53,7 @@ from kdexport.evidence.rival import judge_rival
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, build_teacher, export_network
+from kdexport.prepared import Prepared, Trained
 from kdexport.records import Answers, Float64, Progress, ProgressSink
 from kdexport.runtime import open_session
 from kdexport.schema import Schema
@@ -61,7 +62,6 @@ from kdexport.training.encode import Encoder
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.steps import TORCH_VERSION, set_threads
 from kdexport.trees import Trees
-from kdexport.workspace import Prepared, Trained
 
 if TYPE_CHECKING:
     from torch import nn

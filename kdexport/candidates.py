@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from kdexport.prepared import Prepared, Trained
 from kdexport.recipe import Recipe
 from kdexport.records import Float32, Progress, ProgressSink
 from kdexport.training.checkpoints import freeze_students
@@ -25,7 +26,6 @@ from kdexport.training.small_trees import (
 from kdexport.training.steps import choose_recipe, make_lesson, set_threads
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 from kdexport.trees import Trees
-from kdexport.workspace import Prepared, Trained
 
 MAX_CLASSES_OF_GROVES = 10  # a model for each class: beyond, no few trees are left
 

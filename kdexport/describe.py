@@ -20,9 +20,9 @@ from kdexport.evidence.facts import (
     TaskKind,
     UnlabeledFact,
 )
+from kdexport.prepared import Prepared, Trained
 from kdexport.runtime import describe_runtime
 from kdexport.training.own_teacher import OwnTeacher
-from kdexport.workspace import Prepared, Trained
 
 MANY_COPIES = 0.01  # of the test rows
 

@@ -24,6 +24,7 @@ from kdexport.int8_candidates import (
     find_precision,
     make_int8_file,
 )
+from kdexport.prepared import Prepared, Trained
 from kdexport.records import Answers, Progress, ProgressSink
 from kdexport.runtime import open_session
 from kdexport.sources import Sources
@@ -32,7 +33,6 @@ from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.search import Tried
 from kdexport.training.steps import set_threads
 from kdexport.trees import Trees
-from kdexport.workspace import Prepared, Trained
 
 N_GROVES = 2  # that are measured
 SLOWER = 1.05  # times the usual student's call of one row: less does not decide what ships

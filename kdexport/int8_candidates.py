@@ -15,11 +15,11 @@ from kdexport.evidence.cost import lower_quality, lower_share, measure_loss
 from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.search_facts import CandidateFact, Precision
 from kdexport.export.quantize import MAX_ROWS, is_quantized, quantize_model
+from kdexport.prepared import Prepared
 from kdexport.quantize import MAX_LOSS, Pair, ask_both, refuse_loss, spread
 from kdexport.records import Answers, Float32
 from kdexport.schema import Schema
 from kdexport.training.transfer import Lesson
-from kdexport.workspace import Prepared
 
 
 @dataclass(frozen=True)

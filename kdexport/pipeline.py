@@ -17,13 +17,13 @@ from kdexport.errors import DataError, DependencyError, KdexportWarning
 from kdexport.evidence.facts import Evidence, SearchFact
 from kdexport.extras import needing
 from kdexport.prepare import Source, prepare, read_source, refuse_few_test_rows
+from kdexport.prepared import Prepared, Trained
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
 from kdexport.sections import ExportRecipe, GoldenKind
 from kdexport.teacher import NATIVE, Given, find_teacher, refuse_absent_teachers, train_native
-from kdexport.workspace import Prepared, Trained
 
 if TYPE_CHECKING:
     from kdexport.teacher import Teacher

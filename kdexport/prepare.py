@@ -16,6 +16,7 @@ from kdexport.errors import DataError
 from kdexport.extras import needing
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal, list_classes
 from kdexport.knots import MAX_PIECES, find_knots
+from kdexport.prepared import Prepared
 from kdexport.recipe import Recipe
 from kdexport.records import Parts, Rows, Table
 from kdexport.restore import Restorer
@@ -24,7 +25,6 @@ from kdexport.signature import Classes
 from kdexport.splits import drop_unlabelled, drop_weightless, split_table
 from kdexport.tables import as_table, read_table
 from kdexport.unlabeled import read_unlabeled
-from kdexport.workspace import Prepared
 
 MIN_TEST_ROWS = 10  # of fewer, resampling says nothing: they would carry no claim
 

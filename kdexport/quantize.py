@@ -47,10 +47,10 @@ from kdexport.evidence.stress import HUGE, make_stress_inputs
 from kdexport.export.quantize import MAX_ROWS, quantize_model
 from kdexport.pipeline import write_files
 from kdexport.prepare import Source, prepare
+from kdexport.prepared import Prepared
 from kdexport.recipe import read_recipe
 from kdexport.records import Answers, Inputs, Rows
 from kdexport.runtime import describe_runtime, open_session
-from kdexport.workspace import Prepared
 
 MAX_LOSS = 0.01  # share by which log loss or RMSE on validation rows may grow
 MIN_AGREEMENT = 0.98  # of validation rows: the class stays

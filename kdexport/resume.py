@@ -15,9 +15,10 @@ import numpy as np
 
 from kdexport.bundle import hash_bytes
 from kdexport.errors import KdexportWarning
+from kdexport.prepared import Prepared, Trained
 from kdexport.records import Column
 from kdexport.sections import Section
-from kdexport.workspace import Prepared, Trained, load_trained, save_trained
+from kdexport.workspace import load_trained, save_trained
 
 PACKAGES = ("kdexport", "torch", "scikit-learn", "numpy")
 JOB = "job"

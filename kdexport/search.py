@@ -17,12 +17,12 @@ from kdexport.evidence.search_facts import SearchFact
 from kdexport.extras import needing
 from kdexport.pipeline import Learned, assemble, train_rival, write_files
 from kdexport.prepare import Source, is_own_table, prepare, refuse_few_test_rows
+from kdexport.prepared import Prepared
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.advice import advise
 from kdexport.sections import Budgets
 from kdexport.teacher import Given, find_teacher
-from kdexport.workspace import Prepared
 
 
 def search(

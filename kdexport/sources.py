@@ -18,6 +18,7 @@ from kdexport.errors import DataError
 from kdexport.evidence.golden import Golden, SourceAnswers
 from kdexport.evidence.golden_rows import Chosen
 from kdexport.evidence.parity import ROUNDING
+from kdexport.prepared import Prepared, Trained
 from kdexport.records import Answers, Float64, Inputs
 from kdexport.training.checkpoints import (
     find_shipped,
@@ -30,7 +31,7 @@ from kdexport.training.mixture import Mixture
 from kdexport.training.native import find_native
 from kdexport.training.nets import StackedMLP, compute_member_outputs, follow_terms
 from kdexport.training.own_teacher import OwnTeacher
-from kdexport.workspace import Prepared, Trained, load_rival, load_trained
+from kdexport.workspace import load_rival, load_trained
 
 OWN_ROUNDING = 0.99  # quantile of the rows' own rounding
 ROLES = ("student", "control")  # in the order of the stack

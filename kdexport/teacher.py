@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from kdexport.errors import DataError
 from kdexport.extras import needing
 from kdexport.prepare import Source
+from kdexport.prepared import Prepared, Trained
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table, ignore_progress
 from kdexport.restore import Layout
 from kdexport.resume import MAKE_NOW, MakeNow
-from kdexport.workspace import Prepared, Trained
 
 if TYPE_CHECKING:
     from kdexport.training.own_teacher import OwnTeacher

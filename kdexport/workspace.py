@@ -1,25 +1,24 @@
 """The work folder: what `train`, `distill` and `export` leave for each other.
 
 Takes prepared rows and weights, gives files without pickle: JSON, TOML and safetensors, which is
-imported where such a file is read or written: its records are known where only the core is.
+imported where such a file is read or written.
 """
 
 import errno
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from kdexport.bundle import RECIPE, WORK_FILES
 from kdexport.errors import DataError
 from kdexport.extras import needing
+from kdexport.prepared import Arrays, Looks, Prepared, Trained
 from kdexport.reading import read_file
-from kdexport.recipe import Recipe, read_recipe
-from kdexport.records import Column, Float64, Inputs, Int64, Parts, Rows, Unlabeled
-from kdexport.restore import Restorer
+from kdexport.recipe import read_recipe
+from kdexport.records import Column, Inputs, Parts, Rows, Unlabeled
 from kdexport.schema import Schema
 from kdexport.trees import Trees
 
@@ -40,68 +39,6 @@ UNLABELED = "unlabeled"
 UNLABELED_FIELDS = ("source", "sha256", "n_in_test")
 
 MAX_PREPARED_BYTES = 2**30  # all texts of a table's categories
-
-Arrays = dict[str, Column]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Rows ready for the networks, and where they came from.
-
-    Attributes:
-        recipe: What to make of them.
-        schema: How networks read them.
-        rows: The three parts.
-        source: What messages call the table.
-        data_sha256: Of the rows to learn from.
-        restorer: Gives inputs back the user's own columns; None where a work folder was read,
-            which does not keep them.
-        unlabeled: Rows without labels that join the transfer set, if there are any.
-    """
-
-    recipe: Recipe
-    schema: Schema
-    rows: Parts[Rows]
-    source: str
-    data_sha256: str
-    restorer: Restorer | None = None
-    unlabeled: Unlabeled | None = None
-
-
-class Looks(NamedTuple):
-    """When the validation rows were looked at in training, and what was seen.
-
-    Attributes:
-        steps: Optimiser steps before each look, **Shape** `[L]` int64.
-        losses: Each network's loss, **Shape** `[L, M]` float64.
-    """
-
-    steps: Int64
-    losses: Float64
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained stack as arrays, and how its training went.
-
-    Attributes:
-        weights: Parameter name to values, **Shape** each `[M, ...]` float32.
-        n_steps: Optimiser steps taken.
-        best_losses: **Shape** `[M]` float64: validation log loss of each member.
-        settings: What was chosen on validation rows before it was trained.
-        trees: Boosted trees that are added to the stack, or stand alone where it has no weights.
-        own_outputs: What a teacher of trees answers for the training rows, each by trees that
-            never saw it, **Shape** `[n, K]` float64.
-        looks: How training went; None of trees, and of a checkpoint from before it was kept.
-    """
-
-    weights: Arrays
-    n_steps: int
-    best_losses: Float64
-    settings: Mapping[str, float]
-    trees: Trees | None = None
-    own_outputs: Float64 | None = None
-    looks: Looks | None = None
 
 
 def save_prepared(prepared: Prepared) -> dict[str, bytes]:

@@ -12,12 +12,12 @@ import pytest
 from kdexport.disk import kept_outputs
 from kdexport.errors import KdexportWarning
 from kdexport.pipeline import run
+from kdexport.prepared import Trained
 from kdexport.recipe import read_recipe
 from kdexport.records import Parts
 from kdexport.resume import Steps
 from kdexport.student_section import StudentRecipe
 from kdexport.training.steps import _hash_answers
-from kdexport.workspace import Trained
 from tests.conftest import QUICK, RIVAL
 
 RECIPE = {

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from kdexport.errors import DataError
+from kdexport.prepared import Arrays, Looks, Prepared, Trained
 from kdexport.recipe import Recipe
 from kdexport.records import Float64, Inputs
 from kdexport.student_section import Form
@@ -26,7 +27,6 @@ from kdexport.training.ensemble import build_ensemble
 from kdexport.training.fit import FitRecord
 from kdexport.training.mixture import Mixture
 from kdexport.training.nets import StackedMLP, compute_member_outputs
-from kdexport.workspace import Arrays, Looks, Prepared, Trained
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 FORM = "student_"  # settings that begin so say by 1 or 0 whether students have that form

@@ -14,6 +14,7 @@ import torch
 
 from kdexport.cores import count_cores
 from kdexport.errors import RecipeError
+from kdexport.prepared import Prepared, Trained
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, Table
 from kdexport.restore import Layout, Restorer
@@ -38,7 +39,6 @@ from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers, refuse_other_columns
 from kdexport.training.stored import read_stored
 from kdexport.training.transfer import LabelRows, Lesson
-from kdexport.workspace import Prepared, Trained
 
 TORCH_VERSION = str(torch.__version__)  # with its build, as in 2.9.0+cpu
 

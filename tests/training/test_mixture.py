@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from kdexport.prepare import prepare
+from kdexport.prepared import Prepared
 from kdexport.recipe import read_recipe
 from kdexport.records import Float32, ignore_progress
 from kdexport.training.checkpoints import load_mixture
 from kdexport.training.mixture import Mixture, _select_share, stand_alone
 from kdexport.training.steps import train_rival_of, train_teacher
-from kdexport.workspace import Prepared
 
 RECIPE = {
     "data.target": "y",

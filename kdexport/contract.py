@@ -44,6 +44,7 @@ RELEASES = {
 
 NUMERIC, CATEGORICAL = "numeric", "categorical"
 FEATURES, CODES, OUTPUTS = "features", "codes", "outputs"  # between the parts of a file
+BATCH = "batch"  # the first axis of every input and output
 LABEL, PROBABILITIES, LOGITS, PREDICTION = "label", "probabilities", "logits", "prediction"
 
 
@@ -130,11 +131,23 @@ def _n_elements(tensor: onnx.TensorProto) -> int:
     return n
 
 
+def read_metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """Return metadata_props by key."""
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
 def set_metadata(model: onnx.ModelProto, entries: Mapping[str, str]) -> None:
     """Set metadata_props, in sorted order; entries already there and not named stay."""
-    merged = {entry.key: entry.value for entry in model.metadata_props} | dict(entries)
+    merged = read_metadata(model) | dict(entries)
     model.ClearField("metadata_props")
     onnx.helper.set_model_props(model, dict(sorted(merged.items())))
+
+
+def copy_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy that shares nothing with the model."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied
 
 
 def serialize_model(model: onnx.ModelProto) -> bytes:
@@ -149,8 +162,6 @@ def expose_logits(content: bytes) -> bytes:
     if not has_logits or len(model.graph.output) < 2:  # a regression only has its prediction
         return content
     n_classes = model.graph.output[1].type.tensor_type.shape.dim[1].dim_value
-    logits = onnx.helper.make_tensor_value_info(
-        LOGITS, onnx.TensorProto.FLOAT, ("batch", n_classes)
-    )
+    logits = onnx.helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, (BATCH, n_classes))
     model.graph.output.append(logits)
     return serialize_model(model)

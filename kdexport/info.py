@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 
-from kdexport.contract import count_parameters, onnx_opset, parse_model
+from kdexport.contract import count_parameters, onnx_opset, parse_model, read_metadata
 from kdexport.errors import DataError
 from kdexport.signature import Signature
 from kdexport.sound import check_confined, check_sound
@@ -41,7 +41,7 @@ def describe_model(
     model = parse_model(content, name)
     check_sound(model, name)
     check_confined(model, name, folder)
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    metadata = read_metadata(model)
     signature = Signature.from_metadata(metadata)
     changes, headline = (_read_entry(metadata, entry) for entry in ("recipe", "evidence"))
     export = changes.get("export")

@@ -16,8 +16,8 @@ from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.search_facts import CandidateFact, Precision
 from kdexport.export.quantize import MAX_ROWS, is_quantized, quantize_model
 from kdexport.prepared import Prepared
-from kdexport.quantize import MAX_LOSS, Pair, ask_both, refuse_loss, spread
-from kdexport.records import Answers, Float32
+from kdexport.quantize import MAX_LOSS, Pair, ask_both, refuse_loss
+from kdexport.records import Answers, Float32, spread_rows
 from kdexport.schema import Schema
 from kdexport.training.transfer import Lesson
 
@@ -42,7 +42,8 @@ def make_int8_file(content: bytes, prepared: Prepared) -> Int8File | None:
 
     Rows to learn from calibrate it, validation rows judge what it loses.
     """
-    rows = spread(prepared.rows.train.inputs, MAX_ROWS)
+    train = prepared.rows.train.inputs
+    rows = train.take(spread_rows(train.n_rows, MAX_ROWS))
     try:
         small = serialize_model(quantize_model(parse_model(content), rows.feeds()))
         validation = ask_both(prepared.rows.validation, content, small)

@@ -49,7 +49,7 @@ from kdexport.pipeline import write_files
 from kdexport.prepare import Source, prepare
 from kdexport.prepared import Prepared
 from kdexport.recipe import read_recipe
-from kdexport.records import Answers, Inputs, Rows
+from kdexport.records import Answers, Inputs, Rows, spread_rows
 from kdexport.runtime import describe_runtime, open_session
 
 MAX_LOSS = 0.01  # share by which log loss or RMSE on validation rows may grow
@@ -109,7 +109,8 @@ def quantize_bundle(
             )
         source = bundle.files[STUDENT]
         prepared = _read_rows(bundle, data, test)
-        asked = spread(prepared.rows.train.inputs, MAX_ROWS)
+        train = prepared.rows.train.inputs
+        asked = train.take(spread_rows(train.n_rows, MAX_ROWS))
         content = serialize_model(quantize_model(parse_model(source, STUDENT), asked.feeds()))
         refuse_loss(ask_both(prepared.rows.validation, source, content), max_loss)
         evidence, files = _measure(bundle, prepared, content, asked.n_rows)
@@ -159,12 +160,6 @@ def _ask(content: bytes, inputs: Inputs) -> Answers:
 def ask_both(rows: Rows, before: bytes, after: bytes) -> Pair:
     """Return what both files answer to rows."""
     return Pair(rows, _ask(before, rows.inputs), _ask(after, rows.inputs))
-
-
-def spread(inputs: Inputs, n_rows: int) -> Inputs:
-    """Return at most so many rows, evenly spread over all of them."""
-    kept = np.linspace(0, inputs.n_rows - 1, min(n_rows, inputs.n_rows))
-    return inputs.take(kept.astype(np.int64))
 
 
 def refuse_loss(pair: Pair, max_loss: float) -> None:
@@ -250,7 +245,7 @@ def _seal(content: bytes, claims: Mapping[str, Any]) -> bytes:
 
 def _check_parity(evidence: Evidence, content: bytes, source: bytes, test: Rows) -> ParityFact:
     """Ask the file in every way there is, and compare it with its source on every test row."""
-    some = spread(test.inputs, MAX_ASKED)
+    some = test.inputs.take(spread_rows(test.n_rows, MAX_ASKED))
     asked = some.joined_with(make_stress_inputs(some, max_rows=MAX_ASKED))
     question = Question(STUDENT, content, asked, np.full(asked.n_rows, "test row", object))
     failed = [result for result in check_answers(question) if not result.passed]

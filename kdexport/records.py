@@ -5,7 +5,7 @@ Takes arrays, checks them at birth and never changes them. Imports numpy and `er
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Generic, TypeVar
@@ -24,6 +24,11 @@ Positions = Int64 | Bools
 Part = TypeVar("Part")
 
 HASHED_AT_ONCE = 65_536  # rows whose cells stand as Python objects
+
+
+def spread_rows(n_rows: int, at_most: int) -> Int64:
+    """Return positions of at most so many of n rows, evenly spread from the first to the last."""
+    return np.linspace(0, n_rows - 1, min(n_rows, at_most)).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -244,6 +249,21 @@ class Answers:
     probabilities: Float32
     logits: Float32 | None = None
     terms: Float64 | None = None
+
+    @classmethod
+    def of_numbers(cls, numbers: Column, terms: Float64 | None = None) -> "Answers":
+        """Return a regression's answers, **Shape** `[n]` float32: they have no classes."""
+        return cls(numbers, np.empty((len(numbers), 0), np.float32), terms=terms)
+
+    @classmethod
+    def joined(cls, chunks: Sequence["Answers"]) -> "Answers":
+        """Return the answers of several batches behind each other, without their terms."""
+        logits = [chunk.logits for chunk in chunks if chunk.logits is not None]
+        return cls(
+            np.concatenate([chunk.predictions for chunk in chunks]),
+            np.concatenate([chunk.probabilities for chunk in chunks]),
+            np.concatenate(logits) if logits else None,
+        )
 
     @property
     def n_rows(self) -> int:

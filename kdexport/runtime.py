@@ -163,8 +163,7 @@ class Session:
         ]
         outputs = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
         if PREDICTION in outputs:
-            predictions = outputs[PREDICTION]
-            return Answers(predictions, np.empty((len(predictions), 0), np.float32))
+            return Answers.of_numbers(outputs[PREDICTION])
         return Answers(outputs[LABEL], outputs[PROBABILITIES], outputs.get(LOGITS))
 
 

@@ -18,6 +18,7 @@ from kdexport.contract import (
     PROBABILITIES,
     Release,
     parse_model,
+    read_metadata,
     serialize_model,
 )
 from kdexport.errors import DataError, ParityError
@@ -152,7 +153,7 @@ def prepare_model(
             found=f"{file}: {outside}",
             cure="save it whole",
         )
-    signature = Signature.from_metadata({e.key: e.value for e in model.metadata_props})
+    signature = Signature.from_metadata(read_metadata(model))
     model, texts = _change_form(model, form, file)
     packed = content if form == Form() else serialize_model(model)
     if packed != content:
@@ -184,8 +185,7 @@ def feed_codes(inputs: Inputs, texts: TextCodes) -> dict[str, Column]:
 def read_outputs(outputs: Mapping[str, Column], texts: TextCodes) -> Answers:
     """Return a file's outputs as answers, class positions as the texts they stand for."""
     if PREDICTION in outputs:
-        numbers = outputs[PREDICTION]
-        return Answers(numbers, np.empty((len(numbers), 0), np.float32))
+        return Answers.of_numbers(outputs[PREDICTION])
     labels = outputs[LABEL]
     if texts.labels is not None:
         labels = np.array(texts.labels, object)[labels]

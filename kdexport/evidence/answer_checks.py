@@ -18,13 +18,15 @@ from kdexport.evidence.parity import (
     Tolerance,
     compare_answers,
     describe_parity,
+    differ,
+    differ_by_row,
     find_spared,
     measure_scale,
     raw_values,
 )
 from kdexport.evidence.question import Question
 from kdexport.evidence.reference import answer_in_reference
-from kdexport.records import Answers, CheckResult, Column, Float64
+from kdexport.records import Answers, CheckResult, Column, Float64, spread_rows
 from kdexport.runtime import Optimisation, open_session
 
 BATCHES = (1, 2, 7, 1000)
@@ -134,7 +136,7 @@ def _check_exact(question: Question) -> tuple[bool, str]:
     file = raw_values(question.answers)
     if not exact.shape == source.shape == file.shape:
         return False, f"shapes are equal, however: {exact.shape}, {source.shape} and {file.shape}"
-    own, allowed = (_row_gap(exact, values).max(axis=1) for values in (file, source))
+    own, allowed = (differ_by_row(exact, values) for values in (file, source))
     broken = ~(np.isfinite(own) & (own <= allowed + question.tolerance.relative * scale))
     broken &= ~find_spared(question.source.rounded, question.tolerance)
     row = int(np.argmax(np.where(broken, own, -1.0)))
@@ -148,16 +150,15 @@ def _check_exact(question: Question) -> tuple[bool, str]:
 
 def _batch_rule(size: int) -> Rule:
     def check_batch(question: Question) -> tuple[bool, str]:
-        n = question.inputs.n_rows
-        wanted = np.linspace(0, n - 1, min(n, MAX_BATCHED_ROWS)).astype(np.int64)
+        wanted = spread_rows(question.inputs.n_rows, MAX_BATCHED_ROWS)
         rows = np.resize(wanted, max(len(wanted), size))  # repeated until a batch is full
         asked = question.take(rows)
         session = open_session(expose_logits(question.content))
         starts = range(0, len(rows), size)
         chunks = [session.answer(asked.inputs.take(slice(i, i + size))) for i in starts]
         rule = f"a row's answer is the same in batches of {size}"
-        answers = question.answers.take(rows)
-        return judge_answers(asked, answers, join_answers(chunks), rule, _allow_rounding(question))
+        answers, tolerance = question.answers.take(rows), _allow_rounding(question)
+        return judge_answers(asked, answers, Answers.joined(chunks), rule, tolerance)
 
     return check_batch
 
@@ -191,8 +192,7 @@ def _check_optimisation(question: Question) -> tuple[bool, str]:
 
 
 def _check_reference(question: Question) -> tuple[bool, str]:
-    n = question.inputs.n_rows
-    rows = np.linspace(0, n - 1, min(n, MAX_REFERENCE_ROWS)).astype(np.int64)
+    rows = spread_rows(question.inputs.n_rows, MAX_REFERENCE_ROWS)
     asked = question.take(rows)
     other = answer_in_reference(expose_logits(question.content), asked.inputs, question.name)
     rule = "onnx's ReferenceEvaluator answers as onnxruntime does"
@@ -233,20 +233,14 @@ def _describe_failure(question: Question, source: Answers, file: Answers, fact: 
     """Name the worst row, the output and its column, and both values."""
     row = fact.worst_row
     theirs, ours = _numbers(source), _numbers(file)
-    worst = max(theirs, key=lambda name: _row_gap(theirs[name][row], ours[name][row]).max())
-    column = int(np.argmax(_row_gap(theirs[worst][row], ours[worst][row])))
+    worst = max(theirs, key=lambda name: differ(theirs[name][row], ours[name][row]).max())
+    column = int(np.argmax(differ(theirs[worst][row], ours[worst][row])))
     values = f"{ours[worst][row, column]:.7g}, not {theirs[worst][row, column]:.7g}"
     n_failed = f"{fact.failed_rows:,} of {fact.rows:,} rows do not"
     return (
         f"{n_failed}; {describe_parity(fact)}; {worst}{_column(question, worst, column)} is "
         f"{values}, in {question.describe_row(row)}"
     )
-
-
-def _row_gap(first: Column, second: Column) -> Float64:
-    with np.errstate(invalid="ignore"):
-        gap: Float64 = np.abs(first.astype(np.float64) - second.astype(np.float64))
-    return np.where(np.isfinite(gap), gap, np.inf)
 
 
 def _column(question: Question, output: str, column: int) -> str:
@@ -264,13 +258,3 @@ def _numbers(answers: Answers) -> Mapping[str, Column]:
 
 def _shown(values: Float64) -> str:
     return ", ".join(f"{value:.4g}" for value in values[:MAX_SHOWN])
-
-
-def join_answers(chunks: list[Answers]) -> Answers:
-    """Put the answers of several batches behind each other."""
-    logits = [chunk.logits for chunk in chunks if chunk.logits is not None]
-    return Answers(
-        np.concatenate([chunk.predictions for chunk in chunks]),
-        np.concatenate([chunk.probabilities for chunk in chunks]),
-        np.concatenate(logits) if logits else None,
-    )

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from kdexport.bundle import RIVAL, STUDENT, TEACHER, load_bundle
-from kdexport.contract import IR_VERSION, OPSET
+from kdexport.contract import BATCH, IR_VERSION, OPSET
 from kdexport.errors import DataError
 from kdexport.evidence.golden import unpack_golden
 from kdexport.evidence.latency_facts import FLOOR
@@ -123,7 +123,7 @@ def build_floor(feeds: Feeds) -> bytes:
         kind = onnx.TensorProto.STRING
         if rows.dtype.kind not in "OSU":
             kind = onnx.helper.np_dtype_to_tensor_dtype(rows.dtype)
-        shape = ("batch", *rows.shape[1:])
+        shape = (BATCH, *rows.shape[1:])
         nodes.append(onnx.helper.make_node("Identity", [name], [f"output_{i}"]))
         inputs.append(onnx.helper.make_tensor_value_info(name, kind, shape))
         outputs.append(onnx.helper.make_tensor_value_info(f"output_{i}", kind, shape))

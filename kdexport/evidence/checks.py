@@ -7,7 +7,7 @@ one list. Needs no torch.
 import numpy as np
 
 from kdexport.bundle import RIVAL, STUDENT, TEACHER, Bundle
-from kdexport.contract import parse_model
+from kdexport.contract import parse_model, read_metadata
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import check_answers, judge_answers
 from kdexport.evidence.claim_checks import check_claims, check_golden_quality
@@ -135,8 +135,7 @@ def read_signature(name: str, content: bytes) -> Signature:
     Raises:
         DataError: It is no file that kdexport wrote.
     """
-    entries = parse_model(content, name).metadata_props
-    return Signature.from_metadata({entry.key: entry.value for entry in entries})
+    return Signature.from_metadata(read_metadata(parse_model(content, name)))
 
 
 def read_budgets(bundle: Bundle) -> Budgets:

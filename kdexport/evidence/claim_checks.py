@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kdexport.bundle import EVIDENCE, RECIPE, REPORTS, SIGNATURE, STUDENT, Bundle, hash_bytes
-from kdexport.contract import parse_model
+from kdexport.contract import parse_model, read_metadata
 from kdexport.errors import KdexportError, one_line
 from kdexport.evidence.calibration import find_wrong_bins
 from kdexport.evidence.claims import (
@@ -245,7 +245,7 @@ def _metadata(bundle: Bundle, name: str) -> dict[str, str]:
         model = parse_model(bundle.files.get(name, b""), name)
     except KdexportError:
         return {}
-    return {entry.key: entry.value for entry in model.metadata_props}
+    return read_metadata(model)
 
 
 RULES: dict[str, tuple[str, Rule]] = {

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.evidence.facts import ControlRole, Interval, Quality, Recovered, Verdict
-from kdexport.evidence.metrics import Metric, bound_interval, improvement
+from kdexport.evidence.metrics import Z_95, Metric, bound_interval, improvement
 from kdexport.evidence.resample import Estimate, estimate_means, interval_of, stretch
 from kdexport.records import Float64
 
-Z_95 = 1.96
 TEACHER, CONTROL, STUDENT = "teacher", "control", "student"
 PLAIN_CONTROL, RIVAL = "plain_control", "rival"
 CONTROLS: tuple[ControlRole, ...] = ("control", "plain_control")

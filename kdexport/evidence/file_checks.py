@@ -21,8 +21,10 @@ from kdexport.contract import (
     OPSET,
     PREDICTION,
     PROBABILITIES,
+    copy_model,
     onnx_opset,
     parse_model,
+    read_metadata,
 )
 from kdexport.errors import DataError, one_line
 from kdexport.evidence.facts import FileFact
@@ -61,7 +63,7 @@ class ModelFile:
 
     @property
     def signature(self) -> Signature:
-        return Signature.from_metadata({e.key: e.value for e in self.model.metadata_props})
+        return Signature.from_metadata(read_metadata(self.model))
 
 
 Rule = Callable[[ModelFile], tuple[list[str], str]]
@@ -253,8 +255,7 @@ def _in_words(described: tuple[int, ...]) -> str:
 
 def _text_of(model: onnx.ModelProto) -> bytes:
     """The file without weights and the user's own words."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
+    bare = copy_model(model)
     for tensor in walk_tensors(bare.graph):
         for field in ("raw_data", "float_data", "string_data", "external_data"):
             tensor.ClearField(field)

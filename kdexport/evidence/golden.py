@@ -129,9 +129,7 @@ def _outputs(answers: Answers) -> dict[str, Column]:
 def _read_answers(source: Mapping[str, Column], stem: str) -> SourceAnswers:
     exact, terms = source[f"{stem}.{EXACT}"], source.get(f"{stem}.{TERMS}")
     if f"{stem}.{PREDICTION}" in source:
-        numbers = source[f"{stem}.{PREDICTION}"]
-        no_classes = np.empty((len(numbers), 0), np.float32)
-        return SourceAnswers(Answers(numbers, no_classes, terms=terms), exact)
+        return SourceAnswers(Answers.of_numbers(source[f"{stem}.{PREDICTION}"], terms), exact)
     label, probabilities = (source[f"{stem}.{name}"] for name in (LABEL, PROBABILITIES))
     logits = source.get(f"{stem}.{LOGITS}")  # a forest has none
     return SourceAnswers(Answers(label, probabilities, logits, terms), exact)

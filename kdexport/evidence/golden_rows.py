@@ -10,7 +10,7 @@ import numpy as np
 
 from kdexport.evidence.golden import UNKNOWN_CLASS
 from kdexport.evidence.stress import HUGE, UNSEEN
-from kdexport.records import Answers, Column, Float64, Inputs, Int64, Rows
+from kdexport.records import Answers, Column, Float64, Inputs, Int64, Rows, spread_rows
 from kdexport.schema import MISSING, Schema
 
 N_REAL, N_CLOSE, N_EDGES, N_CATEGORY_ROWS = 64, 32, 256, 256
@@ -41,7 +41,7 @@ def choose_real(test: Rows, answers: Answers, schema: Schema) -> Chosen:
         schema: Its categories.
     """
     room = _find_room(schema)
-    spread = np.linspace(0, test.n_rows - 1, min(N_REAL, room // 4, test.n_rows)).astype(np.int64)
+    spread = spread_rows(test.n_rows, min(N_REAL, room // 4))
     close = _closest(answers, min(N_CLOSE, room // 8))
     close = close[~np.isin(close, spread)]
     kept = np.concatenate([spread, close])
@@ -109,8 +109,7 @@ def _with_edges(
         edges += [(0, i, value[i], f"{name} {what}") for what, value in ends.items()]
     for i, name in enumerate(columns[1]):
         edges += [(1, i, MISSING, f"{name} missing"), (1, i, UNSEEN, f"{name} unseen")]
-    n_edges = min(N_EDGES, _find_room(schema) // 2, len(edges))
-    edges = [edges[i] for i in np.linspace(0, len(edges) - 1, n_edges).astype(np.int64)]
+    edges = [edges[i] for i in spread_rows(len(edges), min(N_EDGES, _find_room(schema) // 2))]
     middles = _find_middles(schema)
     n_piece_rows = max((len(column) for column in middles), default=0)
     n_category_rows = min(max((len(c.kept) for c in schema.categories), default=0), N_CATEGORY_ROWS)

@@ -74,12 +74,12 @@ def compare_answers(source: Answers, file: Answers, tolerance: Tolerance = FLOAT
         )
     if not source.probabilities.shape[1]:
         return _compare_numbers(source, file.predictions, tolerance)
-    differences = _row_differences(source.probabilities, file.probabilities)
+    differences = differ_by_row(source.probabilities, file.probabilities)
     allowed = _allow_differences(source, tolerance)
     passes = differences <= allowed
     largest_logit = mean_logit = largest_relative = None
     if source.logits is not None and file.logits is not None:
-        logit_differences = _row_differences(source.logits, file.logits)
+        logit_differences = differ_by_row(source.logits, file.logits)
         scale = measure_scale(source)
         passes &= np.isfinite(logit_differences)  # an infinite scale would allow anything
         passes &= logit_differences <= tolerance.relative * scale
@@ -183,7 +183,7 @@ def _find_absurd(source: Answers) -> Bools:
 
 
 def _compare_numbers(source: Answers, file: Column, tolerance: Tolerance) -> ParityFact:
-    differences = _row_differences(source.predictions[:, None], file[:, None])
+    differences = differ_by_row(source.predictions[:, None], file[:, None])
     scale = measure_scale(source)
     close = (differences <= tolerance.relative * scale) | find_spared(source, tolerance)
     passes = np.isfinite(differences) & close
@@ -208,8 +208,14 @@ def _worst(differences: Float64, passes: np.ndarray) -> int:
     return int(np.argmax(np.where(passes, -1.0, differences) if not passes.all() else differences))
 
 
-def _row_differences(first: np.ndarray, second: np.ndarray) -> Float64:
-    """Largest difference in each row; infinite where either side is no finite number."""
+def differ(first: Column, second: Column) -> Float64:
+    """Difference of each pair of numbers; infinite where either is no finite number."""
     with np.errstate(invalid="ignore"):
-        apart = np.abs(first.astype(np.float64) - second.astype(np.float64)).max(axis=1)
+        apart: Float64 = np.abs(first.astype(np.float64) - second.astype(np.float64))
     return np.where(np.isfinite(apart), apart, np.inf)
+
+
+def differ_by_row(first: Column, second: Column) -> Float64:
+    """Largest difference in each row, **Shape** `[n, K]` twice to `[n]`."""
+    largest: Float64 = differ(first, second).max(axis=1)
+    return largest

@@ -32,8 +32,7 @@ def answer_in_reference(content: bytes, inputs: Inputs, name: str) -> Answers:
         ) from error
     outputs = dict(zip(evaluator.output_names, values, strict=True))
     if PREDICTION in outputs:
-        numbers = outputs[PREDICTION]
-        return Answers(numbers, np.empty((len(numbers), 0), np.float32))
+        return Answers.of_numbers(outputs[PREDICTION])
     label = outputs[LABEL]
     if label.dtype.kind in "US":
         label = label.astype(object)

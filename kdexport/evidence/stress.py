@@ -5,7 +5,7 @@ Takes real inputs, gives altered copies. Parity is checked on them as strictly a
 
 import numpy as np
 
-from kdexport.records import Column, Inputs
+from kdexport.records import Column, Inputs, spread_rows
 
 UNSEEN = "\N{REPLACEMENT CHARACTER} never seen"
 HUGE = 1e30
@@ -21,10 +21,9 @@ def make_stress_inputs(inputs: Inputs, *, max_rows: int) -> Inputs:
         inputs: Real rows.
         max_rows: Rows to alter, evenly spread over the inputs.
     """
-    n_rows = min(max_rows, inputs.n_rows)
-    base = inputs.take(np.linspace(0, inputs.n_rows - 1, n_rows).astype(np.int64))
+    base = inputs.take(spread_rows(inputs.n_rows, max_rows))
     d_numeric, d_text = inputs.numeric.shape[1], inputs.categorical.shape[1]
-    signs = np.where(np.arange(n_rows) // max(d_numeric, 1) % 2, -1.0, 1.0)
+    signs = np.where(np.arange(base.n_rows) // max(d_numeric, 1) % 2, -1.0, 1.0)
     stressed = [_blank(base)]
     if d_text:
         stressed.append(Inputs(base.numeric, _alter(base.categorical, UNSEEN)))

@@ -17,6 +17,7 @@ import spox.opset.ai.onnx.v18 as op
 from spox import Tensor, Var, argument, build, inline
 
 from kdexport.contract import (
+    BATCH,
     CATEGORICAL,
     CODES,
     FEATURES,
@@ -29,6 +30,7 @@ from kdexport.contract import (
     OPSET,
     PREDICTION,
     PROBABILITIES,
+    copy_model,
     set_metadata,
 )
 from kdexport.errors import DataError
@@ -38,7 +40,6 @@ from kdexport.schema import MISSING, OTHER, Schema
 from kdexport.signature import Signature
 from kdexport.trees import Meaning, Trees
 
-BATCH = "batch"
 MIN_HALVED = 256  # values of a tensor that is worth a node to widen it
 UNKNOWN = 0  # position of every text that no column knows, in the vocabulary
 
@@ -210,8 +211,7 @@ def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     that float16 holds exactly are stored so. The tensor before the softmax is called `logits`, so
     that a parity check can ask for it.
     """
-    tidy = onnx.ModelProto()
-    tidy.CopyFrom(model)
+    tidy = copy_model(model)
     graph = tidy.graph
     _drop_identities(graph)
     _turn_constants_into_initializers(graph)
@@ -229,7 +229,7 @@ def tidy_model(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
         graph.ClearField(field)
     graph.name = "kdexport"
     for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
     tidy.ClearField("doc_string")
     tidy.ClearField("functions")
     tidy.ClearField("opset_import")

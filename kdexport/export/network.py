@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdexport.contract import CODES, FEATURES, OPSET, OUTPUTS
+from kdexport.contract import BATCH, CODES, FEATURES, OPSET, OUTPUTS
 from kdexport.stops import unstoppable
 from kdexport.training.encode import Encoder
 from kdexport.training.nets import StackedMLP
@@ -79,7 +79,7 @@ def export_network(module: nn.Module, *, d_features: int, n_categorical: int) ->
     }
     if not n_categorical:
         del examples[CODES]
-    batch = torch.export.Dim("batch")
+    batch = torch.export.Dim(BATCH)
     modes = [(inner, inner.training) for inner in module.modules()]
     module.eval()
     try:

@@ -18,6 +18,7 @@ from kdexport.contract import (
     ML_DOMAIN,
     RELEASES,
     Release,
+    copy_model,
     set_metadata,
 )
 from kdexport.errors import DataError, RecipeError
@@ -84,7 +85,7 @@ def lower_versions(model: onnx.ModelProto, release: Release, name: str) -> onnx.
     Raises:
         DataError: An operator is not.
     """
-    lowered = _copy(model)
+    lowered = copy_model(model)
     limits = {"": release.opset, ML_DOMAIN: release.ml_opset}
     versions = {entry.domain: entry.version for entry in model.opset_import}
     for node in model.graph.node:
@@ -111,7 +112,7 @@ def use_core_operators(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     Raises:
         DataError: It looks up texts or sums trees, which ONNX itself has no operator for.
     """
-    core = _copy(model)
+    core = copy_model(model)
     nodes: list[onnx.NodeProto] = []
     for i, node in enumerate(model.graph.node):
         if node.domain != ML_DOMAIN:
@@ -139,7 +140,7 @@ def split_text(model: onnx.ModelProto) -> tuple[onnx.ModelProto, TextCodes]:
         A model whose `categorical` is int64 and whose `label`, where it was text, is the class
         position; and the tables. Without text in it, an equal model and empty tables.
     """
-    split = _copy(model)
+    split = copy_model(model)
     codes = _cut_text_inputs(split.graph)
     labels = _cut_text_labels(split.graph)
     texts = TextCodes(codes, labels)
@@ -220,9 +221,3 @@ def _limit(release: Release, domain: str) -> int:
 
 def _spell(release: tuple[int, int]) -> str:
     return ".".join(map(str, release))
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
-    return copied

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from kdexport.contract import TREES, onnx_opset, serialize_model
+from kdexport.contract import TREES, copy_model, onnx_opset, serialize_model
 from kdexport.errors import DataError
-from kdexport.records import Column, Float32, Float64
+from kdexport.records import Column, Float32, Float64, spread_rows
 from kdexport.runtime import open_session
 
 LARGEST = 127  # symmetric: -128 is not used, so that no zero point is needed
@@ -66,8 +66,7 @@ def quantize_model(model: onnx.ModelProto, rows: Mapping[str, Column]) -> onnx.M
             there are no rows.
     """
     _refuse(model, rows)
-    small = onnx.ModelProto()
-    small.CopyFrom(model)
+    small = copy_model(model)
     weights = find_weights(small.graph)
     seen = _watch(model, weights, rows)
     before = len(serialize_model(model))
@@ -149,8 +148,7 @@ def _watch(
     model: onnx.ModelProto, weights: list[Weight], rows: Mapping[str, Column]
 ) -> dict[str, Column]:
     """Run rows through the graph; return what each table's node reads them as, by the table."""
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
+    watched = copy_model(model)
     read = {w.name: w.reader.input[1 - POSITIONS[w.reader.op_type]] for w in weights}
     kinds = {w.name: TensorProto.INT64 if w.reader.op_type == "Gather" else 1 for w in weights}
     outputs = {read[name]: kind for name, kind in kinds.items()}
@@ -159,7 +157,7 @@ def _watch(
         if name not in given:
             watched.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, None))
     n_rows = len(next(iter(rows.values())))
-    kept = np.unique(np.linspace(0, n_rows - 1, min(n_rows, MAX_ROWS)).astype(np.int64))
+    kept = np.unique(spread_rows(n_rows, MAX_ROWS))
     feeds = {name: values[kept] for name, values in rows.items()}
     told = {**feeds, **open_session(serialize_model(watched)).run(feeds)}
     return {table: told[name] for table, name in read.items()}

@@ -119,5 +119,4 @@ def outputs_of(answers: Answers, schema: Schema) -> Float32:
     if answers.logits is not None:
         return answers.logits[None]
     exact = np.asarray(answers.predictions, np.float64)[:, None]
-    standardised = (exact - schema.target_center) / schema.target_scale
-    return standardised.astype(np.float32)[None]
+    return schema.standardise(exact).astype(np.float32)[None]

@@ -177,6 +177,15 @@ class Schema(BaseModel):
             codes[:, i] = category.encode(categorical[:, i])
         return codes
 
+    def standardise(self, numbers: Column) -> Float64:
+        """Turn numbers of a regression's target into what networks give, in float64."""
+        standardised: Float64 = (numbers - self.target_center) / self.target_scale
+        return standardised
+
+    def in_units(self, outputs: Float64) -> Float64:
+        """Turn what networks give into numbers in the target's own unit."""
+        return outputs * self.target_scale + self.target_center
+
     def _targets(self, table: Table) -> Column:
         target = self.signature.target
         labels = column_of(table, target)

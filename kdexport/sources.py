@@ -181,10 +181,8 @@ class Sources:
 
     def _in_units(self, values: Float64) -> Float64:
         """Logits as they are, numbers of a regression in the target's own unit."""
-        schema = self._schema
-        if schema.signature.is_regression:
-            values = values[:, :1] * schema.target_scale + schema.target_center
-        return values
+        is_regression = self._schema.signature.is_regression
+        return self._schema.in_units(values[:, :1]) if is_regression else values
 
     def _compute(self, stack: StackedMLP, inputs: Inputs) -> Tensor:
         """Every member's outputs, **Shape** `[M, n, K]` float32."""
@@ -194,8 +192,7 @@ class Sources:
         """Turn outputs `[n, K]` into answers."""
         schema = self._schema
         if schema.signature.is_regression:
-            exact = outputs[:, 0].double().cpu().numpy()
-            numbers = exact * schema.target_scale + schema.target_center
+            numbers = schema.in_units(outputs[:, 0].double().cpu().numpy())
             return Answers.of_numbers(numbers.astype(np.float32))
         logits = outputs.cpu()
         probabilities = torch.softmax(logits, dim=-1).numpy()

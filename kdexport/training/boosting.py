@@ -192,7 +192,7 @@ def encode_targets(rows: Rows, schema: Schema) -> Column:
     """Return classes as they are, numbers standardised: **Shape** `[n]`."""
     if not schema.signature.is_regression:
         return rows.targets
-    return (rows.targets - schema.target_center) / schema.target_scale
+    return schema.standardise(rows.targets)
 
 
 def _log_shares(train: Rows, n_classes: int) -> Float64:

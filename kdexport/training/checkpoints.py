@@ -85,11 +85,9 @@ class Shipped:
         rows = self.stack.encoder.prepare(inputs).double()
         outputs = compute_member_outputs(self.stack, rows)[0]
         if schema.signature.is_regression:
-            outputs = outputs * schema.target_scale + schema.target_center
-        else:
-            outputs = torch.softmax(outputs, dim=-1)
-        answers: Float64 = outputs.numpy()
-        return answers
+            return schema.in_units(outputs.numpy())
+        shares: Float64 = torch.softmax(outputs, dim=-1).numpy()
+        return shares
 
 
 def find_shipped(prepared: Prepared, students: Trained) -> int:

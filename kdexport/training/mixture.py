@@ -66,7 +66,7 @@ class Mixture:
             return self.answer_trees(inputs)
         outputs = self.compute_outputs(inputs).astype(np.float64)
         if self.schema.signature.is_regression:
-            return outputs * self.schema.target_scale + self.schema.target_center
+            return self.schema.in_units(outputs)
         grown = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         shares: Float64 = grown / grown.sum(axis=1, keepdims=True)
         return shares
@@ -75,12 +75,11 @@ class Mixture:
         """The trees' part in the networks' unit, **Shape** `[n, K]` float64; 0 without trees."""
         if self.trees is None:
             return np.zeros((inputs.n_rows, 1))
-        schema = self.schema
-        features = read_features(inputs, schema, self.trees.readings)
+        features = read_features(inputs, self.schema, self.trees.readings)
         exact = compute_tree_outputs(self.trees, features)
-        centre = schema.target_center if self.stack is None else 0.0
-        standardised: Float64 = (exact - centre) / schema.target_scale
-        return standardised
+        if self.stack is None:
+            return self.schema.standardise(exact)
+        return exact / self.schema.target_scale  # the networks have the centre
 
 
 def stand_alone(trees: Trees, schema: Schema, *, share: float = 1.0) -> Mixture:

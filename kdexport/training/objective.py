@@ -90,12 +90,11 @@ class Regression:
 
     d_out = 1
 
-    def __init__(self, *, center: float, scale: float) -> None:
-        self.center, self.scale = center, scale
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
 
     def encode_targets(self, targets: Column) -> Float32:
-        standardised: Float32 = ((targets - self.center) / self.scale).astype(np.float32)
-        return standardised[:, None]
+        return self._schema.standardise(targets).astype(np.float32)[:, None]
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs - targets).square().squeeze(-1)
@@ -117,7 +116,7 @@ class Regression:
 def find_objective(schema: Schema, *, temperature: float = 1.0) -> Objective:
     """Return what the schema's target asks for."""
     if schema.signature.is_regression:
-        return Regression(center=schema.target_center, scale=schema.target_scale)
+        return Regression(schema)
     return Classification(len(schema.signature.classes), temperature=temperature)
 
 

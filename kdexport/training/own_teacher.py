@@ -101,10 +101,8 @@ class OwnTeacher:
 
     def to_outputs(self, answers: Float64) -> Float32:
         """Turn answers into what networks are trained to give, **Shape** `[n, K]` float32."""
-        schema = self.schema
-        if schema.signature.is_regression:
-            standardised = (answers - schema.target_center) / schema.target_scale
-            return standardised.astype(np.float32)
+        if self.schema.signature.is_regression:
+            return self.schema.standardise(answers).astype(np.float32)
         clipped = np.clip(answers, SMALLEST_PROBABILITY, None)
         logs = np.log(clipped) / self.temperature
         outputs: Float64 = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)

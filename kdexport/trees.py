@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdexport.errors import DataError
-from kdexport.records import Bools, Column, Float32, Float64
+from kdexport.records import Bools, Column, Float32, Float64, Int64
 
 Int32 = npt.NDArray[np.int32]
 Meaning = Literal["logits", "probabilities", "number"]
@@ -97,7 +97,7 @@ class Trees:
             raise _broken("trees stand behind each other from the first node on", f"{starts[:3]}")
         position = np.arange(n)
         children = np.stack([self.left[inner], self.right[inner]])
-        end = np.append(self.roots[1:], n)[self._tree_of_node()][inner]
+        end = np.append(self.roots[1:], n)[self.tree_of_node][inner]
         if (self.feature[inner] < 0).any() or not (
             (children > position[inner]).all() and (children < end).all()
         ):
@@ -105,10 +105,6 @@ class Trees:
         parented = np.sort(np.concatenate([children.ravel(), self.roots]))
         if not np.array_equal(parented, position):
             raise _broken("every node but a root has one parent", "others")
-
-    def _tree_of_node(self) -> npt.NDArray[np.intp]:
-        sizes = np.diff(np.append(self.roots, len(self.feature)))
-        return np.repeat(np.arange(self.n_trees), sizes)
 
     @cached_property
     def sums_exactly(self) -> bool:
@@ -148,6 +144,16 @@ class Trees:
     @property
     def n_nodes(self) -> int:
         return len(self.feature)
+
+    @property
+    def sizes(self) -> Int64:
+        """Nodes of each tree, **Shape** `[T]`."""
+        return np.diff(self.roots, append=self.n_nodes).astype(np.int64)
+
+    @property
+    def tree_of_node(self) -> Int64:
+        """Which tree each node stands in, **Shape** `[N]`."""
+        return np.repeat(np.arange(self.n_trees), self.sizes)
 
     @property
     def n_outputs(self) -> int:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from kdexport.contract import BATCH, CODES, FEATURES, OPSET, OUTPUTS
 from kdexport.stops import unstoppable
 from kdexport.training.encode import Encoder
-from kdexport.training.nets import StackedMLP
+from kdexport.training.nets import StackedMLP, evaluating
 from kdexport.training.oblique import CEILING
 from kdexport.training.pieces import Pieces
 
@@ -80,27 +80,21 @@ def export_network(module: nn.Module, *, d_features: int, n_categorical: int) ->
     if not n_categorical:
         del examples[CODES]
     batch = torch.export.Dim(BATCH)
-    modes = [(inner, inner.training) for inner in module.modules()]
-    module.eval()
-    try:
-        # The exporter swallows stops, and then fails for another cause.
-        with unstoppable(), _quiet_exporter():
-            program = torch.onnx.export(
-                module,
-                tuple(examples.values()),
-                dynamo=True,
-                external_data=False,
-                opset_version=OPSET,
-                input_names=[name for name, value in examples.items() if value is not None],
-                output_names=[OUTPUTS],
-                dynamic_shapes=tuple(
-                    None if value is None else {0: batch} for value in examples.values()
-                ),
-                verbose=False,
-            )
-    finally:
-        for inner, was_training in modes:
-            inner.training = was_training
+    # The exporter swallows stops, and then fails for another cause.
+    with evaluating(module), unstoppable(), _quiet_exporter():
+        program = torch.onnx.export(
+            module,
+            tuple(examples.values()),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=[name for name, value in examples.items() if value is not None],
+            output_names=[OUTPUTS],
+            dynamic_shapes=tuple(
+                None if value is None else {0: batch} for value in examples.values()
+            ),
+            verbose=False,
+        )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     return program.model_proto

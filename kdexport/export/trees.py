@@ -47,9 +47,8 @@ def _build_node(trees: Trees, features: Var) -> Var:
 
 
 def _build_ensemble(trees: Trees, features: Var) -> Var:
-    sizes = np.diff(np.append(trees.roots, trees.n_nodes))
     d_leaf = trees.values.shape[1]
-    tree_ids = np.repeat(np.arange(trees.n_trees), sizes)
+    tree_ids = trees.tree_of_node
     root = trees.roots[tree_ids]
     node_ids = np.arange(trees.n_nodes) - root
     is_leaf = trees.feature == LEAF
@@ -111,8 +110,7 @@ def _reach_outputs(trees: Trees) -> Trees:
 
 def _grow_lone_leaves(trees: Trees) -> Trees:
     """Turn trees of one leaf into stumps of two equal ones: runtimes differ on what they are."""
-    sizes = np.diff(np.append(trees.roots, trees.n_nodes))
-    lone = trees.roots[sizes == 1]
+    lone = trees.roots[trees.sizes == 1]
     copies = np.ones(trees.n_nodes, np.int64)
     copies[lone] = 3  # itself, as the stump's root, and its two leaves
     arrays: dict[str, Any] = {

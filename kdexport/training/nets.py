@@ -6,6 +6,7 @@ losses, data or files.
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -252,3 +253,15 @@ def follow_terms(stack: StackedMLP, member: int, rows: Tensor) -> tuple[Tensor, 
         outputs.append(hidden)
         sizes.append(size.amax(dim=1))
     return torch.cat(outputs), torch.cat(sizes)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, and every part of it back into its own mode after."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

@@ -28,7 +28,6 @@ from kdexport.restore import Layout, Restorer
 from kdexport.runtime import open_session
 from kdexport.schema import Schema
 from kdexport.training.teachers import (
-    ROWS_AT_ONCE,
     EstimatorTeacher,
     FileTeacher,
     FunctionTeacher,
@@ -39,6 +38,7 @@ from kdexport.training.teachers import (
     refuse_strangers,
 )
 
+ROWS_AT_ONCE = 16_384
 SMALLEST_PROBABILITY = 1e-6  # exact 0 and 1 become it and what it leaves: logits stay finite
 N_MOVED = 200  # rows on which teachers show whether they look at columns that are left out
 MOVED = 1e-6  # of a probability, or of a target's usual size: less is rounding

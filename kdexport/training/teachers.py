@@ -5,8 +5,7 @@ they answer is checked in `own_teacher`.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Protocol, runtime_checkable
@@ -21,8 +20,7 @@ from kdexport.records import Column, Float64, Table
 from kdexport.restore import Layout
 from kdexport.runtime import Session
 from kdexport.signature import Signature, listed
-
-ROWS_AT_ONCE = 16_384
+from kdexport.training.nets import evaluating
 
 Label = bool | int | str
 Labels = tuple[Label, ...]
@@ -133,8 +131,8 @@ class TorchTeacher:
     @torch.no_grad()
     def answer(self, table: Table) -> Column:
         with evaluating(self.module):
-            parts = [self.module(part) for part in torch.split(self._read(table), ROWS_AT_ONCE)]
-        return self._finish(torch.cat(parts).double().cpu())
+            outputs = self.module(self._read(table))
+        return self._finish(outputs.double().cpu())
 
     def prepare_call(self, table: Table) -> Call:
         """Make a tensor of the rows; return the call of a resting copy that answers them."""
@@ -192,11 +190,7 @@ class FileTeacher:
         return self.session.signature if "kdexport.schema" in self.session.metadata else None
 
     def answer(self, table: Table) -> Column:
-        parts = []
-        for start in range(0, max(table.n_rows, 1), ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + ROWS_AT_ONCE, table.n_rows))
-            parts.append(self._find_answer(self.session.run(self._feed(table.take(rows)))))
-        return np.concatenate(parts)
+        return self._find_answer(self.session.run(self._feed(table)))
 
     def prepare_call(self, table: Table) -> Call:
         """Feed the rows; return the call that answers them."""
@@ -263,18 +257,6 @@ class FunctionTeacher:
     def prepare_call(self, table: Table) -> Call:
         """Make a frame of the rows; return the call that answers them."""
         return partial(self.function, self.layout.to_frame(table, list(table.columns)))
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back into its own mode after."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
 
 
 def plain_labels(labels: Any) -> Labels:

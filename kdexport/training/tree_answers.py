@@ -60,8 +60,7 @@ def compute_tree_outputs(trees: Trees, features: Float32 | Float64) -> Float64:
 def _make_predictors(trees: Trees) -> list[TreePredictor]:
     """Rebuild what scikit-learn predicts with; leaves of several values answer their position."""
     nodes = np.zeros(trees.n_nodes, PREDICTOR_RECORD_DTYPE)
-    sizes = np.diff(np.append(trees.roots, trees.n_nodes))
-    first = np.repeat(trees.roots, sizes)
+    first = trees.roots[trees.tree_of_node]
     is_leaf = trees.feature == LEAF
     is_wide = trees.values.shape[1] > 1
     nodes["value"] = np.arange(trees.n_nodes) if is_wide else trees.values[:, 0]
@@ -72,7 +71,7 @@ def _make_predictors(trees: Trees) -> list[TreePredictor]:
     nodes["right"] = np.where(is_leaf, 0, trees.right - first)
     nodes["is_leaf"] = is_leaf
     no_bits = np.empty((0, 8), np.uint32)
-    ends = (trees.roots + sizes).tolist()
+    ends = (trees.roots + trees.sizes).tolist()
     return [
         TreePredictor(nodes[root:end], no_bits, no_bits)
         for root, end in zip(trees.roots.tolist(), ends, strict=True)

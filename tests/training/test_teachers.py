@@ -22,8 +22,12 @@ from kdexport.restore import Layout, Restorer
 from kdexport.schema import Schema
 from kdexport.sections import ColumnsRecipe
 from kdexport.tables import as_table
-from kdexport.training.own_teacher import OwnTeacher, mix_teachers, refuse_other_columns
-from kdexport.training.teachers import ROWS_AT_ONCE
+from kdexport.training.own_teacher import (
+    ROWS_AT_ONCE,
+    OwnTeacher,
+    mix_teachers,
+    refuse_other_columns,
+)
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(

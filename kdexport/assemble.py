@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kdexport.bundle import EVIDENCE, RECIPE, RIVAL, STUDENT, TEACHER
-from kdexport.contract import (
-    expose_logits,
-    parse_model,
-    serialize_model,
-    set_metadata,
-)
+from kdexport.contract import expose_logits, serialize_model
 from kdexport.describe import (
     count_copies,
     describe_environment,
@@ -34,12 +29,13 @@ from kdexport.evidence.claims import (
     describe_file,
     make_headline,
     score_golden,
+    seal_file,
 )
 from kdexport.evidence.edge import EdgeResult, measure_edge
 from kdexport.evidence.facts import Evidence, GoldenFact, ParityFact, SearchFact
 from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
-from kdexport.evidence.latency import add_apart, measure_latency
+from kdexport.evidence.latency import add_apart, run_bench
 from kdexport.evidence.latency_facts import NATIVE, LatencyRecord
 from kdexport.evidence.metrics import (
     count_others,
@@ -157,7 +153,7 @@ def assemble_bundle(
         },
         **claims,
     )
-    files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
+    files[EVIDENCE] = evidence.to_json()
     return evidence, files
 
 
@@ -238,15 +234,13 @@ def measure_groups(
 
 def stamp(content: bytes, prepared: Prepared, headline: Mapping[str, Any]) -> bytes:
     """Write version, data, recipe and headline evidence into a file's metadata."""
-    model = parse_model(content)
-    entries = {
-        "version": version("kdexport"),
-        "data_sha256": prepared.data_sha256,
-        "recipe": json.dumps(prepared.recipe.changes(), separators=(",", ":")),
-        "evidence": json.dumps(headline, separators=(",", ":")),
-    }
-    set_metadata(model, {f"kdexport.{key}": value for key, value in entries.items()})
-    return serialize_model(model)
+    return seal_file(
+        content,
+        headline,
+        version=version("kdexport"),
+        data_sha256=prepared.data_sha256,
+        recipe=json.dumps(prepared.recipe.changes(), separators=(",", ":")),
+    )
 
 
 def _check_parity(
@@ -273,18 +267,13 @@ def _measure_latency(
 ) -> LatencyRecord:
     """Time every file; and apart, beside the student, a user's own teacher as it is."""
     bench, feeds = prepared.recipe.bench, prepared.rows.test.inputs.feeds()
-    settings: dict[str, Any] = {
-        "batches": bench.batches,
-        "threads": (bench.n_threads,),
-        "seconds": bench.seconds,
-    }
     sessions: dict[str, Candidate] = {name: open_session(c) for name, c in files.items()}
-    record = measure_latency(sessions, feeds, **settings)
+    record = run_bench(sessions, feeds, bench)
     native = sources.native
     if native is None:
         return record
     both = {STUDENT: sessions[STUDENT], NATIVE: native}
-    return add_apart(record, measure_latency(both, feeds, **settings), NATIVE)
+    return add_apart(record, run_bench(both, feeds, bench), NATIVE)
 
 
 def _choose_golden(prepared: Prepared, sources: Sources, student: Answers) -> Golden | None:

@@ -15,7 +15,7 @@ from kdexport.evidence.blocks import Candidate
 from kdexport.evidence.claims import describe_file
 from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.front import mark_front
-from kdexport.evidence.latency import measure_latency
+from kdexport.evidence.latency import run_bench
 from kdexport.evidence.metrics import LEADING
 from kdexport.evidence.search_facts import CandidateFact
 from kdexport.int8_candidates import (
@@ -138,14 +138,7 @@ def _time(
     """
     in_order = sorted(files, key=lambda name: name != usual)  # the first is what others are to
     sessions: dict[str, Candidate] = {name: open_session(files[name]) for name in in_order}
-    bench = prepared.recipe.bench
-    record = measure_latency(
-        sessions,
-        prepared.rows.test.inputs.feeds(),
-        batches=bench.batches,
-        threads=(bench.n_threads,),
-        seconds=bench.seconds,
-    )
+    record = run_bench(sessions, prepared.rows.test.inputs.feeds(), prepared.recipe.bench)
     times: dict[str, dict[str, float]] = {name: {} for name in files}
     for row in record.rows:
         if row.name in times and row.path == "run" and row.p50_us:

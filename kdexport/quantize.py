@@ -6,7 +6,6 @@ the controls are in no bundle: they stand as the evidence has them, students at 
 measured on the one that ships. Trains nothing.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from kdexport.bundle import (
     claim_output,
     load_bundle,
 )
-from kdexport.contract import expose_logits, parse_model, serialize_model, set_metadata
+from kdexport.contract import expose_logits, parse_model, serialize_model
 from kdexport.errors import DataError, OutputError, ParityError
 from kdexport.evidence.answer_checks import check_answers
 from kdexport.evidence.claims import (
@@ -34,11 +33,12 @@ from kdexport.evidence.claims import (
     describe_file,
     make_headline,
     score_golden,
+    seal_file,
 )
 from kdexport.evidence.cost import lower_claims, measure_loss
 from kdexport.evidence.facts import Evidence, ParityFact, QuantizedFact
 from kdexport.evidence.golden import unpack_golden
-from kdexport.evidence.latency import measure_latency
+from kdexport.evidence.latency import run_bench
 from kdexport.evidence.latency_facts import FLOAT_STUDENT, LatencyRecord
 from kdexport.evidence.metrics import measure_quality
 from kdexport.evidence.parity import compare_answers, find_tolerance
@@ -208,9 +208,9 @@ def _measure(
     has_teacher = TEACHER in bundle.files  # without it there is nobody to ask
     taught = _ask(bundle.files[TEACHER], test.inputs) if has_teacher else None
     claims |= compare_with_teacher(test, prepared.schema.signature, pair.after, taught)
-    updated = old.model_copy(update=claims)
+    updated, headline = old.model_copy(update=claims), make_headline(claims)
     models = {
-        name: _seal(content if name == STUDENT else bundle.files[name], claims)
+        name: seal_file(content if name == STUDENT else bundle.files[name], headline)
         for name in old.files
         if name.endswith(".onnx")
     }
@@ -232,15 +232,8 @@ def _measure(
             "latency": _measure_latency(bundle, models, prepared),
         }
     )
-    files[EVIDENCE] = evidence.model_dump_json(indent=1, exclude_none=False).encode()
+    files[EVIDENCE] = evidence.to_json()
     return evidence, files
-
-
-def _seal(content: bytes, claims: Mapping[str, Any]) -> bytes:
-    model = parse_model(content)
-    headline = json.dumps(make_headline(claims), separators=(",", ":"))
-    set_metadata(model, {"kdexport.evidence": headline})
-    return serialize_model(model)
 
 
 def _check_parity(evidence: Evidence, content: bytes, source: bytes, test: Rows) -> ParityFact:
@@ -274,13 +267,7 @@ def _measure_latency(
     bundle: Bundle, models: Mapping[str, bytes], prepared: Prepared
 ) -> LatencyRecord:
     """Time every file, and the student as it was; a teacher's own code is not at hand."""
-    bench = prepared.recipe.bench
     contents = {STUDENT: models[STUDENT], FLOAT_STUDENT: bundle.files[STUDENT]}
     contents |= {name: models[name] for name in (TEACHER, RIVAL) if name in models}
-    return measure_latency(
-        {name: open_session(content) for name, content in contents.items()},
-        prepared.rows.test.inputs.feeds(),
-        batches=bench.batches,
-        threads=(bench.n_threads,),
-        seconds=bench.seconds,
-    )
+    sessions = {name: open_session(content) for name, content in contents.items()}
+    return run_bench(sessions, prepared.rows.test.inputs.feeds(), prepared.recipe.bench)

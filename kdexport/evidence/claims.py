@@ -13,7 +13,13 @@ import numpy as np
 from pydantic import BaseModel
 
 from kdexport.bundle import hash_bytes
-from kdexport.contract import count_parameters, onnx_opset, parse_model
+from kdexport.contract import (
+    count_parameters,
+    onnx_opset,
+    parse_model,
+    serialize_model,
+    set_metadata,
+)
 from kdexport.errors import KdexportError
 from kdexport.evidence.calibration import measure_bins
 from kdexport.evidence.facts import FileFact
@@ -54,6 +60,14 @@ def make_headline(claims: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": recovered.verdict,
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
+
+
+def seal_file(content: bytes, headline: Mapping[str, Any], **others: str) -> bytes:
+    """Write a headline into a model file's metadata, and other entries of kdexport's beside it."""
+    entries = {**others, "evidence": json.dumps(headline, separators=(",", ":"))}
+    model = parse_model(content)
+    set_metadata(model, {f"kdexport.{key}": value for key, value in entries.items()})
+    return serialize_model(model)
 
 
 def score_golden(golden: Golden, answers: Answers | None = None) -> dict[str, float]:

@@ -283,6 +283,10 @@ class Evidence(Fact):
             raise ValueError(f"edge has no {absent[0]!r}")
         return self
 
+    def to_json(self) -> bytes:
+        """Return evidence.json."""
+        return self.model_dump_json(indent=1).encode()
+
 
 def _describe(error: ValueError) -> str:
     """What is wrong first, and where."""

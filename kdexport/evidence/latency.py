@@ -39,7 +39,7 @@ from kdexport.evidence.percentiles import estimate_percentiles, percentile_inter
 from kdexport.evidence.timing import AFTER_ITSELF, AFTER_OTHERS, Clocks
 from kdexport.records import Int64, Progress, ProgressSink, ignore_progress
 from kdexport.runtime import Feeds, open_session
-from kdexport.sections import MAX_THREADS
+from kdexport.sections import MAX_THREADS, BenchRecipe
 
 N_MEMORY_CALLS = 3
 REAL_CLOCKS = Clocks()
@@ -122,6 +122,19 @@ def measure_latency(
         ratios=ratios,
         memory=memory,
         load=[],
+    )
+
+
+def run_bench(
+    candidates: Mapping[str, Candidate], feeds: Feeds, bench: BenchRecipe
+) -> LatencyRecord:
+    """Time every candidate as a recipe asks for."""
+    return measure_latency(
+        candidates,
+        feeds,
+        batches=bench.batches,
+        threads=(bench.n_threads,),
+        seconds=bench.seconds,
     )
 
 

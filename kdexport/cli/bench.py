@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from kdexport.cli.options import (
+    PATH,
     FiniteRange,
     json_option,
     refuse_unwritable,
@@ -16,7 +17,6 @@ from kdexport.cli.options import (
 )
 from kdexport.sections import MAX_THREADS
 
-PATH = click.Path(path_type=Path)
 POSITIVE = FiniteRange(0, min_open=True)
 LOAD_SECONDS = 2.0
 COUNT = re.compile(r"\d{1,12}")  # Python refuses to read thousands of digits

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kdexport.cli.options import (
+    PATH,
+    csv_format_of,
     csv_options,
     json_option,
     parse_settings,
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from kdexport.records import CheckResult
     from kdexport.sections import Budgets
     from kdexport.signature import Signature
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command()
@@ -167,18 +167,16 @@ def _read_file(path: Path) -> tuple[str, bytes]:
 def _read_rows(
     data: Path, signature: "Signature", csv: dict[str, Any], weight: str | None = None
 ) -> "UserRows":
-    from kdexport.cells import CsvFormat
     from kdexport.evidence.user_rows import take_user_rows
     from kdexport.tables import read_table
 
-    given = {name: value for name, value in csv.items() if value}
     text = list(signature.categorical)
     if signature.classes and signature.label_dtype == "string":
         text.append(signature.target)
     numbers = [*signature.plain_numbers]
     if signature.is_regression:
         numbers.append(signature.target)
-    table = read_table(data, csv_format=CsvFormat(**given), text=text, numbers=numbers)
+    table = read_table(data, csv_format=csv_format_of(csv), text=text, numbers=numbers)
     return take_user_rows(table, signature, weight=weight)
 
 

@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kdexport.cli.options import json_option, write_json
+from kdexport.cli.options import PATH, json_option, write_json
 
 if TYPE_CHECKING:
     from kdexport.bundle import Bundle
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command()

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from kdexport.cli.options import (
+    PATH,
+    csv_format_of,
     csv_options,
     dump_json,
     json_option,
@@ -14,7 +16,6 @@ from kdexport.cli.options import (
     write_json,
 )
 
-PATH = click.Path(path_type=Path)
 CSV_ENDINGS = {"", ".csv", ".txt"}
 
 
@@ -34,7 +35,6 @@ def predict(
     Example:
       kdexport predict models/clicks/student.onnx new.csv -o answers.csv
     """
-    from kdexport.cells import CsvFormat
     from kdexport.errors import one_line
     from kdexport.runtime import open_session
     from kdexport.runtime import predict as predict_table
@@ -44,9 +44,8 @@ def predict(
     _refuse_ending(output)
     refuse_overwriting(output, (model, data), force=force)
     session = open_session(model)
-    given = {name: value for name, value in options.items() if value}
     signature = session.signature
-    file = TableFile(data, CsvFormat(**given), signature.categorical, signature.plain_numbers)
+    file = TableFile(data, csv_format_of(options), signature.categorical, signature.plain_numbers)
     kept = _find_kept(keep, file.names)
     extra = set(file.names) - {*signature.columns, signature.target}
     if extra:

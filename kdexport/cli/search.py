@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from kdexport.cli.options import (
+    PATH,
     FiniteRange,
-    build_recipe,
     json_option,
-    recipe_options,
     refuse_unwritable,
     show_progress,
 )
-from kdexport.cli.steps import PATH, finish, force_option, output_option
+from kdexport.cli.recipes import build_recipe, recipe_options
+from kdexport.cli.steps import finish, force_option, output_option
 from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
 
 

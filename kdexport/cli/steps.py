@@ -6,23 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdexport.cli.options import (
-    build_recipe,
-    column_options,
-    golden_option,
-    json_option,
-    recipe_options,
-    refuse_unwritable,
-    show_progress,
-    write_json,
-)
+from kdexport.cli.options import PATH, json_option, refuse_unwritable, show_progress, write_json
+from kdexport.cli.recipes import build_recipe, column_options, golden_option, recipe_options
 from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
 from kdexport.sections import GoldenKind
 
 if TYPE_CHECKING:
     from kdexport.evidence.facts import Evidence
-
-PATH = click.Path(path_type=Path)
 
 output_option = click.option(
     "-o", "--output", type=PATH, help="Folder to write; the default is runs/ and DATA's name."

@@ -3,19 +3,16 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from kdexport.cli.options import add_options
+from kdexport.cli.options import PATH, Command, add_options
 from kdexport.errors import DataError, running_user_code
 from kdexport.recipe import Recipe
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-PATH = click.Path(path_type=Path)
 FORMS = "--teacher takes an .onnx file, or MODULE:FUNCTION of yours that returns a teacher"
 PICKLES = (".joblib", ".pickle", ".pkl")
 

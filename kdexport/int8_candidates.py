@@ -16,9 +16,10 @@ from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.search_facts import CandidateFact, Precision
 from kdexport.export.quantize import MAX_ROWS, is_quantized, quantize_model
 from kdexport.prepared import Prepared
-from kdexport.quantize import MAX_LOSS, Pair, ask_both, refuse_loss
+from kdexport.quantize import Pair, ask_both, refuse_loss
 from kdexport.records import Answers, Float32, spread_rows
 from kdexport.schema import Schema
+from kdexport.sections import MAX_LOSS
 from kdexport.training.transfer import Lesson
 
 

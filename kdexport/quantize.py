@@ -51,8 +51,8 @@ from kdexport.prepared import Prepared
 from kdexport.recipe import read_recipe
 from kdexport.records import Answers, Inputs, Rows, spread_rows
 from kdexport.runtime import describe_runtime, open_session
+from kdexport.sections import MAX_LOSS
 
-MAX_LOSS = 0.01  # share by which log loss or RMSE on validation rows may grow
 MIN_AGREEMENT = 0.98  # of validation rows: the class stays
 PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE = 0.1, 0.1
 MAX_ASKED = 2000  # test rows, and as many altered ones of each kind, that are asked in every way

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_THREADS = 256  # of a session, and of clients: thousands take a machine down
 
+MAX_LOSS = 0.01  # in int8: share by which log loss or RMSE on validation rows may grow
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Widths = tuple[Count, ...]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kdexport.cli.pack import TARGETS
 from kdexport.contract import RELEASES
+from kdexport.deploy.targets import SUMMARIES
 from tests.commands import kdexport
 from tests.test_docs import ROOT, read_blocks
 
@@ -37,9 +37,9 @@ def test_packing_commands(
     for words in ran:
         assert kdexport(monkeypatch, *words) == 0, words
     asked = {word for words in ran for word in words}
-    assert {f"--{target}" for target in TARGETS} <= asked
+    assert {f"--{target}" for target in SUMMARIES} <= asked
     for words in ran:
-        folders = [words[i + 1] for i, word in enumerate(words) if word[2:] in TARGETS]
+        folders = [words[i + 1] for i, word in enumerate(words) if word[2:] in SUMMARIES]
         for folder in folders:
             found = list(Path(folder).rglob("pack.json"))
             assert found, folder

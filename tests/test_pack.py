@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -16,11 +16,11 @@ import yaml
 
 from kdexport.bundle import read_bundle
 from kdexport.cli import cli
-from kdexport.cli.pack import TARGETS as OPTIONS
 from kdexport.contract import RELEASES
 from kdexport.deploy.model import Form, Packable, prepare_model
 from kdexport.deploy.packs import TARGETS
 from kdexport.deploy.rows import write_answers, write_rows
+from kdexport.deploy.targets import SUMMARIES, Target
 from kdexport.runtime import open_session
 from tests.commands import kdexport
 from tests.test_docs import ROOT
@@ -416,7 +416,7 @@ def test_hostile_names() -> None:
 
 def test_options_name_every_target() -> None:
     """The command has an option for each target that can be built, and no other."""
-    assert set(OPTIONS) == set(TARGETS)
+    assert set(get_args(Target)) == set(SUMMARIES) == set(TARGETS)
     names = {option.name for option in cli.commands["pack"].params}
     assert set(TARGETS) <= names
 

@@ -2,30 +2,17 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import click
 
-from kdexport.cli.options import json_option, refuse_unwritable, write_json
-
-if TYPE_CHECKING:
-    from kdexport.deploy.packs import Target
-
-PATH = click.Path(path_type=Path)
-TARGETS = {
-    "triton": "Triton: a model of this repository, under its name.",
-    "oip": "A KServe predictor in the Open Inference Protocol (v2).",
-    "mlflow": "An MLflow model.",
-    "python": "A service of its own: FastAPI and onnxruntime.",
-    "web": "A static page that answers in the browser.",
-    "node": "A module for Node.",
-    "onnx": "The file alone, with test data for ONNX tools.",
-}
+from kdexport.cli.options import PATH, json_option, refuse_unwritable, write_json
+from kdexport.deploy.targets import SUMMARIES
 
 
 def target_options(command: Any) -> Any:
     """Add one option per target."""
-    for name, text in reversed(TARGETS.items()):
+    for name, text in reversed(SUMMARIES.items()):
         command = click.option(f"--{name}", type=PATH, metavar="DIR", help=text)(command)
     return command
 
@@ -67,9 +54,10 @@ def pack(
     Example:
       kdexport pack models/clicks --triton repository --target-ort 1.14
     """
-    outputs = {target: path for target, path in targets.items() if path is not None}
+    named = {str(target): target for target in SUMMARIES}
+    outputs = {named[flag]: path for flag, path in targets.items() if path is not None}
     if not outputs and key is None:
-        raise click.UsageError(f"pass at least one of {', '.join(f'--{t}' for t in TARGETS)}")
+        raise click.UsageError(f"pass at least one of {', '.join(f'--{t}' for t in SUMMARIES)}")
 
     ignored = {
         "--model": model != "student",
@@ -88,7 +76,7 @@ def pack(
 
     form, name = Form(target_ort, core_operators, split_text), name or bundle.resolve().name
     _ = form.release  # what is refused without a look at the bundle is refused first
-    folders = plan_folders(cast("dict[Target, Path]", outputs), name=name, force=force)
+    folders = plan_folders(outputs, name=name, force=force)
     loaded, failed = check_before_packing(bundle)
     for result in failed:
         click.echo(f"failed: {result.name}: {result.message}", err=True)

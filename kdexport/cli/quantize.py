@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from kdexport.cli.options import FiniteRange, json_option, refuse_unwritable, write_json
-
-PATH = click.Path(path_type=Path)
+from kdexport.cli.options import PATH, FiniteRange, json_option, refuse_unwritable, write_json
+from kdexport.sections import MAX_LOSS
 
 
 @click.command()
@@ -18,7 +17,7 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--max-loss",
     type=FiniteRange(0),
-    default=0.01,
+    default=MAX_LOSS,
     show_default=True,
     help="Share by which log loss or RMSE on validation rows may grow.",
 )

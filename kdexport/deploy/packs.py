@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kdexport.bundle import (
     SIGNATURE,
@@ -29,6 +29,7 @@ from kdexport.deploy.oip import build_oip
 from kdexport.deploy.plain import build_onnx
 from kdexport.deploy.service import build_service
 from kdexport.deploy.signing import sign_files
+from kdexport.deploy.targets import Target
 from kdexport.deploy.triton import build_triton
 from kdexport.disk import claim
 from kdexport.errors import DataError, OutputError
@@ -37,7 +38,6 @@ from kdexport.evidence.file_checks import check_file, listed_plainly
 from kdexport.reading import MAX_TEXT_BYTES, read_file
 from kdexport.records import CheckResult
 
-Target = Literal["triton", "oip", "mlflow", "python", "web", "node", "onnx"]
 Build = Callable[[Packable], dict[str, bytes]]
 
 TARGETS: dict[Target, Build] = {

@@ -8,13 +8,14 @@ NaN, a missing text is empty, a date is its days since 1970, a flag is 1 or 0. I
 
 import datetime
 import re
+import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from kdexport.errors import DataError
+from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Bools, Column, Float64, Table
 
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?", re.ASCII)
@@ -145,9 +146,19 @@ def texts_of(table: Table, name: str) -> Column:
     """Return a column as text, **Shape** `[n]` object, missing cells as the empty text.
 
     Whole numbers are written without a fraction and flags as true and false. Text, and so every
-    cell of a CSV's categories, stays as written.
+    cell of a CSV's categories, stays as written. Warns of whole numbers that may have been rounded
+    before, such as those of a frame beyond int64: their texts are others than the cells.
     """
     values = table.columns[name]
+    is_float = values.dtype.kind == "f"
+    rounded = values[np.isfinite(values) & (np.abs(values) >= EXACT)] if is_float else values[:0]
+    if len(rounded):
+        warnings.warn(
+            f"column {name!r} holds whole numbers of which float64 keeps 16 digits, such as "
+            f"{_as_text(float(rounded[0]))}, and is taken as text; turn it into text to keep all",
+            KdexportWarning,
+            stacklevel=2,
+        )
     texts = np.array([_as_text(value) for value in values.tolist()], dtype=object)
     texts[is_missing(values)] = ""
     return texts

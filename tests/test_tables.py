@@ -315,6 +315,21 @@ def test_long_whole_numbers_beside_gaps(tmp_path: Path) -> None:
         assert texts_of(table, "id").tolist() == ["9007199254740993", "9007199254740995", ""]
 
 
+def test_ids_of_twenty_digits_as_categories(tmp_path: Path) -> None:
+    """A CSV's categories keep every digit; unsigned numbers of a frame, which do not, are said."""
+    ids = [12345678901234567890, 12345678901234567891]
+    (tmp_path / "x.csv").write_text(f"id,x\n{ids[0]},1\n{ids[1]},2\n")
+    pl.DataFrame({"id": ids}, schema={"id": pl.UInt64}).write_parquet(tmp_path / "x.parquet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cells = texts_of(read_table(tmp_path / "x.csv", text=["id"]), "id")
+    assert cells.tolist() == [str(cell) for cell in ids]
+    frame = {"id": np.array(ids, np.uint64)}
+    for table in (read_table(tmp_path / "x.parquet"), as_table(frame)):
+        with pytest.warns(KdexportWarning, match="'id' holds whole numbers of which float64"):
+            texts_of(table, "id")
+
+
 @pytest.mark.parametrize(
     "marks", [("\\t", ".", ""), ("§", ".", ""), (";", ".", "."), (";", "x", "")]
 )

@@ -7,6 +7,7 @@ batches and files are those that the evidence holds, whatever their number.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kdexport.bundle import STUDENT
 from kdexport.evidence.facts import Evidence, ParityFact
 from kdexport.evidence.latency_facts import FLOOR
 from kdexport.evidence.metrics import bound_share
@@ -20,7 +21,7 @@ from kdexport.report.figures import (
     write_metric,
     write_percent,
 )
-from kdexport.report.headline import STUDENT, find_row, title_verdict
+from kdexport.report.headline import find_row, title_verdict
 
 MAIN_METRICS = 2
 SHIPPED = "shipped"
@@ -104,7 +105,7 @@ def describe_shipped(evidence: Evidence) -> str:
     """Say which of the students ships, and what it scores by itself."""
     leading = next(iter(evidence.recovered))
     n = len(evidence.replicates.get("student", {}).get(leading, []))
-    line = f"student.onnx is replicate {evidence.shipped_replicate + 1} of {n}, "
+    line = f"{STUDENT} is replicate {evidence.shipped_replicate + 1} of {n}, "
     line += "chosen on validation rows"
     own = evidence.quality.get(SHIPPED, {}).get(leading)
     if own is None:
@@ -158,7 +159,7 @@ def make_quality_grid(evidence: Evidence) -> Grid:
     """Every metric of every role, and of the file that ships."""
     roles = [*list_roles(evidence), *([SHIPPED] if SHIPPED in evidence.quality else [])]
     titles = [
-        "student.onnx that ships" if role == SHIPPED else describe_role(evidence, role)
+        f"{STUDENT} that ships" if role == SHIPPED else describe_role(evidence, role)
         for role in roles
     ]
     rows = []

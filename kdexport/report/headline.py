@@ -6,6 +6,7 @@ Takes evidence, gives text. It says what is not there as plainly as what is.
 import re
 from dataclasses import dataclass
 
+from kdexport.bundle import STUDENT, TEACHER
 from kdexport.evidence.facts import Evidence, Interval, Recovered, Verdict
 from kdexport.evidence.latency_facts import FLOOR, NATIVE, LatencyFact
 from kdexport.report.figures import (
@@ -18,7 +19,6 @@ from kdexport.report.figures import (
 
 SPOKEN_WITH_VOWEL = re.compile(r"8|1[18]\b")  # eight, eleven, eighteen
 SAME_SIZE = 1.1  # a ratio below it is not worth a figure
-STUDENT, TEACHER = "student.onnx", "teacher.onnx"
 MARKS: dict[Verdict, str] = {
     "RECOVERED": "\N{CHECK MARK}",
     "NOT_RECOVERED": "\N{MULTIPLICATION X}",

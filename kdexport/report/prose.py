@@ -5,10 +5,11 @@ Takes evidence, gives sentences. Each is true of this evidence alone.
 
 from collections.abc import Iterator
 
+from kdexport.bundle import STUDENT, TEACHER
 from kdexport.evidence.facts import Evidence
 from kdexport.evidence.latency_facts import NATIVE
 from kdexport.report.figures import style_metric
-from kdexport.report.headline import STUDENT, TEACHER, find_row
+from kdexport.report.headline import find_row
 
 READINGS = {
     "student_piecewise": "Student and control read numbers piece by piece: a layer in front of "
@@ -99,7 +100,7 @@ def _limit_files(evidence: Evidence) -> Iterator[str]:
         is_timed = find_row(evidence, NATIVE, path="call") is not None
         rest = "the teacher's own code is timed in its place, nothing is said of its size"
         yield (
-            f"There is no teacher.onnx{reason}: "
+            f"There is no {TEACHER}{reason}: "
             + (f"{rest}." if is_timed else "nothing is said of its size and speed.")
         )
     small = evidence.quantized

@@ -8,8 +8,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from kdexport.bundle import STUDENT, TEACHER
 from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Recovered
-from kdexport.evidence.latency_facts import LatencyFact
+from kdexport.evidence.latency_facts import FLOOR, LatencyFact
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
 from kdexport.report.headline import compare_sizes, find_row, write_headline
@@ -52,7 +53,7 @@ def render_evidence(evidence: Evidence) -> Group:
         Text(f"{headline.title}: {headline.sentence}", style=style),
         _main_table(evidence, n),
         Text(
-            f"student.onnx is replicate {evidence.shipped_replicate + 1} of {n}, chosen on "
+            f"{STUDENT} is replicate {evidence.shipped_replicate + 1} of {n}, chosen on "
             f"validation rows: {_name(leading)} {_with_bounds(leading, shipped)}"
         ),
         *_sizes(evidence),
@@ -70,7 +71,7 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), show_edge=False)
     table.add_column("", no_wrap=True)
     roles = ["teacher", "control", "student", *(["rival"] if evidence.rival else [])]
-    for name in (*roles, "floor"):
+    for name in (*roles, FLOOR):
         table.add_column(name, justify="right")
     quality = [_pick_quality(evidence, role) for role in roles]
     files = [evidence.files.get(f"{role}.onnx") for role in roles]
@@ -83,7 +84,7 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     table.add_row("parameters", *[_count(file.parameters if file else None) for file in files], "")
     for batch in sorted({fact.batch for fact in evidence.latency.rows}):
         facts = [_find_latency(evidence, f"{role}.onnx", batch) for role in roles]
-        facts.append(_find_latency(evidence, "floor", batch))
+        facts.append(_find_latency(evidence, FLOOR, batch))
         table.add_row(f"p50 us at {batch:,}", *[_value(f.p50_us) if f else "-" for f in facts])
         table.add_row("p99 us", *[_value(f.p99_us) if f else "-" for f in facts])
     return table
@@ -130,7 +131,7 @@ def _find_latency(evidence: Evidence, name: str, batch: int) -> LatencyFact | No
 
 def _sizes(evidence: Evidence) -> list[Text]:
     """How much smaller the student is; nothing where the teacher has no file."""
-    student, teacher = evidence.files["student.onnx"], evidence.files.get("teacher.onnx")
+    student, teacher = evidence.files[STUDENT], evidence.files.get(TEACHER)
     if teacher is None:
         return []
     line = (

@@ -12,7 +12,7 @@ from kdexport.report.figures import (
     write_number,
 )
 from kdexport.report.grids import ABSENT, Grid
-from kdexport.report.headline import RIVAL_VERDICTS
+from kdexport.report.headline import describe_rival, title_verdict
 
 
 def make_comparison_grids(evidence: Evidence) -> list[Grid]:
@@ -38,11 +38,11 @@ def _make_rival_grids(evidence: Evidence) -> list[Grid]:
         )
     columns = ("", "student", "rival", "the student's lead", "the better one")
     note = (
-        f"Verdict: {RIVAL_VERDICTS[rival.verdict]}. A lead is positive where the student is "
+        f"Verdict: {describe_rival(rival.verdict)}. A lead is positive where the student is "
         "the better one; 95 % intervals over test rows and the student's replicates. Bytes are "
         "counted; times are told apart by their 99 % intervals, in the table of latency."
     )
-    title = f"Student or rival: {rival.verdict.replace('_', ' ')}"
+    title = f"Student or rival: {title_verdict(rival.verdict)}"
     return [Grid(title, columns, tuple(rows), note)]
 
 

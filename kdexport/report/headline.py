@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from kdexport.bundle import STUDENT, TEACHER
-from kdexport.evidence.facts import Evidence, Interval, Recovered, Verdict
+from kdexport.evidence.facts import Evidence, Interval, Recovered, RivalVerdict, Verdict
 from kdexport.evidence.latency_facts import FLOOR, NATIVE, LatencyFact
 from kdexport.report.figures import (
     style_metric,
@@ -26,9 +26,9 @@ MARKS: dict[Verdict, str] = {
     "NO_EDGE": "\N{EN DASH}",
 }
 
-RIVAL_VERDICTS = {
-    "SHIP_THE_RIVAL": "ship the rival: it is the better one beyond chance",
-    "SHIP_THE_STUDENT": "ship the student: it is the better one beyond chance",
+RIVAL_REASONS: dict[RivalVerdict, str] = {
+    "SHIP_THE_RIVAL": "it is the better one beyond chance",
+    "SHIP_THE_STUDENT": "it is the better one beyond chance",
     "NO_DIFFERENCE": "chance explains what lies between them in quality",
     "MIXED": "each is the better one in one metric",
 }
@@ -69,8 +69,8 @@ def write_headline(evidence: Evidence) -> Headline:
         if metric != leading
     ]
     if evidence.rival is not None:
-        rival = evidence.rival
-        verdicts.append(f"beside the rival, {rival.name}: {RIVAL_VERDICTS[rival.verdict]}")
+        said = describe_rival(evidence.rival.verdict)
+        verdicts.append(f"beside the rival, {evidence.rival.name}: {said}")
     return Headline(
         verdict=share.verdict,
         title=title_verdict(share.verdict),
@@ -80,9 +80,16 @@ def write_headline(evidence: Evidence) -> Headline:
     )
 
 
-def title_verdict(verdict: Verdict) -> str:
+def title_verdict(verdict: Verdict | RivalVerdict) -> str:
     """Return a verdict in words."""
     return verdict.replace("_", " ")
+
+
+def describe_rival(verdict: RivalVerdict) -> str:
+    """Say which of the two to ship and why, or why neither is to be preferred."""
+    reason = RIVAL_REASONS[verdict]
+    advice = f"{title_verdict(verdict).lower()}: "
+    return f"{advice}{reason}" if verdict.startswith("SHIP") else reason
 
 
 def name_teacher(evidence: Evidence) -> str:

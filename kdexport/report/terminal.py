@@ -13,7 +13,13 @@ from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Re
 from kdexport.evidence.latency_facts import FLOOR, LatencyFact
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
-from kdexport.report.headline import compare_sizes, find_row, write_headline
+from kdexport.report.headline import (
+    RIVAL_REASONS,
+    compare_sizes,
+    find_row,
+    title_verdict,
+    write_headline,
+)
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
 PERCENT = {"accuracy"}
@@ -24,12 +30,6 @@ VERDICTS = {
     "NOT_RECOVERED": "the student falls short of the asked share",
     "INCONCLUSIVE": "the test rows cannot tell",
     "NO_EDGE": "the teacher is not measurably better than the control: do not distill for this",
-}
-RIVAL_VERDICTS = {
-    "SHIP_THE_RIVAL": "it is the better one beyond chance",
-    "SHIP_THE_STUDENT": "the student is the better one beyond chance",
-    "NO_DIFFERENCE": "chance explains what lies between them in quality",
-    "MIXED": "each is the better one in one metric",
 }
 CONTROL_NAMES: dict[ControlRole, str] = {
     "control": "the student's own recipe",
@@ -146,7 +146,7 @@ def _recovered_line(metric: str, evidence: Evidence) -> Text:
     share: Recovered = evidence.recovered[metric]
     edge = evidence.edge[metric]
     name = metric.replace("_", " ")
-    line = f"recovered edge, {name}: {_percent(share)}: {share.verdict.replace('_', ' ')}, "
+    line = f"recovered edge, {name}: {_percent(share)}: {title_verdict(share.verdict)}, "
     line += f"{VERDICTS[share.verdict]} (asked {share.asked_share:.0%}; "
     line += f"edge {edge.value:.4g} [{edge.low:.4g}, {edge.high:.4g}]"
     gained = evidence.gained.get(metric)
@@ -185,9 +185,7 @@ def _rival_lines(evidence: Evidence) -> list[Text]:
         for axis in axes
         if axis.name in SHOWN and (interval := rival.lead.get(axis.name))
     )
-    line = (
-        f"rival, {rival.name}: {rival.verdict.replace('_', ' ')}, {RIVAL_VERDICTS[rival.verdict]}"
-    )
+    line = f"rival, {rival.name}: {title_verdict(rival.verdict)}, {RIVAL_REASONS[rival.verdict]}"
     lines = [Text(f"{line} (the student's lead: {lead})", style="bold")]
     for side in ("student", "rival"):
         won = [_describe_axis(axis) for axis in axes if axis.winner == side]

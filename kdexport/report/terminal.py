@@ -13,6 +13,7 @@ from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Re
 from kdexport.evidence.latency_facts import FLOOR, LatencyFact
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
+from kdexport.report.grids import describe_shipped
 from kdexport.report.headline import (
     RIVAL_REASONS,
     compare_sizes,
@@ -20,6 +21,7 @@ from kdexport.report.headline import (
     title_verdict,
     write_headline,
 )
+from kdexport.report.prose import describe_task
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
 PERCENT = {"accuracy"}
@@ -39,23 +41,15 @@ CONTROL_NAMES: dict[ControlRole, str] = {
 
 def render_evidence(evidence: Evidence) -> Group:
     """Return the summary of a bundle: quality, size and latency, recovered edge, parity."""
-    parts = ", ".join(f"{fact.rows:,} {name}" for name, fact in evidence.task.rows.items())
-    head = f"{evidence.task.source}: {parts} rows, {evidence.task.n_features} features, "
-    n_classes = len(evidence.task.classes)
-    head += f"{n_classes} classes" if n_classes else "a number"
     leading = next(iter(evidence.recovered))
     n = len(evidence.replicates["student"][leading])
-    shipped = evidence.quality["shipped"][leading]
     headline = write_headline(evidence)
     style = "bold" if headline.verdict == "RECOVERED" else "bold yellow"
     return Group(
-        Text(head),
+        Text(f"{evidence.task.source}: {describe_task(evidence)}"),
         Text(f"{headline.title}: {headline.sentence}", style=style),
         _main_table(evidence, n),
-        Text(
-            f"{STUDENT} is replicate {evidence.shipped_replicate + 1} of {n}, chosen on "
-            f"validation rows: {_name(leading)} {_with_bounds(leading, shipped)}"
-        ),
+        Text(describe_shipped(evidence)),
         *_sizes(evidence),
         *[_recovered_line(metric, evidence) for metric in list(evidence.recovered)[:2]],
         *_control_lines(evidence),
@@ -116,11 +110,6 @@ def _scaled(metric: str, value: float) -> str:
     if metric in PERCENT:
         return f"{100 * value:.2f}"
     return f"{value:.4f}" if abs(value) < TEN else f"{value:,.5g}"
-
-
-def _with_bounds(metric: str, interval: Interval) -> str:
-    low, high = _scaled(metric, interval.low), _scaled(metric, interval.high)
-    return f"{_scaled(metric, interval.value)} [{low}, {high}]"
 
 
 def _find_latency(evidence: Evidence, name: str, batch: int) -> LatencyFact | None:

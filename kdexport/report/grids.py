@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kdexport.bundle import STUDENT
 from kdexport.evidence.facts import Evidence, ParityFact
-from kdexport.evidence.latency_facts import FLOOR
+from kdexport.evidence.latency_facts import FLOOR, LatencyFact
 from kdexport.evidence.metrics import bound_share
 from kdexport.evidence.parity import FLOAT32, MOST_ROUNDING, find_tolerance
 from kdexport.report.figures import (
@@ -21,7 +21,7 @@ from kdexport.report.figures import (
     write_metric,
     write_percent,
 )
-from kdexport.report.headline import find_row, title_verdict
+from kdexport.report.headline import find_call, find_row, title_verdict
 
 MAIN_METRICS = 2
 SHIPPED = "shipped"
@@ -86,16 +86,16 @@ def make_main_grid(evidence: Evidence) -> Grid:
     columns += [f"p50 us, batch {batch:,}" for batch in batches]
     rows = []
     for role in list_roles(evidence):
-        file, name = evidence.files.get(f"{role}.onnx"), f"{role}.onnx"
+        file = evidence.files.get(f"{role}.onnx")
         cells = [describe_role(evidence, role)]
         cells += [_quality(evidence, role, metric) for metric in metrics]
         cells += [f"{file.bytes:,}" if file else ABSENT]
         cells += [f"{file.parameters:,}" if file and file.parameters else ABSENT]
-        cells += [_write_p50(evidence, name, batch) for batch in batches]
+        cells += [_write_p50(find_call(evidence, role, batch)) for batch in batches]
         rows.append(tuple(cells))
     if any(row.name == FLOOR for row in evidence.latency.rows):
         blank = [ABSENT] * (len(metrics) + 2)
-        times = [_write_p50(evidence, FLOOR, batch) for batch in batches]
+        times = [_write_p50(find_row(evidence, FLOOR, batch)) for batch in batches]
         rows.append(("empty graph", *blank, *times))
     note = f"Intervals of quality are 95 %, of latency 99 %. {describe_shipped(evidence)}"
     return Grid("At a glance", tuple(columns), tuple(rows), note)
@@ -238,9 +238,7 @@ def _quality(evidence: Evidence, role: str, metric: str) -> str:
     return write_interval(found, scale=style.scale) if found else ABSENT
 
 
-def _write_p50(evidence: Evidence, name: str, batch: int) -> str:
-    own_library = name.removesuffix(".onnx")
-    row = find_row(evidence, name, batch) or find_row(evidence, own_library, batch, "call")
+def _write_p50(row: LatencyFact | None) -> str:
     if row is None:
         return ABSENT
     if row.p50_us is None:

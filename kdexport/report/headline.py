@@ -110,6 +110,11 @@ def find_row(
     return min(rows, key=lambda row: (row.batch, row.threads), default=None)
 
 
+def find_call(evidence: Evidence, role: str, batch: int) -> LatencyFact | None:
+    """Return the latency of a role's file; where it has none, that of its own code."""
+    return find_row(evidence, f"{role}.onnx", batch) or find_row(evidence, role, batch, "call")
+
+
 def teacher_lanes(evidence: Evidence) -> list[tuple[str, str]]:
     """Return name and path of what stands for the teacher in a latency run: its file, if it has
     one, else its own code.

@@ -10,13 +10,14 @@ from rich.text import Text
 
 from kdexport.bundle import STUDENT, TEACHER
 from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Recovered
-from kdexport.evidence.latency_facts import FLOOR, LatencyFact
+from kdexport.evidence.latency_facts import FLOOR
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
 from kdexport.report.grids import describe_shipped
 from kdexport.report.headline import (
     RIVAL_REASONS,
     compare_sizes,
+    find_call,
     find_row,
     title_verdict,
     write_headline,
@@ -77,8 +78,8 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     table.add_row("bytes", *[_count(file.bytes if file else None) for file in files], "")
     table.add_row("parameters", *[_count(file.parameters if file else None) for file in files], "")
     for batch in sorted({fact.batch for fact in evidence.latency.rows}):
-        facts = [_find_latency(evidence, f"{role}.onnx", batch) for role in roles]
-        facts.append(_find_latency(evidence, FLOOR, batch))
+        facts = [find_call(evidence, role, batch) for role in roles]
+        facts.append(find_row(evidence, FLOOR, batch))
         table.add_row(f"p50 us at {batch:,}", *[_value(f.p50_us) if f else "-" for f in facts])
         table.add_row("p99 us", *[_value(f.p99_us) if f else "-" for f in facts])
     return table
@@ -110,12 +111,6 @@ def _scaled(metric: str, value: float) -> str:
     if metric in PERCENT:
         return f"{100 * value:.2f}"
     return f"{value:.4f}" if abs(value) < TEN else f"{value:,.5g}"
-
-
-def _find_latency(evidence: Evidence, name: str, batch: int) -> LatencyFact | None:
-    """A file's plain calls; where there is no file, those of the role's own code."""
-    own_code = find_row(evidence, name.removesuffix(".onnx"), batch, "call")
-    return find_row(evidence, name, batch) or own_code
 
 
 def _sizes(evidence: Evidence) -> list[Text]:

@@ -10,6 +10,7 @@ from kdexport.report.figures import (
     style_metric,
     write_difference,
     write_number,
+    write_value,
 )
 from kdexport.report.grids import ABSENT, Grid
 from kdexport.report.headline import describe_rival, title_verdict
@@ -29,9 +30,9 @@ def _make_rival_grids(evidence: Evidence) -> list[Grid]:
         lead = rival.lead.get(axis.name)
         rows.append(
             (
-                style_metric(axis.name).title if lead else axis.name,
-                _write_side(axis, axis.student),
-                _write_side(axis, axis.rival) + (" in its own library" if axis.is_native else ""),
+                style_metric(axis.name).title,
+                write_side(axis, axis.student),
+                write_side(axis, axis.rival) + (" in its own library" if axis.is_native else ""),
                 write_difference(axis.name, lead) if lead else ABSENT,
                 axis.winner,
             )
@@ -46,11 +47,9 @@ def _make_rival_grids(evidence: Evidence) -> list[Grid]:
     return [Grid(title, columns, tuple(rows), note)]
 
 
-def _write_side(axis: Axis, value: float) -> str:
-    style = style_metric(axis.name)
-    if axis.name == "bytes":
-        return f"{value:,.0f}"
-    return write_number(style.scale * value) + (f" {style.unit}" if style.unit else "")
+def write_side(axis: Axis, value: float) -> str:
+    """Return the figure of one of the two: bytes in full, what has no interval here in short."""
+    return f"{value:,.0f}" if axis.name == "bytes" else write_value(axis.name, value)
 
 
 def _make_slice_grids(evidence: Evidence) -> list[Grid]:

@@ -73,24 +73,40 @@ def write_interval(
         unit: Behind the value.
         max_digits: Of the value, for a sentence; a table shows all that are supported.
     """
+    value, low, high = round_interval(interval, scale=scale, max_digits=max_digits)
+    return f"{value} {unit}".rstrip() + f" [{low}, {high}]"
+
+
+def round_interval(
+    interval: Interval, *, scale: float = 1.0, max_digits: int | None = None
+) -> tuple[str, str, str]:
+    """Return value, lower and upper bound as `write_interval` shows them, for where they stand
+    apart.
+    """
     value, low, high = (scale * bound for bound in (interval.value, interval.low, interval.high))
-    behind = f" {unit}" if unit else ""
     decimals = find_decimals(low, high)
-    if decimals is not None and max_digits is not None and value:
-        decimals = min(decimals, max_digits - 1 - math.floor(math.log10(abs(value))))
-    if decimals is not None:
-        decimals = _keep_off_zero(value, (low, high), decimals)
     if decimals is None:
-        exact = write_number(value)
-        return f"{exact}{behind} [{write_number(low)}, {write_number(high)}]"
-    shown = [write_rounded(bound, decimals) for bound in (value, low, high)]
-    return f"{shown[0]}{behind} [{shown[1]}, {shown[2]}]"
+        return write_number(value), write_number(low), write_number(high)
+    if max_digits is not None and value:
+        decimals = min(decimals, max_digits - 1 - math.floor(math.log10(abs(value))))
+    decimals = _keep_off_zero(value, (low, high), decimals)
+    return (
+        write_rounded(value, decimals),
+        write_rounded(low, decimals),
+        write_rounded(high, decimals),
+    )
 
 
 def write_metric(name: str, interval: Interval) -> str:
     """Return a metric's value with its interval and unit."""
     style = style_metric(name)
     return write_interval(interval, scale=style.scale, unit=style.unit)
+
+
+def write_value(name: str, value: float) -> str:
+    """Return a metric's value that has no interval, with its unit."""
+    style = style_metric(name)
+    return f"{write_number(style.scale * value)} {style.unit}".rstrip()
 
 
 def write_difference(name: str, interval: Interval) -> str:

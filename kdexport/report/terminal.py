@@ -9,10 +9,20 @@ from rich.table import Table
 from rich.text import Text
 
 from kdexport.bundle import STUDENT, TEACHER
-from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality, Recovered
+from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality
 from kdexport.evidence.latency_facts import FLOOR
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
+from kdexport.report.comparison_grids import write_side
+from kdexport.report.figures import (
+    round_interval,
+    style_metric,
+    title_metric,
+    write_difference,
+    write_metric,
+    write_percent,
+    write_value,
+)
 from kdexport.report.grids import describe_shipped
 from kdexport.report.headline import (
     RIVAL_REASONS,
@@ -25,9 +35,6 @@ from kdexport.report.headline import (
 from kdexport.report.prose import describe_task
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
-PERCENT = {"accuracy"}
-THOUSAND = 1000
-TEN = 10  # from here on five digits say more than four decimals
 VERDICTS = {
     "RECOVERED": "the asked share of the edge is recovered",
     "NOT_RECOVERED": "the student falls short of the asked share",
@@ -73,8 +80,10 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     trained = ["1", f"mean of {n_replicates}", f"mean of {n_replicates}", "1"]
     table.add_row("models", *trained[: len(roles)], "")
     for metric in SHOWN[:2] if "accuracy" in quality[0] else SHOWN[2:]:
-        table.add_row(_name(metric), *[_scaled(metric, q[metric].value) for q in quality], "")
-        table.add_row("  95 %", *[_bounds(metric, q[metric]) for q in quality], "")
+        scale = style_metric(metric).scale
+        shown = [round_interval(q[metric], scale=scale) for q in quality]
+        table.add_row(title_metric(metric), *[value for value, _, _ in shown], "")
+        table.add_row("  95 %", *[f"{low}-{high}" for _, low, high in shown], "")
     table.add_row("bytes", *[_count(file.bytes if file else None) for file in files], "")
     table.add_row("parameters", *[_count(file.parameters if file else None) for file in files], "")
     for batch in sorted({fact.batch for fact in evidence.latency.rows}):
@@ -98,21 +107,6 @@ def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def _bounds(metric: str, interval: Interval) -> str:
-    return f"{_scaled(metric, interval.low)}-{_scaled(metric, interval.high)}"
-
-
-def _name(metric: str) -> str:
-    name = metric.replace("_", " ")
-    return f"{name}, %" if metric in PERCENT else name
-
-
-def _scaled(metric: str, value: float) -> str:
-    if metric in PERCENT:
-        return f"{100 * value:.2f}"
-    return f"{value:.4f}" if abs(value) < TEN else f"{value:,.5g}"
-
-
 def _sizes(evidence: Evidence) -> list[Text]:
     """How much smaller the student is; nothing where the teacher has no file."""
     student, teacher = evidence.files[STUDENT], evidence.files.get(TEACHER)
@@ -127,15 +121,14 @@ def _sizes(evidence: Evidence) -> list[Text]:
 
 
 def _recovered_line(metric: str, evidence: Evidence) -> Text:
-    share: Recovered = evidence.recovered[metric]
-    edge = evidence.edge[metric]
-    name = metric.replace("_", " ")
-    line = f"recovered edge, {name}: {_percent(share)}: {title_verdict(share.verdict)}, "
-    line += f"{VERDICTS[share.verdict]} (asked {share.asked_share:.0%}; "
-    line += f"edge {edge.value:.4g} [{edge.low:.4g}, {edge.high:.4g}]"
+    share = evidence.recovered[metric]
+    title = style_metric(metric).title
+    line = f"recovered edge, {title}: {write_percent(share)}: {title_verdict(share.verdict)}, "
+    line += f"{VERDICTS[share.verdict]} (asked {100 * share.asked_share:g} %; "
+    line += f"edge {write_difference(metric, evidence.edge[metric])}"
     gained = evidence.gained.get(metric)
     if gained is not None:
-        line += f", of it gained {gained.value:.4g} [{gained.low:.4g}, {gained.high:.4g}]"
+        line += f", of it gained {write_difference(metric, gained)}"
     line += ")"
     if share.rows_to_settle:
         line += f"; about {share.rows_to_settle:,} test rows would settle it"
@@ -150,10 +143,10 @@ def _control_lines(evidence: Evidence) -> list[Text]:
     for metric in [name for name in evidence.recovered if name in evidence.controls][:2]:
         counting = evidence.controls[metric]
         other = next(role for role in CONTROL_NAMES if role != counting)
-        value = _scaled(metric, evidence.quality[other][metric].value)
+        value = write_metric(metric, evidence.quality[other][metric])
         lines.append(
-            f"control in {metric.replace('_', ' ')}: {CONTROL_NAMES[counting]}, the better one on "
-            f"the test rows; {CONTROL_NAMES[other]}: {value}"
+            f"control in {style_metric(metric).title}: {CONTROL_NAMES[counting]}, the better one "
+            f"on the test rows; {CONTROL_NAMES[other]}: {value}"
         )
     return [Text(line) for line in lines]
 
@@ -164,8 +157,7 @@ def _rival_lines(evidence: Evidence) -> list[Text]:
         return []
     rival, axes = evidence.rival, compare_axes(evidence)
     lead = ", ".join(
-        f"{axis.name.replace('_', ' ')} {interval.value:+.4g} [{interval.low:+.4g}, "
-        f"{interval.high:+.4g}]"
+        f"{style_metric(axis.name).title} {write_difference(axis.name, interval)}"
         for axis in axes
         if axis.name in SHOWN and (interval := rival.lead.get(axis.name))
     )
@@ -180,12 +172,8 @@ def _rival_lines(evidence: Evidence) -> list[Text]:
 
 def _describe_axis(axis: Axis) -> str:
     native = " in its own library" if axis.is_native else ""
-    name = axis.name.replace("_", " ")
-    student, rival = (
-        f"{value:,.0f}" if value >= THOUSAND else f"{value:.4g}"
-        for value in (axis.student, axis.rival)
-    )
-    return f"{name} ({student}, the rival {rival}{native})"
+    student, rival = (write_side(axis, value) for value in (axis.student, axis.rival))
+    return f"{style_metric(axis.name).title} ({student}, the rival {rival}{native})"
 
 
 def _slice_lines(evidence: Evidence) -> list[Text]:
@@ -196,13 +184,12 @@ def _slice_lines(evidence: Evidence) -> list[Text]:
     if not worst:
         return []
     first, n_worse = worst[0], evidence.slices.n_worse[metric]
-    short = first.shortfall
-    name = metric.replace("_", " ")
+    student, teacher = (write_value(metric, value) for value in (first.student, first.teacher))
     return [
         Text(
             f"worst of {evidence.slices.n_slices} slices beside the teacher: {first.column} "
-            f"{first.value}, {name} {first.student:.4g} for {first.teacher:.4g} on "
-            f"{first.rows:,} rows: {short.value:+.4g} [{short.low:+.4g}, {short.high:+.4g}]; "
+            f"{first.value}, {style_metric(metric).title} {student} for {teacher} on "
+            f"{first.rows:,} rows: worse by {write_difference(metric, first.shortfall)}; "
             f"worse beyond chance on {n_worse}"
         )
     ]
@@ -218,10 +205,5 @@ def _parity_lines(evidence: Evidence) -> list[Text]:
     ]
 
 
-def _percent(interval: Interval) -> str:
-    low, high = 100 * interval.low, 100 * interval.high
-    return f"{100 * interval.value:.2f} % [{low:.2f}, {high:.2f}]"
-
-
 def _value(interval: Interval | None) -> str:
-    return "too few" if interval is None else f"{interval.value:,.1f}"
+    return "too few" if interval is None else round_interval(interval)[0]

@@ -44,8 +44,8 @@ def test_worst_slice(bundle_path: Path) -> None:
     )
     evidence = load_bundle(bundle_path).evidence.model_copy(update={"slices": slices})
     text = " ".join(show(evidence).split())
-    assert "worst of 9 slices beside the teacher: town = 'B', log loss 0.3 for 0.2" in text
-    assert "on 77 rows: +0.1 [+0.05, +0.15]; worse beyond chance on 1" in text
+    assert "worst of 9 slices beside the teacher: town = 'B', log loss 0.3 nats for" in text
+    assert "0.2 nats on 77 rows: worse by 0.10 nats [0.05, 0.15]; worse beyond chance on 1" in text
 
 
 @pytest.mark.parametrize("is_native", [False, True])

@@ -119,14 +119,13 @@ def results() -> str:
     for role, title in titles.items():
         accuracy, log_loss = (evidence.quality[role][m] for m in ("accuracy", "log_loss"))
         file = evidence.files.get(f"{role}.onnx")
-        rows = [row for row in evidence.latency.rows if row.path == "run"]
-        times = {row.batch: row.p50_us for row in rows if row.name == f"{role}.onnx"}
+        timed = [evidence.latency.find_row(f"{role}.onnx", batch=batch) for batch in (1, 1024)]
         cells = [
             f"{100 * accuracy.value:.2f} [{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]",
             f"{log_loss.value:.4f} [{log_loss.low:.4f}, {log_loss.high:.4f}]",
             f"{file.bytes:,}" if file else "-",
             f"{file.parameters:,}" if file else "-",
-            *[f"{p50.value:,.1f}" if (p50 := times.get(b)) else "-" for b in (1, 1024)],
+            *[f"{row.p50_us.value:,.1f}" if row and row.p50_us else "-" for row in timed],
         ]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     for metric in ("accuracy", "log_loss"):

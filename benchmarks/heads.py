@@ -54,9 +54,8 @@ def main() -> None:
 def describe_times(record: Any, name: str) -> dict[str, Any]:
     """Return p50 over the floor, and the time over the shipped head's, by batch."""
     over = {
-        str(row.batch): row.over_floor_us.model_dump()
-        for row in record.rows
-        if (row.name, row.path) == (name, "run")
+        str(batch): record.find_row(name, batch=batch).over_floor_us.model_dump()
+        for batch in BATCHES
     }
     ratios = {
         str(fact.batch): {**fact.ratio.model_dump(), "verdict": fact.verdict}

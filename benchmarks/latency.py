@@ -100,7 +100,7 @@ def measure_overhead() -> Outcome:
         for _ in range(n_loops):
             empty(FEEDS)
         bare_us = (time.perf_counter_ns() - start) / n_loops / 1e3
-        overheads_us.append(find_row(record, "empty", "call").p50_us.value - bare_us)
+        overheads_us.append(record.find_row("empty", path="call").p50_us.value - bare_us)
     overhead = estimate_mean(np.array(overheads_us))
     return [{"overheads_us": overheads_us}], [
         claim("runner's overhead per call", overhead, "us", 0.3)
@@ -129,11 +129,12 @@ def measure_alone() -> Outcome:
     small = measure_latency(students, FEEDS, batches=[1, 1024], seconds=30.0)
     teacher = {"teacher": open_session(CLICKS.files[TEACHER])}
     big = measure_latency(teacher, FEEDS, batches=[1, 1024], seconds=30.0)
-    shipped, network = (find_row(small, name, "run").over_floor_us for name in students)
+    shipped, network = (small.find_row(name).over_floor_us for name in students)
     plain, bound = (
-        find_block_medians(find_row(small, "student", path).raw) for path in ("run", "io_binding")
+        find_block_medians(small.find_row("student", path=path).raw)
+        for path in ("run", "io_binding")
     )
-    one, many = (find_row(big, "teacher", "run", batch).p50_us for batch in (1, 1024))
+    one, many = (big.find_row("teacher", batch=batch).p50_us for batch in (1, 1024))
     return [*describe_rows(small), *describe_rows(big)], [
         claim("student over the floor, batch 1", shipped, "us", 2.0),
         claim("its network alone over the floor, batch 1", network, "us", 2.0),
@@ -185,11 +186,6 @@ def strip_student(content: bytes) -> bytes:
     graph.output.remove(next(value for value in graph.output if value.name == LABEL))
     onnx.checker.check_model(model)
     return serialize_model(model)
-
-
-def find_row(record: LatencyRecord, name: str, path: str, batch: int = 1) -> Any:
-    key = (name, path, batch)
-    return next(row for row in record.rows if (row.name, row.path, row.batch) == key)
 
 
 def describe_verdicts(record: LatencyRecord, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import math
 import statistics
 from typing import Any, get_args
 
+from kdexport.evidence.latency_facts import is_again
 from kdexport.student_section import Form
 
 from show import BATCHES, make_table, read_result, show_ratio, show_share, show_time  # isort: skip
@@ -86,7 +87,7 @@ def rivals() -> str:
     """The student and what one could ship instead, p50 in microseconds, one thread."""
     rows = [row for row in read_result("latency")["rows"] if row["part"] == "rivals"]
     plain = [row for row in rows if row.get("path") in ("run", "call")]
-    names = dict.fromkeys(row["name"] for row in plain if not row["name"].endswith(" again"))
+    names = dict.fromkeys(row["name"] for row in plain if not is_again(row["name"]))
     cells = []
     for name in names:
         one, many = (

@@ -17,7 +17,7 @@ from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.front import mark_front
 from kdexport.evidence.latency import run_bench
 from kdexport.evidence.metrics import LEADING
-from kdexport.evidence.search_facts import CandidateFact
+from kdexport.evidence.search_facts import CandidateFact, name_int8
 from kdexport.int8_candidates import (
     Int8File,
     describe_int8_file,
@@ -68,7 +68,7 @@ def measure_finalists(
         trees = stand_alone(grove.taught[0], prepared.schema).trees
         content = export_model(None, trees, networks[found.usual].encoder)
         files[grove.grove.name] = stamp(content, prepared, _stand_in(prepared))
-    asked = files | {f"{name} int8": file.after for name, file in small.items()}
+    asked = files | {name_int8(name): file.after for name, file in small.items()}
     times, slower = _time(asked, prepared, usual=found.usual)
     edges = _measure_edges(networks, groves, prepared, networks[found.usual], on_progress)
     facts = [*map(_describe, found.tried), *map(_describe_grove, found.groves)]
@@ -138,11 +138,16 @@ def _time(
     """
     in_order = sorted(files, key=lambda name: name != usual)  # the first is what others are to
     sessions: dict[str, Candidate] = {name: open_session(files[name]) for name in in_order}
-    record = run_bench(sessions, prepared.rows.test.inputs.feeds(), prepared.recipe.bench)
-    times: dict[str, dict[str, float]] = {name: {} for name in files}
-    for row in record.rows:
-        if row.name in times and row.path == "run" and row.p50_us:
-            times[row.name][str(row.batch)] = row.p50_us.value
+    bench = prepared.recipe.bench
+    record = run_bench(sessions, prepared.rows.test.inputs.feeds(), bench)
+    times = {
+        name: {
+            str(batch): row.p50_us.value
+            for batch in bench.batches
+            if (row := record.find_row(name, batch=batch)) and row.p50_us
+        }
+        for name in files
+    }
     slower = {
         ratio.name
         for ratio in record.ratios

@@ -13,7 +13,7 @@ from kdexport.contract import parse_model, serialize_model
 from kdexport.errors import DataError, ParityError
 from kdexport.evidence.cost import lower_quality, lower_share, measure_loss
 from kdexport.evidence.edge import EdgeResult
-from kdexport.evidence.search_facts import CandidateFact, Precision
+from kdexport.evidence.search_facts import CandidateFact, Precision, name_int8
 from kdexport.export.quantize import MAX_ROWS, is_quantized, quantize_model
 from kdexport.prepared import Prepared
 from kdexport.quantize import Pair, ask_both, refuse_loss
@@ -94,7 +94,7 @@ def describe_int8_file(
     loss = {name: cost for name, cost in measured.items() if name in edge.recovered}
     return fact.model_copy(
         update={
-            "name": f"{fact.name} int8",
+            "name": name_int8(fact.name),
             "validation_loss": taught,
             "share": lesson.find_share(taught=taught, alone=alone),
             "quality": lower_quality(edge.quality["student"], loss),

@@ -81,7 +81,7 @@ def measure_latency(
             cure="ask for as many as the machine has cores, or fewer",
         )
     reference = next(iter(candidates))
-    again = AGAIN.format(reference)
+    again = f"{reference}{AGAIN}"
     everyone = _add_company(candidates, feeds, again)
     for candidate in candidates.values():
         if not callable(candidate):

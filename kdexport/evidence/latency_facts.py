@@ -19,7 +19,9 @@ Difference = Literal["FASTER", "SLOWER", "NO_DIFFERENCE"]
 FLOOR = "floor"
 FLOAT_STUDENT = "student.onnx as float32"  # beside one in int8
 NATIVE = "teacher"  # the own code of a teacher of yours, called without a file
-AGAIN = "{} again"  # the name of the same file, opened a second time
+AGAIN = " again"  # behind the name of the same file, opened a second time
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+"""Key to share of the calls; the fields are called `p50_us` and so on."""
 MAX_RAW_CALLS = 20_000
 BIN_WIDTH = 1.01
 
@@ -118,6 +120,21 @@ class LatencyFact(Fact):
     calls_needed: dict[str, int]
     raw: RawTimes
     raw_after_others: RawTimes
+
+
+def name_percentile(key: str) -> str:
+    """Return a key of `PERCENTILES` as it is written: p99.9 for p999."""
+    return f"p{100 * PERCENTILES[key]:g}"
+
+
+def list_percentiles(fact: "LatencyFact | LoadFact") -> list[Percentile | None]:
+    """Return what a fact has of `PERCENTILES`, in their order."""
+    return [fact.p50_us, fact.p90_us, fact.p99_us, fact.p999_us]
+
+
+def is_again(name: str) -> bool:
+    """Say whether it is the name of a file that was opened a second time."""
+    return name.endswith(AGAIN)
 
 
 class StartFact(Fact):
@@ -240,3 +257,14 @@ class LatencyRecord(Fact):
     ratios: list[RatioFact]
     memory: list[MemoryFact]
     load: list[LoadFact]
+
+    def find_row(
+        self, name: str, *, path: CallPath = "run", batch: int | None = None
+    ) -> LatencyFact | None:
+        """Return how a candidate was called, by default at the smallest batch, on fewest threads;
+        None where it was not.
+        """
+        rows = [row for row in self.rows if (row.name, row.path) == (name, path)]
+        if batch is not None:
+            rows = [row for row in rows if row.batch == batch]
+        return min(rows, key=lambda row: (row.batch, row.threads), default=None)

@@ -8,11 +8,10 @@ import math
 
 import numpy as np
 
-from kdexport.evidence.latency_facts import Percentile
+from kdexport.evidence.latency_facts import PERCENTILES, Percentile
 from kdexport.records import Float64
 
 CONFIDENCE = 0.99
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
 def estimate_percentiles(
@@ -23,8 +22,8 @@ def estimate_percentiles(
     Args:
         values: **Shape** `[n]`.
     """
-    found = {name: percentile_interval(values, q) for name, q in QUANTILES.items()}
-    needed = {name: count_calls_needed(QUANTILES[name]) for name, p in found.items() if p is None}
+    found = {name: percentile_interval(values, q) for name, q in PERCENTILES.items()}
+    needed = {name: count_calls_needed(PERCENTILES[name]) for name, p in found.items() if p is None}
     return found, needed
 
 

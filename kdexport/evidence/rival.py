@@ -9,7 +9,7 @@ from typing import Literal
 
 from kdexport.bundle import RIVAL, STUDENT
 from kdexport.evidence.facts import Evidence, Interval, RivalFact, RivalVerdict
-from kdexport.evidence.latency_facts import LatencyFact
+from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.evidence.metrics import LEADING
 
 NATIVE_RIVAL = "rival"
@@ -76,16 +76,15 @@ def compare_axes(evidence: Evidence) -> list[Axis]:
     if RIVAL in evidence.files:
         student, rival = (evidence.files[name].bytes for name in (STUDENT, RIVAL))
         axes.append(Axis("bytes", student, rival, _find_smaller(student, rival)))
-    return axes + _compare_times(evidence.latency.rows)
+    return axes + _compare_times(evidence.latency)
 
 
-def _compare_times(rows: list[LatencyFact]) -> list[Axis]:
-    by_key = {(row.name, row.path, row.batch): row for row in rows}
+def _compare_times(latency: LatencyRecord) -> list[Axis]:
     axes = []
-    for batch in sorted({row.batch for row in rows}):
-        student = by_key.get((STUDENT, "run", batch))
-        native = by_key.get((NATIVE_RIVAL, "call", batch))
-        rival = by_key.get((RIVAL, "run", batch), native)
+    for batch in sorted({row.batch for row in latency.rows}):
+        student = latency.find_row(STUDENT, batch=batch)
+        native = latency.find_row(NATIVE_RIVAL, path="call", batch=batch)
+        rival = latency.find_row(RIVAL, batch=batch) or native
         if student is None or rival is None or student.p50_us is None or rival.p50_us is None:
             continue
         ours, theirs = student.p50_us, rival.p50_us

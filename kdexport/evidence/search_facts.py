@@ -10,6 +10,11 @@ Family = Literal["network", "trees"]
 Precision = Literal["float32", "float16", "int8"]
 
 
+def name_int8(name: str) -> str:
+    """Return what a candidate is called when its weights are int8."""
+    return f"{name} int8"
+
+
 class CandidateFact(Fact):
     """One student that a search tried.
 

@@ -6,10 +6,9 @@ Takes candidates, gives sentences, each with its reason. Imports facts and what 
 from collections.abc import Sequence
 
 from kdexport.evidence.front import list_batches, list_measured
-from kdexport.evidence.search_facts import CandidateFact
+from kdexport.evidence.search_facts import CandidateFact, name_int8
 
 ONE = "1"
-SUFFIX = " int8"
 
 
 def advise(candidates: Sequence[CandidateFact]) -> list[str]:
@@ -48,10 +47,8 @@ def advise(candidates: Sequence[CandidateFact]) -> list[str]:
 
 def _advise_on_int8(measured: Sequence[CandidateFact]) -> str:
     """Say what int8 saves and what a call of it takes, by the network that saves most."""
-    floats = {one.name: one for one in measured if one.precision != "int8"}
-    pairs = [
-        (floats[one.name.removesuffix(SUFFIX)], one) for one in measured if one.precision == "int8"
-    ]
+    floats = {name_int8(one.name): one for one in measured if one.precision != "int8"}
+    pairs = [(floats[one.name], one) for one in measured if one.precision == "int8"]
     if not pairs:
         return (
             "No network here is worth storing in int8: files this small save too little, or lose "

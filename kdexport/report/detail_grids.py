@@ -4,11 +4,17 @@ Takes evidence, gives `Grid`s. Every percentile that the calls cannot support sa
 """
 
 from kdexport.evidence.facts import Evidence
-from kdexport.evidence.latency_facts import FLOOR, LatencyFact, LoadFact, Percentile
+from kdexport.evidence.latency_facts import (
+    FLOOR,
+    PERCENTILES,
+    LatencyFact,
+    LoadFact,
+    list_percentiles,
+    name_percentile,
+)
 from kdexport.report.figures import Quoted, write_bytes, write_interval
 from kdexport.report.grids import ABSENT, Grid
 
-PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9"}
 PATHS = {"run": "plain call", "io_binding": "bound", "call": "function"}
 
 
@@ -20,13 +26,13 @@ def make_latency_grid(evidence: Evidence) -> Grid:
             Quoted(row.name),
             PATHS[row.path],
             f"{row.calls:,}",
-            *[_write_percentile(row, key) for key in PERCENTILES],
+            *_write_percentiles(row),
             ABSENT if row.name == FLOOR else write_interval(row.over_floor_us),
             f"{row.cpu_share:.0%}".replace("%", " %"),
         )
         for row in evidence.latency.rows
     ]
-    heads = [f"{name}, us" for name in PERCENTILES.values()]
+    heads = [f"{name_percentile(key)}, us" for key in PERCENTILES]
     columns = ("batch", "candidate", "called", "calls", *heads, "over the empty graph, us", "CPU")
     note = (
         "Intervals: 99 %, from order statistics. CPU: process time over wall time, one figure per "
@@ -89,11 +95,11 @@ def make_load_grid(evidence: Evidence) -> Grid:
             Quoted(fact.name),
             f"{fact.clients}",
             f"{fact.calls_per_second:,.0f}",
-            *[_write_percentile(fact, key) for key in PERCENTILES],
+            *_write_percentiles(fact),
         )
         for fact in evidence.latency.load
     ]
-    heads = [f"{name}, us" for name in PERCENTILES.values()]
+    heads = [f"{name_percentile(key)}, us" for key in PERCENTILES]
     columns = ("batch", "candidate", "clients", "calls per second", *heads)
     return Grid("Under load", columns, tuple(rows), "Calls per second: one run, no interval.")
 
@@ -197,11 +203,12 @@ def make_recipe_grid(evidence: Evidence) -> Grid:
     return Grid("Recipe", ("key", "value"), tuple(rows), note)
 
 
-def _write_percentile(fact: LatencyFact | LoadFact, key: str) -> str:
-    found: Percentile | None = getattr(fact, f"{key}_us")
-    if found is None:
-        return f"needs {fact.calls_needed[key]:,} calls" if key in fact.calls_needed else ABSENT
-    return write_interval(found)
+def _write_percentiles(fact: LatencyFact | LoadFact) -> list[str]:
+    needed = {key: f"needs {n:,} calls" for key, n in fact.calls_needed.items()}
+    return [
+        write_interval(found) if found else needed.get(key, ABSENT)
+        for key, found in zip(PERCENTILES, list_percentiles(fact), strict=True)
+    ]
 
 
 def _write_range(values: list[float]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import altair as alt
 
-from kdexport.evidence.latency_facts import FLOOR
+from kdexport.evidence.latency_facts import FLOOR, is_again
 from kdexport.report.grids import Grid
 
 INK, SOFT, RULE = "var(--ink)", "var(--soft)", "var(--rule)"
@@ -107,7 +107,7 @@ class Scales:
 
 def find_colour(name: str, position: int) -> str:
     """Return the colour of a role or of its file; others take turns."""
-    if name.endswith(" again"):
+    if is_again(name):
         return "var(--again)"
     return OWN_COLOURS.get(name.removesuffix(".onnx"), f"var(--spare-{position % N_SPARE})")
 

@@ -21,7 +21,7 @@ from kdexport.report.figures import (
     write_metric,
     write_percent,
 )
-from kdexport.report.headline import find_call, find_row, title_verdict
+from kdexport.report.headline import find_call, title_verdict
 
 MAIN_METRICS = 2
 SHIPPED = "shipped"
@@ -95,7 +95,7 @@ def make_main_grid(evidence: Evidence) -> Grid:
         rows.append(tuple(cells))
     if any(row.name == FLOOR for row in evidence.latency.rows):
         blank = [ABSENT] * (len(metrics) + 2)
-        times = [_write_p50(find_row(evidence, FLOOR, batch)) for batch in batches]
+        times = [_write_p50(evidence.latency.find_row(FLOOR, batch=batch)) for batch in batches]
         rows.append(("empty graph", *blank, *times))
     note = f"Intervals of quality are 95 %, of latency 99 %. {describe_shipped(evidence)}"
     return Grid("At a glance", tuple(columns), tuple(rows), note)

@@ -100,19 +100,12 @@ def name_teacher(evidence: Evidence) -> str:
     return "ensemble" if isinstance(members, int) and members > 1 else "teacher"
 
 
-def find_row(
-    evidence: Evidence, name: str, batch: int | None = None, path: str = "run"
-) -> LatencyFact | None:
-    """Return the latency of a candidate, by default at the smallest batch, on fewest threads."""
-    rows = [row for row in evidence.latency.rows if (row.name, row.path) == (name, path)]
-    if batch is not None:
-        rows = [row for row in rows if row.batch == batch]
-    return min(rows, key=lambda row: (row.batch, row.threads), default=None)
-
-
 def find_call(evidence: Evidence, role: str, batch: int) -> LatencyFact | None:
     """Return the latency of a role's file; where it has none, that of its own code."""
-    return find_row(evidence, f"{role}.onnx", batch) or find_row(evidence, role, batch, "call")
+    latency = evidence.latency
+    return latency.find_row(f"{role}.onnx", batch=batch) or latency.find_row(
+        role, path="call", batch=batch
+    )
 
 
 def teacher_lanes(evidence: Evidence) -> list[tuple[str, str]]:
@@ -176,12 +169,12 @@ def _subject(evidence: Evidence) -> str:
 
 def _speed(evidence: Evidence) -> str:
     """How fast, beside what an empty graph takes, and how much less than the teacher."""
-    row = find_row(evidence, STUDENT)
+    row = evidence.latency.find_row(STUDENT)
     if row is None or row.p50_us is None:
         return "was called too few times to say how fast it answers"
     asked = "a row" if row.batch == 1 else f"{row.batch:,} rows"
     said = f"answers {asked} in {_short(row.p50_us)} us"
-    floor = find_row(evidence, FLOOR, row.batch)
+    floor = evidence.latency.find_row(FLOOR, batch=row.batch)
     if floor is not None and floor.p50_us is not None:
         said += f" (an empty graph takes {_short(floor.p50_us)})"
     compared = [*_compare_speed(evidence, row), *_compare_size(evidence)]

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from kdexport.evidence.latency_facts import (
     FLOOR,
+    PERCENTILES,
     LatencyFact,
     LatencyRecord,
     LoadFact,
@@ -21,6 +22,8 @@ from kdexport.evidence.latency_facts import (
     RatioFact,
     SlowdownFact,
     StartFact,
+    list_percentiles,
+    name_percentile,
 )
 
 CAPTION = (
@@ -29,7 +32,6 @@ CAPTION = (
     "--json."
 )
 BOUND = "bound"
-NAMES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9"}
 
 
 def render_latency(record: LatencyRecord) -> Group:
@@ -82,16 +84,20 @@ def _steady_table(record: LatencyRecord) -> Table:
     rows = [row for row in record.rows if row.name not in again]
     needed = {key: n for row in rows for key, n in row.calls_needed.items()}
     table = _new_table("microseconds per call")
-    hints = [f"{NAMES[key]} needs {n:,} calls." for key, n in needed.items()]
+    hints = [
+        f"{name_percentile(key)} needs {needed[key]:,} calls."
+        for key in PERCENTILES
+        if key in needed
+    ]
     table.caption = " ".join([CAPTION, *hints])
-    columns = ("p50", "p90", "p99", "p99.9", "others", "floor+", "CPU", "rows/s")
+    columns = (*map(name_percentile, PERCENTILES), "others", "floor+", "CPU", "rows/s")
     _add_columns(table, ("batch", "candidate"), columns)
     for i, row in enumerate(rows):
         p50 = row.p50_us
         table.add_row(
             _setting(row),
             f"  {BOUND}" if row.path == "io_binding" else row.name,
-            *[_percentile(p) for p in (p50, row.p90_us, row.p99_us, row.p999_us)],
+            *map(_percentile, list_percentiles(row)),
             _percentile(row.after_others_p50_us),
             "" if row.name == FLOOR else _microseconds(row.over_floor_us.value),
             f"{row.cpu_share:.0%}",
@@ -147,7 +153,7 @@ def _start_table(record: LatencyRecord) -> Table:
 
 def _load_table(load: Sequence[LoadFact]) -> Table:
     table = _new_table("client threads on one session, microseconds")
-    columns = ("clients", "calls/s", "p50", "p90", "p99", "p99.9")
+    columns = ("clients", "calls/s", *map(name_percentile, PERCENTILES))
     _add_columns(table, ("batch", "candidate"), columns)
     for fact in load:
         table.add_row(
@@ -155,7 +161,7 @@ def _load_table(load: Sequence[LoadFact]) -> Table:
             fact.name,
             str(fact.clients),
             f"{fact.calls_per_second:,.0f}",
-            *[_percentile(p) for p in (fact.p50_us, fact.p90_us, fact.p99_us, fact.p999_us)],
+            *map(_percentile, list_percentiles(fact)),
         )
     return table
 

@@ -12,9 +12,13 @@ from kdexport.evidence.facts import Evidence
 from kdexport.evidence.latency_facts import (
     BIN_WIDTH,
     FLOOR,
+    PERCENTILES,
     LatencyFact,
     Percentile,
     RawTimes,
+    is_again,
+    list_percentiles,
+    name_percentile,
     unpack_times,
 )
 from kdexport.records import Float64
@@ -23,7 +27,6 @@ from kdexport.report.figures import Quoted, write_interval
 from kdexport.report.grids import ABSENT, Grid
 
 SHARES = (*range(1, 100), 99.5, 99.9)
-SUPPORTED = {"p50_us": 50.0, "p90_us": 90.0, "p99_us": 99.0, "p999_us": 99.9}
 
 
 def draw_latency_pictures(evidence: Evidence) -> list[Picture]:
@@ -41,8 +44,9 @@ def draw_distribution(evidence: Evidence, batch: int) -> Picture:
     rows = [row for row in _plain_rows(evidence) if row.batch == batch]
     points: list[dict[str, Any]] = []
     for row in rows:
-        limit = max((SUPPORTED[key] for key in SUPPORTED if getattr(row, key)), default=0.0)
-        shares = [share for share in SHARES if share <= limit]
+        bounded = zip(PERCENTILES.values(), list_percentiles(row), strict=True)
+        limit = max((share for share, found in bounded if found), default=0.0)
+        shares = [share for share in SHARES if share <= 100 * limit]
         times = measure_quantiles(row.raw, np.array(shares) / 100)
         points += [
             {
@@ -71,9 +75,10 @@ def draw_distribution(evidence: Evidence, batch: int) -> Picture:
         )
     )
     cells = [
-        (Quoted(row.name), f"{row.calls:,}", *[_percentile(getattr(row, key)) for key in SUPPORTED])
+        (Quoted(row.name), f"{row.calls:,}", *map(_percentile, list_percentiles(row)))
         for row in rows
     ]
+    heads = [f"{name_percentile(key)}, us" for key in PERCENTILES]
     return Picture(
         f"calls-{batch}",
         f"How long calls take, batch {batch:,}",
@@ -81,13 +86,13 @@ def draw_distribution(evidence: Evidence, batch: int) -> Picture:
         "'again' is the same file opened a second time: what differs between the two is chance. "
         "Lines end where the calls no longer support a percentile.",
         finish_chart(chart),
-        Grid("Calls", ("candidate", "calls", *_heads()), tuple(cells)),
+        Grid("Calls", ("candidate", "calls", *heads), tuple(cells)),
     )
 
 
 def draw_batches(evidence: Evidence) -> Picture:
     """Latency against batch size."""
-    rows = [row for row in _plain_rows(evidence) if row.p50_us and not _is_again(row)]
+    rows = [row for row in _plain_rows(evidence) if row.p50_us and not is_again(row.name)]
     points = [
         _batch_point(row, row.p50_us.value, row.p50_us.low, row.p50_us.high, "us")
         for row in rows
@@ -112,7 +117,7 @@ def draw_rate(evidence: Evidence) -> Picture:
     rows = [
         row
         for row in _plain_rows(evidence)
-        if row.p50_us and row.p50_us.low > 0 and not _is_again(row) and row.name != FLOOR
+        if row.p50_us and row.p50_us.low > 0 and not is_again(row.name) and row.name != FLOOR
     ]
     points, cells = [], []
     for row in rows:
@@ -194,13 +199,5 @@ def _plain_rows(evidence: Evidence) -> list[LatencyFact]:
     return [row for row in rows if row.threads == threads]
 
 
-def _is_again(row: LatencyFact) -> bool:
-    return row.name.endswith(" again")
-
-
 def _percentile(found: Percentile | None) -> str:
     return ABSENT if found is None else write_interval(found)
-
-
-def _heads() -> list[str]:
-    return ["p50, us", "p90, us", "p99, us", "p99.9, us"]

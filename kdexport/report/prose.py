@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from kdexport.bundle import STUDENT, TEACHER
 from kdexport.evidence.facts import Evidence
-from kdexport.evidence.latency_facts import NATIVE
+from kdexport.evidence.latency_facts import NATIVE, PERCENTILES, name_percentile
 from kdexport.report.figures import style_metric
-from kdexport.report.headline import find_row
 
 READINGS = {
     "student_piecewise": "Student and control read numbers piece by piece: a layer in front of "
@@ -97,7 +96,7 @@ def _limit_files(evidence: Evidence) -> Iterator[str]:
     if TEACHER not in evidence.files:
         why = evidence.absent.get(TEACHER)
         reason = f" ({why})" if why else ""
-        is_timed = find_row(evidence, NATIVE, path="call") is not None
+        is_timed = evidence.latency.find_row(NATIVE, path="call") is not None
         rest = "the teacher's own code is timed in its place, nothing is said of its size"
         yield (
             f"There is no {TEACHER}{reason}: "
@@ -141,9 +140,13 @@ def _limit_training(evidence: Evidence) -> Iterator[str]:
 
 def _limit_claims(evidence: Evidence) -> Iterator[str]:
     """What is not claimed: percentiles of too few calls, edges, scores on golden rows."""
-    row = find_row(evidence, STUDENT)
+    row = evidence.latency.find_row(STUDENT)
     if row is not None and row.calls_needed:
-        needed = ", ".join(f"{key} {n:,}" for key, n in row.calls_needed.items())
+        needed = ", ".join(
+            f"{name_percentile(key)} {row.calls_needed[key]:,}"
+            for key in PERCENTILES
+            if key in row.calls_needed
+        )
         yield f"Percentiles that the calls cannot bound are left out; they need: {needed}."
     weak = [
         style_metric(metric).title

@@ -39,7 +39,6 @@ from kdexport.report.grids import (
     make_edge_grid,
     make_parity_grid,
 )
-from kdexport.report.headline import find_row
 
 LEAST = 1e-12  # where a difference of exactly 0 is drawn on a log scale
 
@@ -127,7 +126,7 @@ def draw_trade_off(evidence: Evidence, metric: str) -> Picture | None:
     """Quality against latency, area by bytes; None where fewer than two files were timed."""
     style, points, cells = style_metric(metric), [], []
     for role in list_roles(evidence):
-        file, row = evidence.files.get(f"{role}.onnx"), find_row(evidence, f"{role}.onnx")
+        file, row = evidence.files.get(f"{role}.onnx"), evidence.latency.find_row(f"{role}.onnx")
         found = evidence.quality[role].get(metric)
         if file is None or row is None or row.p50_us is None or found is None:
             continue
@@ -178,7 +177,7 @@ def _draw_trade_off(
     style = style_metric(metric)
     scales = Scales(*zip(*((point["name"], point["role"]) for point in points), strict=True))
     times = [point["us"] for point in points]
-    floor = find_row(evidence, FLOOR)
+    floor = evidence.latency.find_row(FLOOR)
     upright = [] if floor is None or floor.p50_us is None else [{"us": floor.p50_us.value}]
     times += [row["us"] for row in upright]
     domain = [min(times) / 1.4, max(times) * 1.4]

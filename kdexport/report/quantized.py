@@ -3,6 +3,7 @@
 from kdexport.bundle import STUDENT
 from kdexport.evidence.facts import Evidence
 from kdexport.evidence.latency_facts import FLOAT_STUDENT
+from kdexport.report.figures import round_interval, style_metric, write_difference
 
 
 def describe_quantized(evidence: Evidence) -> list[str]:
@@ -12,20 +13,17 @@ def describe_quantized(evidence: Evidence) -> list[str]:
         return []
     metric = next(iter(evidence.recovered))
     loss, edge = fact.loss[metric], evidence.edge[metric]
-    said = f"{loss.value:.2g} [{loss.low:.2g}, {loss.high:.2g}] of {metric}"
+    said = f"{write_difference(metric, loss)} of {style_metric(metric).title}"
     if edge.low > 0:
         said += f", {loss.value / edge.value:.1%} of the edge"
     lines = [f"{size:,} bytes of {fact.source_bytes:,}; it costs {said}"]
     if not evidence.signature.is_regression:
         n_rows = evidence.task.rows["test"].rows
         lines[0] += f"; {fact.flips:,} of {n_rows:,} test rows change their class"
-    times = {
-        row.name: row.p50_us
-        for row in evidence.latency.rows
-        if (row.path, row.batch) == ("run", min(r.batch for r in evidence.latency.rows))
-    }
-    ours, theirs = times.get(STUDENT), times.get(FLOAT_STUDENT)
-    if ours is not None and theirs is not None:
-        lines.append(f"one call takes {ours.value:.1f} us, {theirs.value:.1f} us as float32")
+    both = [evidence.latency.find_row(name) for name in (STUDENT, FLOAT_STUDENT)]
+    times = [round_interval(row.p50_us)[0] for row in both if row and row.p50_us]
+    if len(times) == len(both):
+        ours, theirs = times
+        lines.append(f"one call takes {ours} us, {theirs} us as float32")
     lines.append("do not quantize for speed; do for flash")
     return lines

@@ -28,7 +28,6 @@ from kdexport.report.headline import (
     RIVAL_REASONS,
     compare_sizes,
     find_call,
-    find_row,
     title_verdict,
     write_headline,
 )
@@ -88,7 +87,7 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     table.add_row("parameters", *[_count(file.parameters if file else None) for file in files], "")
     for batch in sorted({fact.batch for fact in evidence.latency.rows}):
         facts = [find_call(evidence, role, batch) for role in roles]
-        facts.append(find_row(evidence, FLOOR, batch))
+        facts.append(evidence.latency.find_row(FLOOR, batch=batch))
         table.add_row(f"p50 us at {batch:,}", *[_value(f.p50_us) if f else "-" for f in facts])
         table.add_row("p99 us", *[_value(f.p99_us) if f else "-" for f in facts])
     return table

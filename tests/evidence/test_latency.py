@@ -5,18 +5,12 @@ import pytest
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency import measure_latency
-from kdexport.evidence.latency_facts import LatencyFact, LatencyRecord
+from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.runtime import open_session
 from tests.evidence.clocks import FakeClock, FakeSession
 from tests.evidence.models import build_gemm
 
 FEEDS = {"numeric": np.zeros((16, 3), np.float32)}
-
-
-def find(record: LatencyRecord, name: str, path: str = "run", batch: int = 1) -> LatencyFact:
-    """The fact of one lane."""
-    key = (name, path, batch)
-    return next(row for row in record.rows if (row.name, row.path, row.batch) == key)
 
 
 def test_start_is_apart_from_steady_state() -> None:
@@ -28,7 +22,7 @@ def test_start_is_apart_from_steady_state() -> None:
     )
     start = record.starts[0]
     assert (start.name, set(start.open_us), set(start.first_call_us)) == ("fake", {800}, {300})
-    row = find(record, "fake")
+    row = record.find_row("fake")
     assert row.calls >= 1000
     for found in (row.p50_us, row.p90_us, row.p99_us):
         assert found is not None
@@ -68,8 +62,8 @@ def test_cpu_time_stands_beside_wall_time() -> None:
         seconds=0.2,
         clocks=clock.clocks,
     )
-    assert find(record, "quiet").cpu_share == pytest.approx(1.0, abs=0.01)
-    assert find(record, "spinning").cpu_share == pytest.approx(1.9, abs=0.01)
+    assert record.find_row("quiet").cpu_share == pytest.approx(1.0, abs=0.01)
+    assert record.find_row("spinning").cpu_share == pytest.approx(1.9, abs=0.01)
 
 
 def test_default_session_has_one_thread_and_does_not_spin() -> None:
@@ -128,7 +122,7 @@ def test_real_file_beside_a_function_and_the_floor() -> None:
     )
     assert {chunk["numeric"].shape for chunk in seen} == {(1, 3), (4, 3)}
     assert {row.name for row in record.rows} == {"file", "function", "file again", "floor"}
-    assert find(record, "file", batch=4).floor_p50_us > 0
+    assert record.find_row("file", batch=4).floor_p50_us > 0
     assert LatencyRecord.model_validate_json(record.model_dump_json()) == record
 
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kdexport.evidence.candidates import load_candidates
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.latency_facts import LatencyRecord
+from kdexport.evidence.timed import load_timed
 from kdexport.sections import BenchRecipe
 
 NO_TIMES: dict[str, Any] = {"p50_us": {}, "over_floor_us": None}
@@ -40,7 +40,7 @@ def describe_times(record: LatencyRecord) -> dict[str, Any]:
 
 def time_kept(bundle: Path) -> dict[str, Any]:
     """Time a kept bundle."""
-    candidates, feeds = load_candidates([bundle])
+    timed, feeds = load_timed([bundle])
     return describe_times(
-        measure_latency(candidates, feeds, batches=(1,), seconds=BenchRecipe().seconds)
+        measure_latency(timed, feeds, batches=(1,), seconds=BenchRecipe().seconds)
     )

@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import nn
 
 from kdexport.contract import NUMERIC
-from kdexport.evidence.blocks import Candidate
+from kdexport.evidence.blocks import Timed
 from kdexport.records import Column, Float32
 from kdexport.runtime import Feeds, open_session
 from kdexport.training.tasks import make_clicks
@@ -25,7 +25,7 @@ from kdexport.training.tasks import make_clicks
 N_ROUNDS = 100
 
 
-def make_rivals(student: bytes) -> tuple[dict[str, Candidate], list[str]]:
+def make_rivals(student: bytes) -> tuple[dict[str, Timed], list[str]]:
     """Train and open every rival whose library is installed.
 
     Args:
@@ -37,7 +37,7 @@ def make_rivals(student: bytes) -> tuple[dict[str, Candidate], list[str]]:
     task = make_clicks()
     labels = task.learn.columns[task.target]
     features = np.stack(list(task.learn.without(task.target).columns.values()), axis=1)
-    makers: dict[str, tuple[tuple[str, ...], Callable[[], Candidate]]] = {
+    makers: dict[str, tuple[tuple[str, ...], Callable[[], Timed]]] = {
         "lightgbm, onnx": (
             ("lightgbm", "onnxmltools", "skl2onnx"),
             lambda: open_session(convert_lightgbm(features.astype(np.float32), labels)),
@@ -58,7 +58,7 @@ def make_rivals(student: bytes) -> tuple[dict[str, Candidate], list[str]]:
     return {name: make() for name, (_, make) in makers.items() if name not in absent}, absent
 
 
-def train_lightgbm(features: Column, labels: Column) -> Candidate:
+def train_lightgbm(features: Column, labels: Column) -> Timed:
     import lightgbm
 
     settings = {"objective": "binary", "verbose": -1, "num_threads": 1}
@@ -78,7 +78,7 @@ def convert_lightgbm(features: Float32, labels: Column) -> bytes:
     return bytes(converted.SerializeToString())
 
 
-def train_xgboost(features: Column, labels: Column) -> Candidate:
+def train_xgboost(features: Column, labels: Column) -> Timed:
     import xgboost
 
     settings = {"objective": "binary:logistic", "nthread": 1}
@@ -86,7 +86,7 @@ def train_xgboost(features: Column, labels: Column) -> Candidate:
     return lambda feeds: booster.inplace_predict(feeds[NUMERIC])
 
 
-def train_histogram_boosting(features: Column, labels: Column) -> Candidate:
+def train_histogram_boosting(features: Column, labels: Column) -> Timed:
     model = HistGradientBoostingClassifier(max_iter=N_ROUNDS, early_stopping=False)
     model.fit(features, labels)
     return lambda feeds: model.predict_proba(feeds[NUMERIC])
@@ -109,7 +109,7 @@ def build_network(student: bytes) -> nn.Module:
     return nn.Sequential(*layers[:-1], nn.Softmax(dim=-1)).eval()
 
 
-def answer_in_torch(network: Any) -> Candidate:
+def answer_in_torch(network: Any) -> Timed:
     @torch.inference_mode()
     def answer(feeds: Feeds) -> Column:
         return network(torch.from_numpy(feeds[NUMERIC])).numpy()

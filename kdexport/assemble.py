@@ -23,7 +23,7 @@ from kdexport.describe import (
     trace_curves,
 )
 from kdexport.errors import ParityError
-from kdexport.evidence.blocks import Candidate
+from kdexport.evidence.blocks import Timed
 from kdexport.evidence.claims import (
     compare_with_teacher,
     describe_file,
@@ -267,7 +267,7 @@ def _measure_latency(
 ) -> LatencyRecord:
     """Time every file; and apart, beside the student, a user's own teacher as it is."""
     bench, feeds = prepared.recipe.bench, prepared.rows.test.inputs.feeds()
-    sessions: dict[str, Candidate] = {name: open_session(c) for name, c in files.items()}
+    sessions: dict[str, Timed] = {name: open_session(c) for name, c in files.items()}
     record = run_bench(sessions, feeds, bench)
     native = sources.native
     if native is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kdexport.assemble import export_model, export_student, measure_groups, stamp
 from kdexport.candidates import Found, TriedGrove
-from kdexport.evidence.blocks import Candidate
+from kdexport.evidence.blocks import Timed
 from kdexport.evidence.claims import describe_file
 from kdexport.evidence.edge import EdgeResult
 from kdexport.evidence.front import mark_front
@@ -137,7 +137,7 @@ def _time(
         one row than the usual one's, by `SLOWER` and beyond chance.
     """
     in_order = sorted(files, key=lambda name: name != usual)  # the first is what others are to
-    sessions: dict[str, Candidate] = {name: open_session(files[name]) for name in in_order}
+    sessions: dict[str, Timed] = {name: open_session(files[name]) for name in in_order}
     bench = prepared.recipe.bench
     record = run_bench(sessions, prepared.rows.test.inputs.feeds(), bench)
     times = {

@@ -81,7 +81,6 @@ def bench(
     """
     from rich.console import Console
 
-    from kdexport.evidence.candidates import load_candidates
     from kdexport.evidence.compare import (
         check_comparable,
         compare_records,
@@ -91,16 +90,17 @@ def bench(
     from kdexport.evidence.latency import measure_latency
     from kdexport.evidence.load import measure_load
     from kdexport.evidence.machine import describe_machine
+    from kdexport.evidence.timed import load_timed
     from kdexport.report.latency import render_latency, render_slowdowns
 
     refuse_unwritable(json_path)
     old = None if baseline is None else read_record(baseline)
     if old is not None and not force:
         check_comparable(old.machine, describe_machine())
-    candidates, feeds = load_candidates(paths)
+    timed, feeds = load_timed(paths)
     with show_progress() as on_progress:
         record = measure_latency(
-            candidates,
+            timed,
             feeds,
             batches=batch,
             threads=threads,
@@ -110,7 +110,7 @@ def bench(
     if n_clients is not None:
         load = [
             measure_load(name, session, feeds, batch=batch[0], n_clients=n, seconds=LOAD_SECONDS)
-            for name, session in candidates.items()
+            for name, session in timed.items()
             for n in sorted({1, n_clients})
         ]
         record = record.model_copy(update={"load": load})

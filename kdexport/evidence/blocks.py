@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kdexport.evidence.candidates import select_feeds, take_chunks
 from kdexport.evidence.latency_facts import CallPath
+from kdexport.evidence.timed import select_feeds, take_chunks
 from kdexport.evidence.timing import (
     Call,
     Clock,
@@ -29,7 +29,8 @@ from kdexport.evidence.timing import (
 from kdexport.records import Int64
 from kdexport.runtime import Feeds, Session
 
-Candidate = Session | Callable[[Feeds], Any]
+Timed = Session | Callable[[Feeds], Any]
+"""What is timed: a file, or a function of the feeds. Tables of latency call it a candidate."""
 
 N_BLOCKS, MIN_BLOCKS = 30, 5
 N_CHUNKS, MAX_CHUNK_ROWS = 32, 16_384  # prepared batches that take turns, and their rows in all
@@ -74,7 +75,7 @@ class Block:
 
 
 def measure_blocks(
-    candidates: Mapping[str, Candidate],
+    timed: Mapping[str, Timed],
     feeds: Feeds,
     setting: Setting,
     *,
@@ -89,23 +90,22 @@ def measure_blocks(
     blocks: list[Block] = []
     with garbage_collection_off():
         # By candidate, not by name: the second opening of a file is called as the first one is.
-        distinct = {id(candidate): candidate for candidate in candidates.values()}
+        distinct = {id(one): one for one in timed.values()}
         paths = {
-            key: choose_paths(candidate, chunks, setting, clocks.wall_ns)
-            for key, candidate in distinct.items()
+            key: choose_paths(one, chunks, setting, clocks.wall_ns) for key, one in distinct.items()
         }
 
         def open_anew(name: str) -> tuple[Start, list[Lane]]:
-            candidate = candidates[name]
-            called = paths[id(candidate)]
-            return open_candidate(name, candidate, called, chunks, setting, clocks.wall_ns)
+            one = timed[name]
+            called = paths[id(one)]
+            return open_timed(name, one, called, chunks, setting, clocks.wall_ns)
 
         block_ns, n_turns = budget_ns / N_BLOCKS, None
         while len(blocks) < N_BLOCKS:
             elapsed_ns, n = clocks.wall_ns() - start, len(blocks)
             if n >= MIN_BLOCKS and elapsed_ns * (n + 1) / n > budget_ns:
                 break  # another block would end after the time is up
-            block = _measure_block(list(candidates), open_anew, n_turns, block_ns, rng, clocks)
+            block = _measure_block(list(timed), open_anew, n_turns, block_ns, rng, clocks)
             n_turns = block.times_ns.shape[1]
             blocks.append(block)
     return blocks
@@ -140,9 +140,9 @@ def _measure_block(
     )
 
 
-def open_candidate(
+def open_timed(
     name: str,
-    candidate: Candidate,
+    one: Timed,
     paths: Sequence[CallPath],
     chunks: Sequence[Feeds],
     setting: Setting,
@@ -155,19 +155,19 @@ def open_candidate(
 
     Args:
         name: What the lanes are called.
-        candidate: The file, or a function.
+        one: The file, or a function.
         paths: How to call a file; IO binding is left out where onnxruntime cannot bind.
         chunks: Feeds of one call each.
         setting: Threads to open it with.
         clock: Times the opening and the first call.
     """
-    if callable(candidate):
-        prepare = getattr(candidate, "prepare_call", None) or partial(partial, candidate)
+    if callable(one):
+        prepare = getattr(one, "prepare_call", None) or partial(partial, one)
         calls: list[Call] = [prepare(chunk) for chunk in chunks]
         (first_call_ns,) = time_calls(calls[:1], clock)
         return Start(None, first_call_ns), [Lane(name, "call", calls)]
     start = clock()
-    session = candidate.reopen(n_threads=setting.threads)
+    session = one.reopen(n_threads=setting.threads)
     open_ns = clock() - start
     own_chunks = [select_feeds(session, chunk) for chunk in chunks]
     runs = [session.prepare_call(chunk) for chunk in own_chunks]
@@ -180,12 +180,12 @@ def open_candidate(
 
 
 def choose_paths(
-    candidate: Candidate, chunks: Sequence[Feeds], setting: Setting, clock: Clock
+    one: Timed, chunks: Sequence[Feeds], setting: Setting, clock: Clock
 ) -> list[CallPath]:
     """Return how a candidate is called: a slow one plainly only, binding saves microseconds."""
-    if callable(candidate):
+    if callable(one):
         return ["call"]
-    _, lanes = open_candidate("", candidate, ["run", "io_binding"], chunks, setting, clock)
+    _, lanes = open_timed("", one, ["run", "io_binding"], chunks, setting, clock)
     quick = min(time_calls(lanes[0].calls[:N_TRIALS], clock)) < SLOW_NS
     return [lane.path for lane in lanes] if quick else ["run"]
 

@@ -11,8 +11,7 @@ from itertools import product
 import numpy as np
 
 from kdexport.errors import DataError
-from kdexport.evidence.blocks import Block, Candidate, Setting, measure_blocks, open_candidate
-from kdexport.evidence.candidates import build_floor, check_batches, take_chunks
+from kdexport.evidence.blocks import Block, Setting, Timed, measure_blocks, open_timed
 from kdexport.evidence.compare import compare_rows, estimate_mean
 from kdexport.evidence.latency_facts import (
     AGAIN,
@@ -36,6 +35,7 @@ from kdexport.evidence.machine import (
 )
 from kdexport.evidence.noise import find_noise
 from kdexport.evidence.percentiles import estimate_percentiles, percentile_interval
+from kdexport.evidence.timed import build_floor, check_batches, take_chunks
 from kdexport.evidence.timing import AFTER_ITSELF, AFTER_OTHERS, Clocks
 from kdexport.records import Int64, Progress, ProgressSink, ignore_progress
 from kdexport.runtime import Feeds, open_session
@@ -46,7 +46,7 @@ REAL_CLOCKS = Clocks()
 
 
 def measure_latency(
-    candidates: Mapping[str, Candidate],
+    timed: Mapping[str, Timed],
     feeds: Feeds,
     *,
     batches: Sequence[int],
@@ -59,7 +59,7 @@ def measure_latency(
     """Time every candidate, the first one a second time, and the floor, at every batch size.
 
     Args:
-        candidates: Name to loaded file, or to any function of the feeds. The first is what the
+        timed: Name to loaded file, or to any function of the feeds. The first is what the
             others are compared with.
         feeds: Input name to rows (first axis: rows) that batches are drawn from. A file is given
             the inputs that it has.
@@ -80,12 +80,12 @@ def measure_latency(
             found=f"{max(threads):,}",
             cure="ask for as many as the machine has cores, or fewer",
         )
-    reference = next(iter(candidates))
+    reference = next(iter(timed))
     again = f"{reference}{AGAIN}"
-    everyone = _add_company(candidates, feeds, again)
-    for candidate in candidates.values():
-        if not callable(candidate):
-            check_batches(candidate, batches)
+    everyone = _add_company(timed, feeds, again)
+    for one in timed.values():
+        if not callable(one):
+            check_batches(one, batches)
     rng = np.random.default_rng(seed)
     machine, load_before = describe_machine(), read_load()
     # A clock that a test turns by hand says nothing of what other processes do meanwhile.
@@ -93,8 +93,8 @@ def measure_latency(
     biggest = Setting(max(batches), threads[0])
     memory = [
         fact
-        for name, candidate in candidates.items()
-        if (fact := _measure_memory(name, candidate, feeds, biggest, clocks)) is not None
+        for name, one in timed.items()
+        if (fact := _measure_memory(name, one, feeds, biggest, clocks)) is not None
     ]
     settings = [Setting(*pair) for pair in product(batches, threads)]
     rows: list[LatencyFact] = []
@@ -158,19 +158,17 @@ def add_apart(record: LatencyRecord, other: LatencyRecord, name: str) -> Latency
     )
 
 
-def _add_company(
-    candidates: Mapping[str, Candidate], feeds: Feeds, again: str
-) -> dict[str, Candidate]:
+def _add_company(timed: Mapping[str, Timed], feeds: Feeds, again: str) -> dict[str, Timed]:
     """Put the first candidate, opened a second time, and the floor beside the candidates."""
-    taken = {FLOOR, again} & set(candidates)
+    taken = {FLOOR, again} & set(timed)
     if taken:
         raise DataError(
             "no candidate is named like the floor or the second opening of the first one",
             found=f"one is called {taken.pop()!r}",
             cure="name it otherwise",
         )
-    first = next(iter(candidates.values()))
-    return {**candidates, again: first, FLOOR: open_session(build_floor(feeds))}
+    first = next(iter(timed.values()))
+    return {**timed, again: first, FLOOR: open_session(build_floor(feeds))}
 
 
 def _summarise_lanes(blocks: Sequence[Block], setting: Setting) -> list[LatencyFact]:
@@ -244,7 +242,7 @@ def _summarise_start(blocks: Sequence[Block], name: str, setting: Setting) -> St
 
 
 def _measure_memory(
-    name: str, candidate: Candidate, feeds: Feeds, setting: Setting, clocks: Clocks
+    name: str, one: Timed, feeds: Feeds, setting: Setting, clocks: Clocks
 ) -> MemoryFact | None:
     """Resident memory that opening a candidate and calling it adds; None where unreadable."""
     chunks = take_chunks(feeds, setting.batch, 1, np.random.default_rng(0))
@@ -252,7 +250,7 @@ def _measure_memory(
     before = read_memory_bytes(RESIDENT)
     if before is None or not is_reset:
         return None
-    _, lanes = open_candidate(name, candidate, ["run"], chunks, setting, clocks.wall_ns)
+    _, lanes = open_timed(name, one, ["run"], chunks, setting, clocks.wall_ns)
     for _ in range(N_MEMORY_CALLS):
         lanes[0].calls[0]()
     after, peak = read_memory_bytes(RESIDENT), read_memory_bytes(PEAK)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kdexport.evidence.candidates import select_feeds, take_chunks
 from kdexport.evidence.latency_facts import LoadFact
 from kdexport.evidence.percentiles import estimate_percentiles
+from kdexport.evidence.timed import select_feeds, take_chunks
 from kdexport.evidence.timing import Clock, Clocks, garbage_collection_off, time_calls
 from kdexport.runtime import Feeds, Session
 

@@ -22,7 +22,7 @@ from kdexport.runtime import Feeds, InputSpec, Session, open_session
 N_DRAWN_ROWS = 1024
 
 
-def load_candidates(paths: Sequence[Path]) -> tuple[dict[str, Session], dict[str, Column]]:
+def load_timed(paths: Sequence[Path]) -> tuple[dict[str, Session], dict[str, Column]]:
     """Open what is to be timed, and find rows to time it on.
 
     Args:
@@ -34,7 +34,7 @@ def load_candidates(paths: Sequence[Path]) -> tuple[dict[str, Session], dict[str
     Raises:
         DataError: A path is neither, or the candidates want different rows.
     """
-    candidates: dict[str, Session] = {}
+    timed: dict[str, Session] = {}
     feeds: dict[str, Column] = {}
     for path in paths:
         if path.is_dir():
@@ -44,11 +44,11 @@ def load_candidates(paths: Sequence[Path]) -> tuple[dict[str, Session], dict[str
             for name in (STUDENT, TEACHER, RIVAL):
                 if name in bundle.files:
                     label = name if len(paths) == 1 else f"{path.name}/{name}"
-                    candidates[_tell_apart(label, candidates)] = open_session(bundle.files[name])
+                    timed[_tell_apart(label, timed)] = open_session(bundle.files[name])
         else:
-            candidates[_tell_apart(path.name, candidates)] = open_session(path)
-    drawn = draw_feeds(list(candidates.values()))
-    return candidates, {name: feeds.get(name, rows) for name, rows in drawn.items()}
+            timed[_tell_apart(path.name, timed)] = open_session(path)
+    drawn = draw_feeds(list(timed.values()))
+    return timed, {name: feeds.get(name, rows) for name, rows in drawn.items()}
 
 
 def draw_feeds(sessions: Sequence[Session], *, seed: int = 0) -> dict[str, Column]:

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from kdexport.errors import DataError
-from kdexport.evidence.candidates import (
+from kdexport.evidence.latency import measure_latency
+from kdexport.evidence.timed import (
     build_floor,
     check_batches,
     draw_feeds,
-    load_candidates,
+    load_timed,
     select_feeds,
     take_chunks,
 )
-from kdexport.evidence.latency import measure_latency
 from kdexport.runtime import open_session
 from tests.evidence.models import build_gemm, build_mixed
 
@@ -52,8 +52,8 @@ def test_same_name_twice_is_told_apart(tmp_path: Path) -> None:
     """The same file given twice is two candidates, each with a name of its own."""
     path = tmp_path / "a.onnx"
     path.write_bytes(build_gemm())
-    candidates, feeds = load_candidates([path, path])
-    assert list(candidates) == ["a.onnx", "a.onnx (2)"]
+    timed, feeds = load_timed([path, path])
+    assert list(timed) == ["a.onnx", "a.onnx (2)"]
     assert feeds.keys() == {"numeric"}
 
 

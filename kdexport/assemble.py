@@ -32,7 +32,7 @@ from kdexport.evidence.claims import (
     seal_file,
 )
 from kdexport.evidence.edge import EdgeResult, measure_edge
-from kdexport.evidence.facts import Evidence, GoldenFact, ParityFact, SearchFact
+from kdexport.evidence.facts import Evidence, GoldenFact, ParityFact
 from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.latency import add_apart, run_bench
@@ -46,6 +46,7 @@ from kdexport.evidence.metrics import (
 )
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.rival import judge_rival
+from kdexport.evidence.search_facts import SearchFact
 from kdexport.evidence.stress import make_stress_inputs
 from kdexport.export.graph import Filling, build_model
 from kdexport.export.network import build_student, build_teacher, export_network

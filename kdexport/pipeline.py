@@ -14,7 +14,8 @@ from kdexport import workspace
 from kdexport.bundle import EVIDENCE, claim_output, hash_bytes
 from kdexport.disk import Claim
 from kdexport.errors import DataError, DependencyError, KdexportWarning
-from kdexport.evidence.facts import Evidence, SearchFact
+from kdexport.evidence.facts import Evidence
+from kdexport.evidence.search_facts import SearchFact
 from kdexport.extras import needing
 from kdexport.prepare import Source, prepare, read_source, refuse_few_test_rows
 from kdexport.prepared import Prepared, Trained

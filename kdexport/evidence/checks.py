@@ -11,12 +11,13 @@ from kdexport.contract import parse_model, read_metadata
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import check_answers, judge_answers
 from kdexport.evidence.claim_checks import check_claims, check_golden_quality
-from kdexport.evidence.facts import ParityFact, Quality
+from kdexport.evidence.facts import ParityFact
 from kdexport.evidence.file_checks import check_file
 from kdexport.evidence.gate import check_budgets
 from kdexport.evidence.golden import GOLDEN, STUDENT_STEM, Golden, unpack_golden
 from kdexport.evidence.parity import compare_answers, find_tolerance
 from kdexport.evidence.question import Question
+from kdexport.evidence.shape import Quality
 from kdexport.evidence.user_rows import UserRows, check_quality
 from kdexport.records import CheckResult, Inputs
 from kdexport.sections import Budgets

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from kdexport.evidence.edge import decide_verdict
-from kdexport.evidence.facts import Evidence, Interval, Quality, Recovered
+from kdexport.evidence.facts import Evidence
 from kdexport.evidence.metrics import METRICS, find_metrics, improvement, score_rows
 from kdexport.evidence.resample import estimate_means, interval_of
 from kdexport.evidence.rival import judge_rival
+from kdexport.evidence.shape import Interval, Quality, Recovered
 from kdexport.records import Answers, Rows
 
 Loss = Mapping[str, Interval]

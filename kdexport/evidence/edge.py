@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdexport.evidence.facts import ControlRole, Interval, Quality, Recovered, Verdict
+from kdexport.evidence.facts import ControlRole
 from kdexport.evidence.metrics import Z_95, Metric, bound_interval, improvement
 from kdexport.evidence.resample import Estimate, estimate_means, interval_of, stretch
+from kdexport.evidence.shape import Interval, Quality, Recovered, Verdict
 from kdexport.records import Float64
 
 TEACHER, CONTROL, STUDENT = "teacher", "control", "student"

@@ -9,12 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
-from kdexport.evidence.search_facts import SearchFact as SearchFact
-from kdexport.evidence.shape import Fact as Fact
-from kdexport.evidence.shape import Interval as Interval
-from kdexport.evidence.shape import Quality as Quality
-from kdexport.evidence.shape import Recovered as Recovered
-from kdexport.evidence.shape import Verdict as Verdict
+from kdexport.evidence.search_facts import SearchFact
+from kdexport.evidence.shape import Fact, Interval, Quality, Recovered
 from kdexport.sections import GoldenKind
 from kdexport.signature import Classes, Signature
 

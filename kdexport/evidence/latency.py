@@ -126,7 +126,7 @@ def measure_latency(
 
 
 def run_bench(
-    candidates: Mapping[str, Candidate], feeds: Feeds, bench: BenchRecipe
+    candidates: Mapping[str, Timed], feeds: Feeds, bench: BenchRecipe
 ) -> LatencyRecord:
     """Time every candidate as a recipe asks for."""
     return measure_latency(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdexport.evidence.facts import Interval, Quality
+from kdexport.evidence.shape import Interval, Quality
 from kdexport.records import Answers, Column, Float32, Float64, Int64
 
 N_BINS = 15

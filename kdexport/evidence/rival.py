@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kdexport.bundle import RIVAL, STUDENT
-from kdexport.evidence.facts import Evidence, Interval, RivalFact, RivalVerdict
+from kdexport.evidence.facts import Evidence, RivalFact, RivalVerdict
 from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.evidence.metrics import LEADING
+from kdexport.evidence.shape import Interval
 
 NATIVE_RIVAL = "rival"
 Winner = Literal["student", "rival", "neither"]

@@ -13,8 +13,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from kdexport.evidence.facts import ClassFact, Interval, SliceFact, SlicesFact
+from kdexport.evidence.facts import ClassFact, SliceFact, SlicesFact
 from kdexport.evidence.metrics import METRICS, Metric, improvement
+from kdexport.evidence.shape import Interval
 from kdexport.records import Answers, Bools, Column, Float64, Rows
 from kdexport.signature import Signature
 

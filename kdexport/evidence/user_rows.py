@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.columns import is_missing
-from kdexport.evidence.facts import Interval, Quality
 from kdexport.evidence.metrics import find_metrics, measure_quality
+from kdexport.evidence.shape import Interval, Quality
 from kdexport.records import Answers, CheckResult, Column, Inputs, Rows, Table
 from kdexport.schema import Schema
 from kdexport.signature import Signature

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 
 from kdexport.bundle import STUDENT, TEACHER
-from kdexport.evidence.facts import Evidence, Interval, Recovered, RivalVerdict, Verdict
+from kdexport.evidence.facts import Evidence, RivalVerdict
 from kdexport.evidence.latency_facts import FLOOR, NATIVE, LatencyFact
+from kdexport.evidence.shape import Interval, Recovered, Verdict
 from kdexport.report.figures import (
     style_metric,
     write_bytes,

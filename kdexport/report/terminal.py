@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from kdexport.bundle import STUDENT, TEACHER
-from kdexport.evidence.facts import ControlRole, Evidence, Interval, Quality
+from kdexport.evidence.facts import ControlRole, Evidence
 from kdexport.evidence.latency_facts import FLOOR
 from kdexport.evidence.parity import describe_parity
 from kdexport.evidence.rival import Axis, compare_axes
+from kdexport.evidence.shape import Interval, Quality
 from kdexport.report.comparison_grids import write_side
 from kdexport.report.figures import (
     round_interval,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdexport.evidence.facts import Verdict
+from kdexport.evidence.shape import Verdict
 from kdexport.report.headline import compare_sizes, write_headline
 from tests.report.variants import clicks, with_slices, with_verdict, without_teacher
 

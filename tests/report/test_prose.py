@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from kdexport.evidence.facts import Evidence, Interval, QuantizedFact
+from kdexport.evidence.facts import Evidence, QuantizedFact
+from kdexport.evidence.shape import Interval
 from kdexport.report.grids import make_parity_grid
 from kdexport.report.prose import list_limits, list_methods
 from kdexport.report.quality_pictures import draw_parity

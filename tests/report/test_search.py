@@ -4,8 +4,10 @@ import json
 
 from rich.console import Console
 
-from kdexport.evidence.facts import Evidence, Recovered, SearchFact
+from kdexport.evidence.facts import Evidence
 from kdexport.evidence.front import mark_front
+from kdexport.evidence.search_facts import SearchFact
+from kdexport.evidence.shape import Recovered
 from kdexport.report.front import render_search
 from kdexport.report.pages import render_markdown
 from kdexport.report.search_grids import make_search_grids

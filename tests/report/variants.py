@@ -9,12 +9,9 @@ from kdexport.evidence.facts import (
     ClassFact,
     CurveFact,
     Evidence,
-    Interval,
     JudgedBy,
-    Recovered,
     SliceFact,
     SlicesFact,
-    Verdict,
     parse_evidence,
 )
 from kdexport.evidence.latency_facts import (
@@ -25,6 +22,7 @@ from kdexport.evidence.latency_facts import (
     find_block_medians,
 )
 from kdexport.evidence.metrics import bound_share
+from kdexport.evidence.shape import Interval, Recovered, Verdict
 from kdexport.signature import Signature
 from tests.evidence.records import add_plain_control, add_rival
 

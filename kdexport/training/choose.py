@@ -5,7 +5,6 @@ what they prefer. All start from the same weights; the teacher's answers on vali
 Test rows are never read.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
@@ -45,9 +44,8 @@ def choose_form(
     if way.selection == "chosen":
         way = way.model_copy(update={"method": "mixed"})
     transfer = _build_small_set(lesson, recipe, [way])
-    chosen: Form = "plain"
-    smallest_gap, least_difference = math.inf, LEAST_DIFFERENCE * _measure_nat(lesson)
-    floor = _find_floor(lesson, recipe)
+    floor = find_floor(lesson, recipe)
+    gaps: dict[Form, float] = {}
     for form in get_args(Form):
         (loss,) = _try_students(
             lesson,
@@ -56,20 +54,34 @@ def choose_form(
             step_name=f"trying {form} students",
             on_progress=on_progress,
         )
-        gap = float(loss) - floor
-        if gap < min((1 - LEAST_GAIN) * smallest_gap, smallest_gap - least_difference):
-            chosen, smallest_gap = form, gap
-    return chosen
+        gaps[form] = float(loss) - floor
+    return pick_form(gaps, measure_nat(lesson))
 
 
-def _find_floor(lesson: Lesson, recipe: Recipe) -> float:
+def pick_form(gaps: Mapping[Form, float], nat: float) -> Form:
+    """Return the last form that pays for its larger file, beside the one picked before it.
+
+    Args:
+        gaps: Form to what its students leave between themselves and the teacher, smallest file
+            first.
+        nat: How much of that loss is a nat.
+    """
+    picked, *larger = gaps
+    for form in larger:
+        before = gaps[picked]
+        if gaps[form] < min((1 - LEAST_GAIN) * before, before - LEAST_DIFFERENCE * nat):
+            picked = form
+    return picked
+
+
+def find_floor(lesson: Lesson, recipe: Recipe) -> float:
     """Return the loss of a student that answers just as the teacher does, judged as they are."""
     judge = make_judge(lesson, find_objective(lesson.schema), recipe, [True])
     outputs = torch.from_numpy(lesson.validation_outputs).to(recipe.device)
     return float(judge(outputs[None])[1][0])
 
 
-def _measure_nat(lesson: Lesson) -> float:
+def measure_nat(lesson: Lesson) -> float:
     """Return how much of the loss that judges students is a nat.
 
     Of a number, twice the teacher's mean squared error: a normal of that variance has a nat more

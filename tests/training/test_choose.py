@@ -1,5 +1,7 @@
 """Form and transfer set are what validation rows prefer."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,13 @@ from kdexport.sections import ColumnsRecipe
 from kdexport.student_section import Form
 from kdexport.tables import as_table
 from kdexport.training import choose as choose_room
-from kdexport.training.choose import choose_form, choose_transfer
+from kdexport.training.choose import (
+    choose_form,
+    choose_transfer,
+    find_floor,
+    measure_nat,
+    pick_form,
+)
 from kdexport.training.transfer import Lesson
 from tests.training.test_distill import RECIPE, make_parts, teach
 
@@ -102,33 +110,35 @@ def test_no_pieces_without_knots() -> None:
     assert choose_form(Lesson(parts, bare, refuse), RECIPE) == "plain"
 
 
-@pytest.mark.parametrize(("is_regression", "form"), [(False, "piecewise"), (True, "oblique")])
-def test_a_form_has_to_pay(
-    is_regression: bool, form: Form, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A tenth of the gap is not enough where the gap is next to nothing: of a number, beside what
-    the teacher itself misses.
-    """
+@pytest.mark.parametrize(
+    ("gaps", "nat", "picked"),
+    [
+        ((2e-3, 1e-3, 8e-4), 1.0, "piecewise"),
+        ((2e-3, 1e-3, 8e-4), 0.02, "oblique"),
+        ((2e-2, 1.9e-2, 1.7e-2), 1.0, "oblique"),
+        ((2e-2, 1.9e-2, 1.85e-2), 1.0, "plain"),
+        ((2e-2, 3e-2, 1e-2), 1.0, "oblique"),
+    ],
+)
+def test_a_form_has_to_pay(gaps: tuple[float, ...], nat: float, picked: Form) -> None:
+    """It closes a tenth of the gap of the form picked before it, and half a thousandth of a nat."""
+    assert pick_form(dict(zip(get_args(Form), gaps, strict=True)), nat) == picked
+
+
+def test_a_nat_of_a_number() -> None:
+    """It is twice what the teacher misses of it, squared: forms pay beside that."""
     numbers = np.random.default_rng(0).normal(size=300)
-    labels = numbers if is_regression else (numbers > 0).astype(np.int64)
-    table = as_table({"a": numbers, "y": labels})
-    classes = () if is_regression else (0, 1)
-    schema = Schema.fit(table.take(np.arange(200)), "y", ColumnsRecipe(), classes=classes)
+    table = as_table({"a": numbers, "y": numbers})
+    schema = Schema.fit(table.take(np.arange(200)), "y", ColumnsRecipe(), classes=())
     bounds = ((0, 200), (200, 250), (250, 300))
     parts = Parts(*(schema.encode(table.take(np.arange(*b))) for b in bounds))
 
-    def teach_all(inputs: Inputs) -> Float32:
+    def teach_off(inputs: Inputs) -> Float32:
         exact = (inputs.numeric - schema.target_center) / schema.target_scale
-        return (exact + 0.1 if is_regression else exact * [[-3.0, 3.0]]).astype(np.float32)
+        return (exact + 0.1).astype(np.float32)
 
-    lesson = Lesson(parts, schema, teach_all)
-    gaps = iter([2e-3, 1e-3, 8e-4])
-    monkeypatch.setattr(
-        choose_room,
-        "_try_students",
-        lambda *_, **__: np.array([lesson.least_loss + next(gaps)]),
-    )
-    assert choose_form(lesson, RECIPE) == form
+    assert measure_nat(Lesson(parts, schema, teach_off)) == pytest.approx(0.02, rel=1e-4)
+    assert measure_nat(Lesson(make_parts()[1], make_parts()[0], teach)) == 1
 
 
 def test_forms_are_compared_with_who_answers_as_the_teacher_does() -> None:
@@ -137,7 +147,7 @@ def test_forms_are_compared_with_who_answers_as_the_teacher_does() -> None:
     lesson = Lesson(parts, schema, teach_wave)
     for alpha in (1.0, 0.5):
         student = RECIPE.student.model_copy(update={"alpha": alpha})
-        floor = choose_room._find_floor(lesson, RECIPE.model_copy(update={"student": student}))
+        floor = find_floor(lesson, RECIPE.model_copy(update={"student": student}))
         labels = np.eye(2)[parts.validation.targets]
         logs = torch.log_softmax(torch.from_numpy(lesson.validation_outputs).double(), dim=-1)
         mixture = alpha * np.exp(logs.numpy()) + (1 - alpha) * labels

@@ -17,7 +17,7 @@ from kdexport.recipe import read_recipe
 from kdexport.records import Parts
 from kdexport.resume import Steps
 from kdexport.student_section import StudentRecipe
-from kdexport.training.steps import _hash_answers
+from kdexport.training.steps import hash_answers
 from tests.conftest import QUICK, RIVAL
 
 RECIPE = {
@@ -160,6 +160,6 @@ def test_answers_for_unlabelled_rows(tmp_path: Path) -> None:
             return np.where(inputs == 9, answer, inputs)
 
         teacher: Any = SimpleNamespace(compute_outputs=answer_all, own_outputs=None)
-        return _hash_answers(teacher, prepared)
+        return hash_answers(teacher, prepared)
 
     assert hash_with(1.0) == hash_with(1.0) != hash_with(2.0)

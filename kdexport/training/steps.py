@@ -207,7 +207,7 @@ def train_students_of(
     set_threads(prepared.recipe.threads)
     suffix = ""
     if isinstance(teacher, OwnTeacher) and steps.are_kept:
-        suffix = f"-{_hash_answers(teacher, prepared)}"
+        suffix = f"-{hash_answers(teacher, prepared)}"
     lesson = make_lesson(prepared, teacher, on_progress)
     recipe, settings = choose_recipe(lesson, prepared.recipe, on_progress, steps, suffix)
     return steps.take(
@@ -266,7 +266,7 @@ def make_lesson(
     return Lesson(prepared.rows, prepared.schema, label, unlabeled, teacher.own_outputs)
 
 
-def _hash_answers(teacher: OwnTeacher, prepared: Prepared) -> str:
+def hash_answers(teacher: OwnTeacher, prepared: Prepared) -> str:
     """Return the hash of what a teacher answers for the rows to learn from, labelled or not."""
     inputs = [prepared.rows.train.inputs, prepared.rows.validation.inputs]
     if prepared.unlabeled is not None:

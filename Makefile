@@ -26,7 +26,7 @@ test-faults: $(INSTALLED)  ## stopped, out of disk, fed hostile files and odd ta
 	$(BIN)/python -m pytest -m faults -rs --numprocesses $(JOBS) --dist loadfile tests/faults
 
 test-torch-free: $(INSTALLED)  ## the core alone, in a fresh environment
-	$(BIN)/python benchmarks/torch_free.py
+	$(BIN)/python -m benchmarks.torch_free
 
 test-teachers: $(LIBRARIES)  ## LightGBM, XGBoost and CatBoost as teachers
 	$(BIN)/python -m pytest -m teachers tests/libraries
@@ -48,20 +48,20 @@ check: $(INSTALLED)  ## style, types, walls, and what is known against dependenc
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python benchmarks/document.py --check
-	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python -m benchmarks.document --check
+	$(BIN)/python -m benchmarks.audit
 
 bench: $(INSTALLED)  ## the measured claims, into benchmarks/results
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/mutants.py
-	$(BIN)/python benchmarks/torch_free.py --save
-	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.mutants
+	$(BIN)/python -m benchmarks.torch_free --save
+	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.faults
 	$(BIN)/python -m benchmarks.scale
-	$(BIN)/python benchmarks/runtimes.py
+	$(BIN)/python -m benchmarks.runtimes
 
 readme: $(INSTALLED)  ## what is generated in README.md and docs/
-	$(BIN)/python benchmarks/document.py
+	$(BIN)/python -m benchmarks.document
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)

@@ -3,7 +3,7 @@
 Fails where one has. Where the data cannot be reached it says so in one line and passes: what was
 not looked up is never said to be sound.
 
-Usage: python benchmarks/audit.py
+Usage: python -m benchmarks.audit
 """
 
 import json

@@ -1,6 +1,6 @@
 """Write what is generated in README.md, docs/ and models/clicks/report.md: code, saved results.
 
-Usage: python benchmarks/document.py [--check]     --check fails where a file is stale
+Usage: python -m benchmarks.document [--check]     --check fails where a file is stale
 """
 
 import argparse
@@ -11,14 +11,13 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
+from benchmarks import result_tables as tables
+from benchmarks import search_tables
 from kdexport.bundle import hash_bytes
 from kdexport.cli import cli
 from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.recipe import Recipe
 from kdexport.report.pages import render_markdown
-
-import result_tables as tables  # isort: skip  # beside this script
-import search_tables  # isort: skip
 
 ROOT = Path(__file__).parent.parent
 CLICKS = ROOT / "models/clicks/evidence.json"

@@ -5,7 +5,7 @@ softmax and label as one LinearClassifier of unit weights; the last product in i
 of the difference of the two logits in place of the softmax. Each has its time over the shipped
 one's, and how far its probabilities are from softmax in float64, as a ratio on the golden rows.
 
-Usage: python benchmarks/heads.py
+Usage: python -m benchmarks.heads
 """
 
 import json
@@ -16,13 +16,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from benchmarks.record import write_result
 from kdexport.bundle import STUDENT, load_bundle
 from kdexport.contract import LABEL, LOGITS, ML_DOMAIN, PROBABILITIES, expose_logits, parse_model
 from kdexport.evidence.golden import unpack_golden
 from kdexport.evidence.latency import measure_latency
 from kdexport.runtime import open_session
-
-from record import write_result  # isort: skip  # beside this script
 
 CLICKS = load_bundle(Path(__file__).parent.parent / "models" / "clicks")
 SHIPPED = "product, softmax, label (shipped)"
@@ -47,7 +46,7 @@ def main() -> None:
     for name, session in sessions.items():
         answers = session.answer(inputs).probabilities
         rows.append({"head": name, **describe_times(record, name), **compare(answers, logits)})
-    write_result("heads", "python benchmarks/heads.py", rows, [], cpu=record.machine.cpu)
+    write_result("heads", "python -m benchmarks.heads", rows, [], cpu=record.machine.cpu)
     print(json.dumps(rows, indent=1))
 
 

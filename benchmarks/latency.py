@@ -10,7 +10,7 @@
 Each part replaces its own rows and claims in the result, so that parts can be run apart. Every
 candidate has one thread.
 
-Usage: python benchmarks/latency.py [--only same,node,...]
+Usage: python -m benchmarks.latency [--only same,node,...]
 """
 
 import argparse
@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from neighbour import busy_neighbour
-from rivals import make_rivals
 from scipy.stats import binomtest
 from threadpoolctl import threadpool_limits
 
+from benchmarks.neighbour import busy_neighbour
+from benchmarks.rivals import make_rivals
 from kdexport.bundle import STUDENT, TEACHER, load_bundle
 from kdexport.contract import LABEL, NUMERIC, PROBABILITIES, parse_model, serialize_model
 from kdexport.evidence.compare import estimate_mean, estimate_ratio
@@ -232,7 +232,7 @@ def save_part(part: str, rows: Sequence[dict[str, Any]], claims: Sequence[dict[s
         "name": "latency",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": describe_machine().model_dump(mode="json") | {"torch": torch.__version__},
-        "command": "python benchmarks/latency.py",
+        "command": "python -m benchmarks.latency",
     }
     for kind, fresh in (("rows", rows), ("claims", claims)):
         kept = [entry for entry in old[kind] if entry["part"] != part]

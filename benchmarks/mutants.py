@@ -1,6 +1,6 @@
 """Damage bundles in every way on the list, and make clean ones: the gate stops all and only those.
 
-Usage: python benchmarks/mutants.py [--clean N]     writes benchmarks/results/mutants.json
+Usage: python -m benchmarks.mutants [--clean N]     writes benchmarks/results/mutants.json
 """
 
 import argparse
@@ -12,17 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from bundles import Kind, make_bundle
-from damage import Damage, Draft
-from mutation_table import (
+from benchmarks.bundles import Kind, make_bundle
+from benchmarks.damage import Damage, Draft
+from benchmarks.mutation_table import (
     BUNDLE_MUTATIONS,
     MIXED_MUTATIONS,
     MODEL_MUTATIONS,
     NUMERIC_MUTATIONS,
     Named,
 )
-from record import make_claim, write_result
-
+from benchmarks.record import make_claim, write_result
 from kdexport.bundle import read_bundle
 from kdexport.evidence.checks import check_bundle
 from kdexport.records import CheckResult
@@ -57,7 +56,7 @@ def main() -> int:
         make_claim("clean bundles", n_clean, unit="bundles", target=ASKED_CLEAN, at_least=True),
         make_claim("false alarms", alarms, unit="bundles", target=0, at_least=False),
     ]
-    command = f"python benchmarks/mutants.py --clean {n_clean}"
+    command = f"python -m benchmarks.mutants --clean {n_clean}"
     print(write_result("mutants", command, [*rows, *clean], claims))
     for claim in claims:
         print(f"{claim['name']}: {claim['value']:g} {claim['unit']}, met: {claim['met']}")

@@ -1,8 +1,10 @@
 """Every damage under the check that has to catch it, with a word that its message has to hold."""
 
 import numpy as np
-from damage import Damage, on_constant, on_model, on_tensor, put, scale, set_field, shift
-from mutations import (
+from onnx.helper import make_node
+
+from benchmarks.damage import Damage, on_constant, on_model, on_tensor, put, scale, set_field, shift
+from benchmarks.mutations import (
     add_noise,
     bloat,
     center_by_batch,
@@ -38,8 +40,6 @@ from mutations import (
     truncate,
     widen_probabilities,
 )
-from onnx.helper import make_node
-
 from kdexport.bundle import STUDENT, TEACHER
 
 FILE = f"{STUDENT}/"

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 import onnx
-from damage import (
+from onnx import numpy_helper
+from onnx.helper import make_node, make_opsetid
+
+from benchmarks.damage import (
     Damage,
     Draft,
     edit,
     find,
     on_model,
 )
-from onnx import numpy_helper
-from onnx.helper import make_node, make_opsetid
-
 from kdexport.bundle import RECIPE, STUDENT, TEACHER
 
 FILE = f"{STUDENT}/"

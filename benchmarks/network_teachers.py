@@ -4,7 +4,7 @@ The default on a user's table mixes boosting into the teacher. Here twelve MLPs 
 once per table; students and controls of 64-32 learn from them twice, as plain networks and in the
 form that validation rows choose. No other option but the target (and columns to drop).
 
-Usage: python benchmarks/network_teachers.py --data DIR [--only adult,satimage]
+Usage: python -m benchmarks.network_teachers --data DIR [--only adult,satimage]
 """
 
 import argparse
@@ -16,12 +16,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import RESULTS, make_claim, write_result
+from benchmarks.tables import describe_quality, read_task
 from kdexport import read_recipe
 from kdexport.evidence.facts import Evidence
 from kdexport.pipeline import distill, export, train
-
-from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
-from tables import describe_quality, read_task  # isort: skip
 
 FORMS = {"plain": "plain", "best": "auto"}
 FIXED = {"teacher.family": "mlp", "bench.batches": [1], "bench.seconds": 1.0}
@@ -40,7 +39,7 @@ def main() -> None:
             continue
         rows = [row for row in rows if row["table"] != about.stem] + measure_table(about)
         rows.sort(key=lambda row: row["table"])
-        command = "python benchmarks/network_teachers.py --data DIR"
+        command = "python -m benchmarks.network_teachers --data DIR"
         write_result("network_teachers", command, rows, make_claims(rows))
     print(json.dumps(make_claims(rows), indent=1))
 

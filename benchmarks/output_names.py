@@ -3,7 +3,7 @@
 For None, onnxruntime reads the names of all outputs at every call. One session of the student,
 called both ways in one interleaved run.
 
-Usage: python benchmarks/output_names.py
+Usage: python -m benchmarks.output_names
 """
 
 import json
@@ -17,7 +17,7 @@ from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.latency_facts import find_block_medians
 
 import onnxruntime  # isort: skip  # after kdexport, which keeps it from reporting home
-from record import make_claim, write_result  # isort: skip  # beside this script
+from benchmarks.record import make_claim, write_result
 
 CLICKS = load_bundle(Path(__file__).parent.parent / "models" / "clicks")
 SECONDS = 20.0
@@ -43,7 +43,7 @@ def main() -> None:
         target=1.0,
         at_least=False,
     )
-    command = "python benchmarks/output_names.py"
+    command = "python -m benchmarks.output_names"
     write_result("output_names", command, rows, [found], cpu=record.machine.cpu)
     print(json.dumps([*rows, found], indent=1))
 

@@ -4,8 +4,8 @@ A folder holds fixed training and test rows of several tables, `splits/NAME-0-{t
 and `figures.json`: what AutoGluon's distilled students, LightGBM and others reached on them. Every
 table goes through `kdexport run` with its test rows as `--test`; they report, and choose nothing.
 
-Usage: python benchmarks/peers.py --peers DIR [--only adult,spambase] [--keep DIR]
-       python benchmarks/peers.py --peers DIR --times DIR [--only adult,spambase]
+Usage: python -m benchmarks.peers --peers DIR [--only adult,spambase] [--keep DIR]
+       python -m benchmarks.peers --peers DIR --times DIR [--only adult,spambase]
 """
 
 import argparse
@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kept import NO_TIMES, describe_times, open_folder, time_kept
+from benchmarks.record import RESULTS, make_claim, write_result
 from kdexport import read_recipe, run
-
-from kept import NO_TIMES, describe_times, open_folder, time_kept  # isort: skip  # beside this script
-from record import RESULTS, make_claim, write_result  # isort: skip
 
 DISTILLED, BOOSTED = "AutoGluon distilled", "LightGBM"
 MUST = {DISTILLED: 6, BOOSTED: 5}  # of the eight tables
@@ -45,7 +44,7 @@ def main() -> None:
             rows[name] = measure_table(name, figures[name], splits, options.keep)
         print(json.dumps(rows[name]), flush=True)
         ordered = [rows[name] for name in sorted(rows)]
-        write_result("peers", "python benchmarks/peers.py", ordered, make_claims(ordered))
+        write_result("peers", "python -m benchmarks.peers", ordered, make_claims(ordered))
     print(json.dumps(make_claims(list(rows.values())), indent=1))
 
 

@@ -3,7 +3,7 @@
 Each is calibrated on the same training rows, asked the same 100,000 test rows and timed in turns.
 The tool stops at the file as it is, so it is told to leave biases alone and what to call floats.
 
-Usage: python benchmarks/quantize.py [--seconds 60]
+Usage: python -m benchmarks.quantize [--seconds 60]
 """
 
 import argparse
@@ -24,6 +24,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from benchmarks.record import make_claim, write_result
 from kdexport.contract import parse_model, serialize_model
 from kdexport.evidence.latency import measure_latency
 from kdexport.evidence.metrics import measure_quality
@@ -33,8 +34,6 @@ from kdexport.prepared import Prepared
 from kdexport.recipe import read_recipe
 from kdexport.records import Inputs
 from kdexport.runtime import open_session
-
-from record import make_claim, write_result  # isort: skip  # beside this script
 
 CLICKS = Path(__file__).parent.parent / "models/clicks"
 FLOAT, OURS = "float32", "kdexport quantize"
@@ -83,7 +82,7 @@ def main() -> None:
             at_least=False,
         ),
     ]
-    write_result("quantize", "python benchmarks/quantize.py", rows, claims)
+    write_result("quantize", "python -m benchmarks.quantize", rows, claims)
     print(json.dumps([*rows, *claims], indent=1))
 
 

@@ -5,7 +5,7 @@ of each. Beside them stands the recipe that the task comes from, as we read it: 
 training rows alone, temperature 3, seven tenths of the loss the teacher's, Adam for 30 epochs, its
 controls by the same schedule. 100,000 test rows; intervals over rows and replicates.
 
-Usage: python benchmarks/recovery.py [--draws 42,0,1,2,3]
+Usage: python -m benchmarks.recovery [--draws 42,0,1,2,3]
 """
 
 import argparse
@@ -16,13 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import RESULTS, make_claim, write_result
+from benchmarks.tables import describe_quality
 from kdexport import read_recipe
 from kdexport.evidence.facts import Evidence
 from kdexport.pipeline import distill, export, train
 from kdexport.training.tasks import make_clicks
-
-from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
-from tables import describe_quality  # isort: skip
 
 PUBLISHED = "64-32, as published"
 STUDENTS: dict[str, dict[str, Any]] = {
@@ -62,7 +61,7 @@ def main() -> None:
     rows = json.loads(saved.read_text())["rows"] if saved.exists() else []
     for draw in map(int, options.draws.split(",")):
         rows = [row for row in rows if row["draw"] != draw] + measure_draw(draw)
-        write_result("recovery", "python benchmarks/recovery.py", rows, make_claims(rows))
+        write_result("recovery", "python -m benchmarks.recovery", rows, make_claims(rows))
     print(json.dumps(make_claims(rows), indent=1))
 
 

@@ -7,10 +7,9 @@ import math
 import statistics
 from typing import Any, get_args
 
+from benchmarks.show import BATCHES, make_table, read_result, show_ratio, show_share, show_time
 from kdexport.evidence.latency_facts import is_again
 from kdexport.student_section import Form
-
-from show import BATCHES, make_table, read_result, show_ratio, show_share, show_time  # isort: skip
 
 
 def claims(name: str) -> str:

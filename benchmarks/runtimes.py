@@ -1,6 +1,6 @@
 """The same rows in every runtime that packs are for: differences, flips, p50 of a single row.
 
-Usage: python benchmarks/runtimes.py     after make test-deploy, which installs the runtimes
+Usage: python -m benchmarks.runtimes     after make test-deploy, which installs the runtimes
 """
 
 import contextlib
@@ -9,7 +9,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,18 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bundles import make_bundle
-from record import make_claim, write_result
 
-from kdexport.bundle import read_bundle
-from kdexport.contract import PREDICTION
-from kdexport.deploy.model import Form, Packable, prepare_model, read_outputs
+from benchmarks.bundles import make_bundle
+from benchmarks.record import make_claim, write_result
+from benchmarks.servers import (
+    CLIENTS,
+    ENVIRONMENTS,
+    MODULES,
+    ROOT,
+    answers_of_rows,
+    answers_of_tensors,
+    find_port,
+    prepare,
+)
+from kdexport.deploy.model import Form, Packable
 from kdexport.deploy.packs import TARGETS
 from kdexport.records import Answers
 
-ROOT = Path(__file__).parent.parent
-ENVIRONMENTS, MODULES = ROOT / "build/deploy", ROOT / "build/node/node_modules"
-CLIENTS = Path(__file__).parent / "clients"
 TOLERANCE = 1e-6
 SECONDS_TO_START = 60
 PLAIN, OLDER, CODES = Form(), Form("1.14"), Form(has_codes=True)
@@ -74,7 +78,7 @@ def main() -> int:
         )
     flips = float(sum(row["flips"] for row in rows))
     claims.append(make_claim("flips in any runtime", flips, unit="", target=0, at_least=False))
-    print(write_result("runtimes", "python benchmarks/runtimes.py", rows, claims))
+    print(write_result("runtimes", "python -m benchmarks.runtimes", rows, claims))
     return 0
 
 
@@ -94,14 +98,9 @@ def measure_bundle(title: str, bundle: Path, folder: Path) -> list[Said]:
         add(name, said["version"], said["p50_us"], answers)
     for name, ask in (("Node", ask_node), ("browser", ask_browser), ("service", ask_service)):
         said = ask(packable, folder / f"{title}.{name}")
-        answers = read_rows(packable, said.pop("answers"))
+        answers = answers_of_rows(packable, said.pop("answers"))
         add(name, said.pop("version"), said.pop("p50_us"), answers, **said)
     return rows
-
-
-def prepare(bundle: Path, form: Form) -> Packable:
-    loaded = read_bundle(bundle)
-    return prepare_model(loaded, "student.onnx", form, name=bundle.name, passed_check=True)
 
 
 def compare(packable: Packable, answers: Answers) -> Said:
@@ -116,16 +115,6 @@ def compare(packable: Packable, answers: Answers) -> Said:
     }
 
 
-def read_rows(packable: Packable, rows: list[Said]) -> Answers:
-    """Answers from JSON."""
-    if packable.signature.is_regression:
-        numbers = np.array([row[PREDICTION] for row in rows], np.float32)
-        return Answers(numbers, np.empty((len(rows), 0), np.float32))
-    shares = np.array([list(row["probabilities"].values()) for row in rows], np.float32)
-    labels = np.array([row["label"] for row in rows], packable.answers.predictions.dtype)
-    return Answers(labels, shares)
-
-
 def ask_file(
     packable: Packable, client: str, environment: str, folder: Path
 ) -> tuple[Said, Answers]:
@@ -137,8 +126,7 @@ def ask_file(
     said = run(python_of(environment), str(CLIENTS / f"{client}_client.py"), *files)
     with np.load(folder / "answers.npz") as stored:
         found = {name: stored[name] for name in stored.files}
-    texts = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in found.items()}
-    return said, read_outputs(texts, packable.texts)
+    return said, answers_of_tensors(packable, found)
 
 
 def ask_node(packable: Packable, folder: Path) -> Said:
@@ -214,12 +202,6 @@ def python_of(environment: str) -> str:
 def without_path() -> dict[str, str]:
     """The environment of a process that finds no kdexport."""
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-
-
-def find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(address: str) -> None:

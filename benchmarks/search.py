@@ -4,7 +4,7 @@ Every row has the whole front. On the built-in task (12 networks, 100,000 test r
 the fewest weights of a candidate that keeps a share of the accuracy edge; which one that is, its
 test rows say, and they choose nothing that ships.
 
-Usage: python benchmarks/search.py [--data DIR] [--only clicks,adult]
+Usage: python -m benchmarks.search [--data DIR] [--only clicks,adult]
 """
 
 import argparse
@@ -15,13 +15,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import RESULTS, make_claim, write_result
+from benchmarks.tables import read_task
 from kdexport import read_recipe
 from kdexport.evidence.front import SLACK, Limits
 from kdexport.evidence.search_facts import CandidateFact, SearchFact
 from kdexport.search import search
-
-from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
-from tables import read_task  # isort: skip
 
 CLICKS = "clicks"
 TABLES = ("adult", "bank_marketing", "electricity", "phishing_websites", "spambase")
@@ -42,7 +41,7 @@ def main() -> None:
             rows[name] = measure(name, options.data)
             print(json.dumps(rows[name]), flush=True)
             write_result(
-                "search", "python benchmarks/search.py", [*rows.values()], make_claims(rows)
+                "search", "python -m benchmarks.search", [*rows.values()], make_claims(rows)
             )
     print(json.dumps(make_claims(rows), indent=1))
 

@@ -1,9 +1,8 @@
 """Markdown tables of what searches found, for README.md and docs/search.md."""
 
+from benchmarks.show import BATCHES, make_table, read_result, show_share
 from kdexport.evidence.front import Limits, choose, list_measured
 from kdexport.evidence.search_facts import SearchFact
-
-from show import BATCHES, make_table, read_result, show_share  # isort: skip  # beside this script
 
 SHARE_TO_KEEP = Limits(min_recovered_lower=0.8)
 

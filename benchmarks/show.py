@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from record import RESULTS  # isort: skip  # beside this script
+from benchmarks.record import RESULTS
 
 BATCHES = (1, 1024)
 

@@ -4,7 +4,7 @@ Each run trains a few epochs of the default teacher in a process of its own, bec
 its settings once. The four kinds of run (spinning long or bounded, beside a process at full load
 or not) take turns, so that whatever else the machine does hits all of them.
 
-Usage: python benchmarks/spinning.py [--rounds 5]
+Usage: python -m benchmarks.spinning [--rounds 5]
 """
 
 import argparse
@@ -15,8 +15,8 @@ import statistics
 import subprocess
 import sys
 
-from neighbour import busy_neighbour
-from record import make_claim, write_result
+from benchmarks.neighbour import busy_neighbour
+from benchmarks.record import make_claim, write_result
 
 SPINS = {"default": "300000", "bounded": "10000"}  # libgomp's default count, and the product's
 MAX_SLOW_DOWN, MAX_COST = 3.0, 1.05
@@ -67,7 +67,7 @@ def main() -> None:
         ),
     ]
     write_result(
-        "spinning", f"python benchmarks/spinning.py --rounds {options.rounds}", rows, claims
+        "spinning", f"python -m benchmarks.spinning --rounds {options.rounds}", rows, claims
     )
     print(json.dumps(claims, indent=1))
 

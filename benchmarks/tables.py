@@ -4,8 +4,8 @@ For every table of a folder: rows, columns and their kinds, quality of teacher, 
 and rival, recovered edge, what validation rows chose, bytes, latency and parity. A table's own
 folder holds the table and a JSON that names its target.
 
-Usage: python benchmarks/tables.py --data DIR [--only adult,abalone] [--keep DIR]
-       python benchmarks/tables.py --times DIR [--only adult,abalone]
+Usage: python -m benchmarks.tables --data DIR [--only adult,abalone] [--keep DIR]
+       python -m benchmarks.tables --times DIR [--only adult,abalone]
 """
 
 import argparse
@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kept import NO_TIMES, describe_times, open_folder, time_kept
+from benchmarks.record import RESULTS, make_claim, write_result
 from kdexport import open_session, read_recipe, run
 from kdexport.evidence.facts import Evidence
-
-from kept import NO_TIMES, describe_times, open_folder, time_kept  # isort: skip  # beside this script
-from record import RESULTS, make_claim, write_result  # isort: skip
 
 DROPPED = {"bank_marketing": ["duration"], "telco_churn": ["customerID"]}
 MAX_ADULT_BYTES, MAX_ADULT_US = 60_000, 9.0
@@ -47,7 +46,7 @@ def main() -> None:
             rows[path.stem] = measure_table(path, options.keep)
         print(json.dumps(rows[path.stem]), flush=True)
         ordered = [rows[name] for name in sorted(rows)]
-        write_result("tables", "python benchmarks/tables.py", ordered, make_claims(rows))
+        write_result("tables", "python -m benchmarks.tables", ordered, make_claims(rows))
     print(json.dumps(make_claims(rows), indent=1))
 
 

@@ -10,7 +10,7 @@ teacher.fitting=out_of_fold` distills copies fitted out of fold in their place.
 
 Pairs that were measured before are kept. Needs `pip install 'kdexport[libraries]'`.
 
-Usage: python benchmarks/teachers.py --data DIR [--only adult,clicks] [--teacher lightgbm]
+Usage: python -m benchmarks.teachers --data DIR [--only adult,clicks] [--teacher lightgbm]
 """
 
 import argparse
@@ -30,6 +30,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from benchmarks.record import RESULTS, make_claim, write_result
+from benchmarks.training import claim, train_networks
 from kdexport import read_recipe, read_table, run
 from kdexport.cli.options import parse_settings
 from kdexport.evidence.facts import Evidence
@@ -37,8 +39,6 @@ from kdexport.evidence.latency_facts import NATIVE
 from kdexport.prepare import prepare
 from kdexport.training.tasks import make_clicks
 
-from record import RESULTS, make_claim, write_result  # isort: skip  # beside this script
-from training import claim, train_networks  # isort: skip  # beside this script
 import torch  # isort: skip  # after the package, which bounds OpenMP's spinning first
 from torch import Tensor, nn  # isort: skip
 
@@ -113,7 +113,7 @@ def main() -> None:
         rows[row["table"], row["teacher"]] = row
         print(json.dumps(row), flush=True)
         ordered = [rows[key] for key in sorted(rows)]
-        write_result("teachers", "python benchmarks/teachers.py", ordered, make_claims(ordered))
+        write_result("teachers", "python -m benchmarks.teachers", ordered, make_claims(ordered))
 
     for table in tables:
         kinds, measure = (TEACHERS, measure_table) if table != TASK else (ON_TASK, measure_task)

@@ -1,6 +1,6 @@
 """Install the core alone into a fresh environment, and use it: no torch anywhere.
 
-Usage: python benchmarks/torch_free.py [--save]     --save writes benchmarks/results/torch_free.json
+Usage: python -m benchmarks.torch_free [--save]     --save writes benchmarks/results/torch_free.json
 """
 
 import argparse
@@ -12,10 +12,10 @@ import venv
 from importlib.metadata import distribution
 from pathlib import Path
 
-from bundles import make_bundle, make_table
 from packaging.requirements import Requirement
-from record import make_claim, write_result
 
+from benchmarks.bundles import make_bundle, make_table
+from benchmarks.record import make_claim, write_result
 from kdexport.tables import write_columns
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +58,7 @@ def main() -> int:
         ]
         row = {"core_bytes": n_bytes, "core_install_seconds": round(install_seconds, 1)}
         row |= {"full_bytes": full_bytes, "seconds": seconds}
-        print(write_result("torch_free", "python benchmarks/torch_free.py --save", [row], claims))
+        print(write_result("torch_free", "python -m benchmarks.torch_free --save", [row], claims))
     return 0
 
 

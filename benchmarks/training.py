@@ -7,7 +7,7 @@ recipe on the same 4,000 rows in the product's stack (the article has no validat
 of the training rows stand in: as many as the product keeps, and looking at them costs the same);
 "default" is the product's own recipe, which keeps those 600 of the 4,000 rows for choosing.
 
-Usage: python benchmarks/training.py [--draws 42,0,1,2,3] [--threads N]
+Usage: python -m benchmarks.training [--draws 42,0,1,2,3] [--threads N]
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.record import make_claim, write_result
 from kdexport.prepare import prepare
 from kdexport.prepared import Prepared
 from kdexport.recipe import Recipe, read_recipe
@@ -27,7 +28,6 @@ from kdexport.training.nets import compute_mean_outputs
 from kdexport.training.steps import set_threads
 from kdexport.training.tasks import make_clicks
 
-from record import make_claim, write_result  # isort: skip  # beside this script
 import torch  # isort: skip  # after the package, which bounds OpenMP's spinning first
 from torch import nn  # isort: skip
 
@@ -61,7 +61,7 @@ def main() -> None:
         claim("accuracy lost, stacked", losses, "points", MAX_LOSS_POINTS, at_least=False),
         claim("accuracy lost, default", default_losses, "points", MAX_LOSS_POINTS, at_least=False),
     ]
-    command = f"python benchmarks/training.py --draws {options.draws}"
+    command = f"python -m benchmarks.training --draws {options.draws}"
     write_result("training", command, rows, claims, threads=n_threads)
     print(json.dumps(claims, indent=1))
 

@@ -1,6 +1,6 @@
 """Run the commands of docs/walkthrough.md on the adult table, and write what they print into it.
 
-Usage: python benchmarks/walkthrough.py ADULT_CSV [--flags "--threads 1"]
+Usage: python -m benchmarks.walkthrough ADULT_CSV [--flags "--threads 1"]
 
 ADULT_CSV has a header, and leaves missing cells empty. `--flags` are added to `kdexport run`
 without being shown: for what the machine can spare, as with `--threads`.

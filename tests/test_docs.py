@@ -72,7 +72,7 @@ def test_concepts_say_what_the_code_does() -> None:
 
 def test_what_is_generated_is_fresh() -> None:
     """README.md and docs/ state what code and saved results say: else `make readme` is due."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "document.py"), "--check"]
+    command = [sys.executable, "-m", "benchmarks.document", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 

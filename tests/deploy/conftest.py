@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,20 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from kdexport.bundle import read_bundle
-from kdexport.deploy.model import Form, Packable, prepare_model, read_outputs
+from benchmarks.servers import ENVIRONMENTS, MODULES, ROOT, prepare
+from kdexport.deploy.model import Form, Packable
 from kdexport.deploy.packs import TARGETS
 from kdexport.evidence.parity import compare_answers, describe_parity
 from kdexport.records import Answers
 from tests.commands import kdexport
-from tests.test_docs import ROOT
 
-ENVIRONMENTS = ROOT / "build/deploy"
-MODULES = ROOT / "build/node/node_modules"
-CLIENTS = ROOT / "benchmarks/clients"
 SECONDS_TO_START = 120
 ABSENT = "{} is absent: make test-deploy installs it"
 KINDS = {
@@ -49,12 +43,6 @@ class Packs:
     def folder(self, target: str) -> Path:
         path = self.root / target
         return path / self.packable.name if target == "triton" else path
-
-
-def prepare(bundle: Path, form: Form, file: str = "student.onnx") -> Packable:
-    """Bring a file of a bundle into a form."""
-    loaded = read_bundle(bundle)
-    return prepare_model(loaded, file, form, name=bundle.name, passed_check=True)
 
 
 @pytest.fixture(scope="session")
@@ -178,13 +166,6 @@ def is_ready(address: str) -> bool:
         return False
 
 
-def find_port() -> int:
-    """Return a port of loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def post(address: str, body: Any, **headers: str) -> tuple[int, Any]:
     """Post JSON (or bytes as they are); return status and answer."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -209,24 +190,3 @@ def assert_golden(packable: Packable, answers: Answers) -> None:
     fact = compare_answers(expected, answers)
     assert fact.passed, describe_parity(fact)
     assert fact.rows == packable.inputs.n_rows > 0
-
-
-def answers_of_tensors(packable: Packable, outputs: dict[str, np.ndarray]) -> Answers:
-    """Answers from a file's outputs; texts may have come as bytes or as numpy's own."""
-    values = {
-        name: array.astype(object) if array.dtype.kind == "U" else array
-        for name, array in outputs.items()
-    }
-    return read_outputs(values, packable.texts)
-
-
-def answers_of_rows(packable: Packable, rows: list[dict[str, Any]]) -> Answers:
-    """Answers from JSON: a label and its probabilities, or a number."""
-    if packable.signature.is_regression:
-        numbers = np.array([row["prediction"] for row in rows], np.float32)
-        return Answers(numbers, np.empty((len(rows), 0), np.float32))
-    shares = [list(row["probabilities"].values()) for row in rows]
-    keys = {tuple(row["probabilities"]) for row in rows}
-    assert keys == {tuple(str(value) for value in packable.signature.classes)}
-    labels = np.array([row["label"] for row in rows], packable.answers.predictions.dtype)
-    return Answers(labels, np.array(shares, np.float32))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.servers import find_port
 from tests.commands import kdexport
-from tests.deploy.conftest import describe_environment, find_port, find_python
+from tests.deploy.conftest import describe_environment, find_python
 from tests.test_deploy_docs import BLOCKS, COMMANDS
 
 pytestmark = pytest.mark.deploy

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.servers import answers_of_rows
 from kdexport.deploy.javascript import RUNTIME
 from tests.deploy.conftest import (
     ABSENT,
     Packs,
-    answers_of_rows,
     assert_golden,
     find_modules,
     find_program,

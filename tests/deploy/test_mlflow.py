@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.servers import CLIENTS, find_port
 from kdexport.records import Answers
 from tests.deploy.conftest import (
-    CLIENTS,
     Packs,
     assert_golden,
-    find_port,
     find_python,
     post,
     read_json,

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.servers import CLIENTS, answers_of_tensors, find_port
 from tests.deploy.conftest import (
-    CLIENTS,
     Packs,
-    answers_of_tensors,
     assert_golden,
-    find_port,
     find_python,
     post,
     read_json,

@@ -6,18 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.servers import CLIENTS, ROOT, answers_of_tensors, prepare
 from kdexport.deploy.model import Form, Packable
 from kdexport.runtime import describe_runtime
-from tests.deploy.conftest import (
-    CLIENTS,
-    ROOT,
-    Packs,
-    answers_of_tensors,
-    assert_golden,
-    find_python,
-    prepare,
-    run_python,
-)
+from tests.deploy.conftest import Packs, assert_golden, find_python, run_python
 
 pytestmark = pytest.mark.deploy
 CORE, CODES = Form(has_core_operators=True), Form(has_codes=True)

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.servers import answers_of_rows, find_port
 from tests.deploy.conftest import (
     Packs,
-    answers_of_rows,
     assert_golden,
-    find_port,
     find_python,
     post,
     read_json,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.servers import ROOT
 from kdexport.deploy.signing import check_signature, sign_folder
 from tests.commands import kdexport
-from tests.deploy.conftest import ROOT
 
 pytestmark = pytest.mark.deploy
 

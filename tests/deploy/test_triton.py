@@ -7,16 +7,10 @@ import numpy as np
 import onnx
 import pytest
 
+from benchmarks.servers import CLIENTS, answers_of_tensors
 from kdexport.deploy.tensors import write_raw
 from kdexport.runtime import open_session
-from tests.deploy.conftest import (
-    CLIENTS,
-    Packs,
-    answers_of_tensors,
-    assert_golden,
-    read_json,
-    run_python,
-)
+from tests.deploy.conftest import Packs, assert_golden, read_json, run_python
 
 pytestmark = pytest.mark.deploy
 Type = onnx.TensorProto

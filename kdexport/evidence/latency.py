@@ -125,9 +125,7 @@ def measure_latency(
     )
 
 
-def run_bench(
-    candidates: Mapping[str, Timed], feeds: Feeds, bench: BenchRecipe
-) -> LatencyRecord:
+def run_bench(candidates: Mapping[str, Timed], feeds: Feeds, bench: BenchRecipe) -> LatencyRecord:
     """Time every candidate as a recipe asks for."""
     return measure_latency(
         candidates,

@@ -16,11 +16,16 @@ import pytest
 from kdexport import check_parity, load_bundle, open_session, predict, read_table
 from kdexport.bundle import read_bundle
 from kdexport.evidence.checks import check_bundle
+from kdexport.evidence.gate import check_budgets
+from kdexport.evidence.shape import Interval, Recovered, Verdict
 from kdexport.evidence.user_rows import take_user_rows
 from kdexport.recipe import read_recipe
+from kdexport.records import Inputs
 from kdexport.sections import Budgets
 from tests.commands import CODE, kdexport
 from tests.conftest import QUICK
+
+NO_INPUTS = Inputs(np.empty((0, 0), np.float32), np.empty((0, 0), object))
 
 
 @pytest.fixture
@@ -194,6 +199,22 @@ def test_budgets_of_the_recipe(bundle_path: Path) -> None:
     assert not [r for r in check_bundle(bundle) if r.name.startswith("budget/")]
     results = check_bundle(bundle, budgets=Budgets(max_bytes=1))
     assert [r.name for r in results if not r.passed] == ["budget/max_bytes"]
+
+
+@pytest.mark.parametrize(("verdict", "passed"), [("NO_EDGE", False), ("NOT_RECOVERED", True)])
+def test_no_edge_recovers_nothing(bundle_path: Path, verdict: Verdict, passed: bool) -> None:
+    """Where teacher and student both fall short of the control, a share close to 1 is none."""
+    bundle = read_bundle(bundle_path)
+    share = Recovered(
+        value=0.98, low=0.95, high=1.0, verdict=verdict, asked_share=0.9, rows_to_settle=None
+    )
+    edge = Interval(value=-0.06, low=-0.07, high=-0.05)
+    update = {"recovered": {"log_loss": share}, "edge": {"log_loss": edge}}
+    changed = replace(bundle, evidence=bundle.evidence.model_copy(update=update))
+    (result,) = check_budgets(Budgets(min_recovered_lower=0.9), changed, NO_INPUTS, None)
+    assert result.passed == passed
+    if not passed:
+        assert "no edge in log_loss to recover: -0.06 [-0.07, -0.05]" in result.message
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,13 @@ def check_budgets(
         parity: The student beside its source on the golden rows, where there are any.
     """
     limits = budgets.model_dump(exclude_none=True)
-    found = _find_stated(bundle, parity)
+    found, absent = _find_stated(bundle, parity), _find_absent(bundle)
     if any(name in limits for name in LATENCY):
         found |= measure_student(bundle, inputs)
-    return [_judge(name, limit, found.get(name)) for name, limit in limits.items()]
+    return [
+        _judge(name, limit, found.get(name), absent.get(name, "this bundle has no such figure"))
+        for name, limit in limits.items()
+    ]
 
 
 def measure_student(bundle: Bundle, inputs: Inputs) -> dict[str, float]:
@@ -46,12 +49,11 @@ def measure_student(bundle: Bundle, inputs: Inputs) -> dict[str, float]:
 def _find_stated(bundle: Bundle, parity: ParityFact | None) -> dict[str, float]:
     """What a budget is compared with, for all but the times."""
     evidence = bundle.evidence
-    leading = next(iter(evidence.recovered))
+    share = evidence.recovered[_find_leading(bundle)]
     quality = evidence.quality["shipped"]
-    found: dict[str, float] = {
-        "min_recovered_lower": evidence.recovered[leading].low,
-        "max_bytes": len(bundle.files[STUDENT]),
-    }
+    found: dict[str, float] = {"max_bytes": len(bundle.files[STUDENT])}
+    if share.verdict != "NO_EDGE":
+        found["min_recovered_lower"] = share.low
     for name, metric in (("min_accuracy", "accuracy"), ("max_ece", "ece")):
         if metric in quality:
             found[name] = quality[metric].value
@@ -62,11 +64,29 @@ def _find_stated(bundle: Bundle, parity: ParityFact | None) -> dict[str, float]:
     return found
 
 
-def _judge(name: str, limit: float, value: float | None) -> CheckResult:
+def _find_absent(bundle: Bundle) -> dict[str, str]:
+    """Why a budget has nothing to be compared with.
+
+    A share of no edge is no share: where student and teacher both fall short of the control, it
+    lies close to 1, and surely so.
+    """
+    leading = _find_leading(bundle)
+    if bundle.evidence.recovered[leading].verdict != "NO_EDGE":
+        return {}
+    edge = bundle.evidence.edge[leading]
+    found = f"{edge.value:.4g} [{edge.low:.4g}, {edge.high:.4g}]"
+    return {"min_recovered_lower": f"there was no edge in {leading} to recover: {found}"}
+
+
+def _find_leading(bundle: Bundle) -> str:
+    return next(iter(bundle.evidence.recovered))
+
+
+def _judge(name: str, limit: float, value: float | None, absent: str) -> CheckResult:
     title = f"budget/{name}"
     side = "at least" if name.startswith("min_") else "at most"
     if value is None:
-        message = f"{name} is {side} {limit:g}, however: this bundle has no such figure"
+        message = f"{name} is {side} {limit:g}, however: {absent}"
         return CheckResult(title, False, message)
     passed = value >= limit if side == "at least" else value <= limit
     said = f"{value:,.6g}, asked {side} {limit:,.6g}"

@@ -9,12 +9,18 @@ from typing import Literal
 
 from kdexport.bundle import RIVAL, STUDENT
 from kdexport.evidence.facts import Evidence, RivalFact, RivalVerdict
-from kdexport.evidence.latency_facts import LatencyRecord
+from kdexport.evidence.latency_facts import Difference, LatencyRecord
 from kdexport.evidence.metrics import LEADING
 from kdexport.evidence.shape import Interval
 
 NATIVE_RIVAL = "rival"
 Winner = Literal["student", "rival", "neither"]
+FASTER: dict[Difference, Winner] = {
+    "SLOWER": "student",
+    "FASTER": "rival",
+    "NO_DIFFERENCE": "neither",
+}
+"""What the verdict on the rival's time over the student's makes of the two."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,16 @@ def compare_axes(evidence: Evidence) -> list[Axis]:
 
 
 def _compare_times(latency: LatencyRecord) -> list[Axis]:
+    """Compare calls by the ratio of paired blocks: of two openings of one file, neither wins.
+
+    A rival that was timed apart has its ratio from the run that it and the student were both in.
+    Without a ratio nothing is known beyond chance.
+    """
+    verdicts = {
+        (ratio.name, ratio.path, ratio.batch, ratio.threads): ratio.verdict
+        for ratio in latency.ratios
+        if ratio.reference == STUDENT
+    }
     axes = []
     for batch in sorted({row.batch for row in latency.rows}):
         student = latency.find_row(STUDENT, batch=batch)
@@ -88,11 +104,11 @@ def _compare_times(latency: LatencyRecord) -> list[Axis]:
         rival = latency.find_row(RIVAL, batch=batch) or native
         if student is None or rival is None or student.p50_us is None or rival.p50_us is None:
             continue
-        ours, theirs = student.p50_us, rival.p50_us
-        apart = ours.high < theirs.low or theirs.high < ours.low
-        winner: Winner = _find_smaller(ours.value, theirs.value) if apart else "neither"
+        key = (rival.name, rival.path, batch, student.threads)
+        winner = FASTER[verdicts.get(key, "NO_DIFFERENCE")]
         name = f"p50 us, batch {batch:,}"
-        axes.append(Axis(name, ours.value, theirs.value, winner, rival is native))
+        ours, theirs = student.p50_us.value, rival.p50_us.value
+        axes.append(Axis(name, ours, theirs, winner, rival is native))
     return axes
 
 

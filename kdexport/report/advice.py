@@ -16,12 +16,12 @@ def advise(candidates: Sequence[CandidateFact]) -> list[str]:
     measured = list_measured(candidates)
     lines = []
     for batch in list_batches(measured):
-        fastest = min(measured, key=lambda one: one.p50_us.get(batch, float("inf")))
+        lowest = min(measured, key=lambda one: one.p50_us.get(batch, float("inf")))
         rows = "one row" if batch == ONE else f"{int(batch):,} rows"
         lines.append(
-            f"Fastest for {rows}: {fastest.name}, {fastest.p50_us[batch]:,.1f} us, with "
-            f"{fastest.share or 0.0:.0%} of the way from its control to the teacher on validation "
-            "rows."
+            f"Lowest median for {rows}: {lowest.name}, {lowest.p50_us[batch]:,.1f} us, with "
+            f"{lowest.share or 0.0:.0%} of the way from its control to the teacher on validation "
+            "rows; others close to it may be as fast."
         )
     best = min(measured, key=lambda one: one.validation_loss)
     lines.append(f"Closest to the teacher on validation rows: {best.name}, {best.bytes:,} bytes.")

@@ -41,7 +41,8 @@ def _make_rival_grids(evidence: Evidence) -> list[Grid]:
     note = (
         f"Verdict: {describe_rival(rival.verdict)}. A lead is positive where the student is "
         "the better one; 95 % intervals over test rows and the student's replicates. Bytes are "
-        "counted; times are told apart by their 99 % intervals, in the table of latency."
+        "counted; of times one is the better where the ratio of paired blocks is beyond what the "
+        "student shows against itself."
     )
     title = f"Student or rival: {title_verdict(rival.verdict)}"
     return [Grid(title, columns, tuple(rows), note)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kdexport.evidence.compare import compare_rows
 from kdexport.evidence.facts import Evidence, FileFact
 from kdexport.evidence.latency_facts import (
     LatencyFact,
@@ -116,6 +117,10 @@ def add_rival(evidence: Evidence, *, is_native: bool = False) -> Evidence:
     ):
         row = make_row(who, 1e3 * us * rng.lognormal(0, 0.01, (30, 40)), batch)
         rows.append(row.model_copy(update={"path": "call" if who == "rival" else "run"}))
+    ratios = [one for one in evidence.latency.ratios if one.name != name]
+    for batch in (1, 1024):
+        timed = [row for row in rows if row.batch == batch]
+        ratios += compare_rows(timed, "student.onnx", "student.onnx again")
     quality = {**evidence.quality, "rival": evidence.quality["teacher"]}
     lead = {}
     for metric in evidence.recovered:
@@ -128,7 +133,7 @@ def add_rival(evidence: Evidence, *, is_native: bool = False) -> Evidence:
         "quality": quality,
         "replicates": {**evidence.replicates, "rival": evidence.replicates["teacher"]},
         "files": {**evidence.files, **own},
-        "latency": evidence.latency.model_copy(update={"rows": rows}),
+        "latency": evidence.latency.model_copy(update={"rows": rows, "ratios": ratios}),
     }
     return evidence.model_copy(update=update)
 

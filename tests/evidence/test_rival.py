@@ -102,3 +102,17 @@ def test_axes(bundle_path: Path, is_native: bool) -> None:
     assert axes["p50 us, batch 1"].is_native == is_native
     assert axes["p50 us, batch 1,024"].winner == "neither"
     assert ("bytes" in axes) != is_native
+
+
+def test_luck_wins_nothing(bundle_path: Path) -> None:
+    """Medians apart are no win where pairs of blocks show none: two openings of one file differ."""
+    evidence = add_rival(load_bundle(bundle_path).evidence)
+    alike = [one.model_copy(update={"verdict": "NO_DIFFERENCE"}) for one in evidence.latency.ratios]
+    for ratios in (alike, []):
+        latency = evidence.latency.model_copy(update={"ratios": ratios})
+        axes = {
+            axis.name: axis
+            for axis in compare_axes(evidence.model_copy(update={"latency": latency}))
+        }
+        assert axes["p50 us, batch 1"].student < axes["p50 us, batch 1"].rival / 1.5
+        assert axes["p50 us, batch 1"].winner == "neither"

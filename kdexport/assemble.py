@@ -33,17 +33,12 @@ from kdexport.evidence.claims import (
 )
 from kdexport.evidence.edge import EdgeResult, measure_edge
 from kdexport.evidence.facts import Evidence, GoldenFact, ParityFact
+from kdexport.evidence.few_rows import count_others, count_rarest
 from kdexport.evidence.golden import Golden, pack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.latency import add_apart, run_bench
 from kdexport.evidence.latency_facts import NATIVE, LatencyRecord
-from kdexport.evidence.metrics import (
-    count_others,
-    count_rarest,
-    find_metrics,
-    measure_quality,
-    score_rows,
-)
+from kdexport.evidence.metrics import find_metrics, measure_quality, score_rows
 from kdexport.evidence.parity import compare_answers
 from kdexport.evidence.rival import judge_rival
 from kdexport.evidence.search_facts import SearchFact
@@ -226,7 +221,7 @@ def measure_groups(
         asked_share=settings.asked_share,
         n_draws=settings.n_draws,
         seed=prepared.recipe.seed,
-        n_rarest=count_rarest(rows.targets),
+        n_rarest=count_rarest(rows.targets, rows.weights),
         n_others=count_others(rows.targets),
         weights=rows.weights,
     )

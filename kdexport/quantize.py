@@ -169,7 +169,8 @@ def refuse_loss(pair: Pair, max_loss: float) -> None:
         measure_quality(answers, pair.rows.targets, pair.rows.weights)[metric].value
         for answers in (pair.before, pair.after)
     )
-    agreement = float((pair.before.predictions == pair.after.predictions).mean())
+    same = pair.before.predictions == pair.after.predictions
+    agreement = float(np.average(same, weights=pair.rows.weights))
     is_other = metric == "log_loss" and agreement < MIN_AGREEMENT
     if is_other or not after - before <= max_loss * before:
         raise ParityError(

@@ -9,14 +9,14 @@ import pytest
 
 from kdexport.bundle import RECIPE, STUDENT, load_bundle
 from kdexport.disk import claim
-from kdexport.errors import OutputError
+from kdexport.errors import OutputError, ParityError
 from kdexport.evidence.checks import check_bundle
 from kdexport.int8_candidates import find_precision, make_int8_file, outputs_of
 from kdexport.pipeline import run
 from kdexport.prepare import prepare
-from kdexport.quantize import quantize_bundle
+from kdexport.quantize import Pair, quantize_bundle, refuse_loss
 from kdexport.recipe import read_recipe
-from kdexport.records import Answers, Inputs
+from kdexport.records import Answers, Inputs, Rows
 from kdexport.report.prose import list_limits
 from kdexport.runtime import open_session
 from kdexport.schema import Schema
@@ -217,3 +217,22 @@ def test_an_output_is_held_before_anything_is_read(tmp_path: Path) -> None:
     """While another process writes the output, quantize refuses before its work, not after it."""
     with claim(tmp_path / "x"), pytest.raises(OutputError, match="one process at a time"):
         quantize_bundle(tmp_path / "absent", tmp_path / "x")
+
+
+def test_agreement_counts_weights() -> None:
+    """A validation row that hardly counts may change its class; one that counts may not."""
+    labels, inputs = np.array([0, 1]), Inputs(np.zeros((2, 1), np.float32), np.empty((2, 0)))
+    before, after = (
+        Answers(np.array(classes), np.array(probabilities, np.float32))
+        for classes, probabilities in (
+            ([0, 1], [[0.9, 0.1], [0.49, 0.51]]),
+            ([0, 0], [[0.9, 0.1], [0.51, 0.49]]),
+        )
+    )
+    light, heavy = (
+        Pair(Rows(inputs, labels, np.array(weights), labels), before, after)
+        for weights in ([1.99, 0.01], [0.01, 1.99])
+    )
+    refuse_loss(light, 0.1)
+    with pytest.raises(ParityError, match="of the classes"):
+        refuse_loss(heavy, 0.1)

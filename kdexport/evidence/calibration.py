@@ -7,7 +7,8 @@ Source: Guo et al., "On Calibration of Modern Neural Networks" (2017).
 import numpy as np
 
 from kdexport.evidence.facts import BinFact, Evidence
-from kdexport.evidence.metrics import bin_by_confidence, bound_share
+from kdexport.evidence.few_rows import bound_share, count_effective
+from kdexport.evidence.metrics import bin_by_confidence
 from kdexport.records import Answers, Column, Float64
 
 RELATIVE = 1e-5
@@ -28,14 +29,13 @@ def measure_bins(answers: Answers, targets: Column, weights: Float64) -> list[Bi
     for number in np.unique(bins):
         own = bins == number
         weight = weights[own]
-        effective = weight.sum() ** 2 / np.square(weight).sum()
         accuracy = float(np.average(correct[own], weights=weight))
         facts.append(
             BinFact(
                 rows=int(own.sum()),
                 share=float(weight.sum() / weights.sum()),
                 confidence=float(np.average(confidence[own], weights=weight)),
-                accuracy=bound_share(accuracy, float(effective)),
+                accuracy=bound_share(accuracy, count_effective(weight)),
             )
         )
     return facts

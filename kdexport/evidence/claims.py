@@ -104,7 +104,7 @@ def compare_with_teacher(
         return {**found, "fidelity": {}, "slices": None}
     return {
         **found,
-        "fidelity": measure_fidelity(student, teacher),
+        "fidelity": measure_fidelity(student, teacher, rows.weights),
         "slices": compare_slices(rows, signature, teacher=teacher, student=student),
     }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kdexport.errors import DataError, SlowdownError
+from kdexport.evidence.few_rows import widen_few
 from kdexport.evidence.latency_facts import (
     FLOOR,
     CallPath,
@@ -36,9 +37,6 @@ CONFIDENCE, Z = 0.99, 2.5758
 def estimate_mean(values: Float64, *, seed: int = 0) -> Interval:
     """Return the mean over blocks with a 99 % bootstrap interval, widened for few blocks.
 
-    The bootstrap of n values understates their spread by sqrt(1 - 1/n) and knows nothing of the
-    heavier tails of small samples; both are known factors (Hesterberg 2015, section 5.3).
-
     Args:
         values: **Shape** `[blocks]` float64, at least two.
         seed: Of the resampling.
@@ -46,17 +44,8 @@ def estimate_mean(values: Float64, *, seed: int = 0) -> Interval:
     n, mean = len(values), float(values.mean())
     draws = values[np.random.default_rng(seed).integers(n, size=(N_DRAWS, n))].mean(axis=1)
     margin = float(np.quantile(np.abs(draws - mean), CONFIDENCE))
-    margin *= math.sqrt(n / (n - 1)) * _student_quantile(n - 1) / Z
+    margin *= widen_few(n, Z)
     return Interval(value=mean, low=mean - margin, high=mean + margin)
-
-
-def _student_quantile(freedom: int) -> float:
-    """The two-sided 99 % quantile of Student's t (Hill's expansion around the normal one)."""
-    z, v = Z, freedom
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / v + second / v**2 + third / v**3
 
 
 def estimate_ratio(times: Float64, reference: Float64, *, seed: int = 0) -> Interval:

@@ -11,7 +11,14 @@ import numpy as np
 
 from kdexport.evidence.edge import decide_verdict
 from kdexport.evidence.facts import Evidence
-from kdexport.evidence.metrics import METRICS, find_metrics, improvement, score_rows
+from kdexport.evidence.few_rows import count_effective, count_rarest
+from kdexport.evidence.metrics import (
+    METRICS,
+    bound_difference,
+    find_metrics,
+    improvement,
+    score_rows,
+)
 from kdexport.evidence.resample import estimate_means, interval_of
 from kdexport.evidence.rival import judge_rival
 from kdexport.evidence.shape import Interval, Quality, Recovered
@@ -32,13 +39,17 @@ def measure_loss(rows: Rows, before: Answers, after: Answers, *, n_draws: int, s
         for role, answers in (("before", before), ("after", after))
     }
     rng = np.random.default_rng(seed)
-    found = estimate_means(scores, metrics, weights=rows.weights, n_draws=n_draws, rng=rng)
+    n_rows, n_rarest = count_effective(rows.weights), count_rarest(rows.targets, rows.weights)
+    found = estimate_means(
+        scores, metrics, weights=rows.weights, n_draws=n_draws, rng=rng, n_rarest=n_rarest
+    )
     loss = {}
     for name, metric in metrics.items():
         first, second = found["before"][name], found["after"][name]
         value = improvement(metric, np.asarray(first.value), np.asarray(second.value))
         drawn = improvement(metric, first.moved, second.moved)
-        loss[name] = interval_of(float(value), drawn)
+        cost = interval_of(float(value), drawn)
+        loss[name] = bound_difference(metric, cost, metric.count_rows(n_rows, n_rarest))
     return loss
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.evidence.facts import ControlRole
-from kdexport.evidence.metrics import Z_95, Metric, bound_interval, improvement
+from kdexport.evidence.few_rows import LEAST_OTHERS, Z_95, count_effective, reach_zero
+from kdexport.evidence.metrics import Metric, bound_difference, bound_interval, improvement
 from kdexport.evidence.resample import Estimate, estimate_means, interval_of, stretch
 from kdexport.evidence.shape import Interval, Quality, Recovered, Verdict
 from kdexport.records import Float64
@@ -18,7 +19,7 @@ from kdexport.records import Float64
 TEACHER, CONTROL, STUDENT = "teacher", "control", "student"
 PLAIN_CONTROL, RIVAL = "plain_control", "rival"
 CONTROLS: tuple[ControlRole, ...] = ("control", "plain_control")
-LEAST_OTHERS = 5  # test rows of other classes than the most frequent one that an edge asks for
+HANG_ON_OTHERS = {"log_loss", "brier"}  # what rows outside the most frequent class decide
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def measure_edge(
     asked_share: float,
     n_draws: int,
     seed: int,
-    n_rarest: int | None = None,
+    n_rarest: float | None = None,
     n_others: int | None = None,
     weights: Float64 | None = None,
 ) -> EdgeResult:
@@ -67,50 +68,51 @@ def measure_edge(
         asked_share: The share of the edge that counts as recovered.
         n_draws: Resamples.
         seed: Decides them.
-        n_rarest: Test rows of the rarest class; None: as many as of all.
+        n_rarest: Test rows of the rarest class, in effect; None: as many as of all.
         n_others: Test rows of all classes but the most frequent one; None: enough of them.
         weights: **Shape** `[n]`: how much each row counts; None: all alike.
     """
     has_few = n_others is not None and n_others < LEAST_OTHERS
-    hangs_on_few = {name: has_few and name == "log_loss" for name in metrics}
     rng = np.random.default_rng(seed)
     n_rows = scores[TEACHER][next(iter(metrics))].shape[1]
     weights = np.ones(n_rows) if weights is None else weights
-    estimates = estimate_means(scores, metrics, weights=weights, n_draws=n_draws, rng=rng)
-    parts_of = {
-        name: {role: by_metric[name] for role, by_metric in estimates.items()} for name in metrics
+    estimates = estimate_means(
+        scores, metrics, weights=weights, n_draws=n_draws, rng=rng, n_rarest=n_rarest
+    )
+    n_effective = count_effective(weights)
+    n_carrying = {
+        name: metric.count_rows(n_effective, n_rarest or n_effective)
+        for name, metric in metrics.items()
     }
+
+    def compare(name: str, role: str, reference: str) -> Interval:
+        parts = {role: by_metric[name] for role, by_metric in estimates.items()}
+        found = _compare(metrics[name], parts, role, reference, rng)
+        found = bound_difference(metrics[name], found, n_carrying[name])
+        return reach_zero(found) if has_few and name in HANG_ON_OTHERS else found
+
     quality: dict[str, Quality] = {role: {} for role in scores}
     edge: dict[str, Interval] = {}
     recovered: dict[str, Recovered] = {}
     controls: dict[str, ControlRole] = {}
     lead: dict[str, Interval] = {}
     for name, metric in metrics.items():
-        parts, hangs = parts_of[name], hangs_on_few[name]
+        parts = {role: by_metric[name] for role, by_metric in estimates.items()}
         for role, part in parts.items():
             factor = stretch({role: 1.0}, parts, rng)
             draws = part.value + factor * (part.moved - part.value)
             found = interval_of(part.value, draws)
-            quality[role][name] = bound_interval(metric, found, n_rows, n_rarest or n_rows)
+            quality[role][name] = bound_interval(metric, found, n_carrying[name])
         control = choose_control(metric, {role: part.value for role, part in parts.items()})
         controls[name] = control
-        edge[name] = _compare(metric, parts, TEACHER, control, rng, hangs_on_few=hangs)
+        edge[name] = compare(name, TEACHER, control)
         recovered[name] = _measure_share(
             metric, parts, control, edge[name], asked_share, n_rows, rng
         )
         if RIVAL in parts:
-            lead[name] = _compare(metric, parts, STUDENT, RIVAL, rng, hangs_on_few=hangs)
-    gained = {  # last: these draws are of no other figure
-        name: _compare(
-            metric,
-            parts_of[name],
-            STUDENT,
-            controls[name],
-            rng,
-            hangs_on_few=hangs_on_few[name],
-        )
-        for name, metric in metrics.items()
-    }
+            lead[name] = compare(name, STUDENT, RIVAL)
+    # Last: these draws are of no other figure.
+    gained = {name: compare(name, STUDENT, controls[name]) for name in metrics}
     return EdgeResult(quality, edge, recovered, controls, lead, gained)
 
 
@@ -127,25 +129,13 @@ def _compare(
     role: str,
     reference: str,
     rng: np.random.Generator,
-    *,
-    hangs_on_few: bool = False,
 ) -> Interval:
     """How much better one role is than another."""
     first, second = parts[role], parts[reference]
     value = improvement(metric, np.asarray(first.value), np.asarray(second.value))
     drawn = improvement(metric, first.moved, second.moved)
     factor = stretch({role: 1.0, reference: -1.0}, parts, rng)
-    found = interval_of(float(value), value + factor * (drawn - value))
-    return _reach_zero(found) if hangs_on_few else found
-
-
-def _reach_zero(found: Interval) -> Interval:
-    """Widen an interval of log loss that hangs on rows which are hardly there.
-
-    Where nearly all test rows are of one class, the lower log loss is that of the model that gives
-    the others less, which resamples of these rows can only confirm.
-    """
-    return Interval(value=found.value, low=min(found.low, 0.0), high=max(found.high, 0.0))
+    return interval_of(float(value), value + factor * (drawn - value))
 
 
 def _measure_share(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdexport.evidence.few_rows import count_effective, widen_few
 from kdexport.evidence.metrics import Metric
 from kdexport.evidence.shape import Interval
 from kdexport.records import Float64
@@ -46,8 +47,11 @@ def estimate_means(
     weights: Float64,
     n_draws: int,
     rng: np.random.Generator,
+    n_rarest: float | None = None,
 ) -> dict[str, dict[str, Estimate]]:
     """Estimate every metric of every role, all under the same resampled rows.
+
+    What rows move a value by is widened where they are few.
 
     Args:
         scores: Role to metric to row scores, **Shape** `[R, n]` float64.
@@ -55,7 +59,9 @@ def estimate_means(
         weights: **Shape** `[n]`: how much each row counts.
         n_draws: Resamples.
         rng: Decides them.
+        n_rarest: Rows of the rarest class, in effect; None: as many as of all.
     """
+    n_rows = count_effective(weights)
     normals = {role: rng.standard_normal(n_draws) for role in scores}
     stacked = np.concatenate([scores[role][name] for role in scores for name in metrics])
     resampled = resample_means(stacked, weights, n_draws, rng)
@@ -66,6 +72,8 @@ def estimate_means(
             replicates = metric.finish(np.average(by_metric[name], axis=1, weights=weights))
             drawn = metric.finish(resampled[:, position : position + len(replicates)])
             position += len(replicates)
+            factor = widen_few(metric.count_rows(n_rows, n_rarest or n_rows))
+            drawn = replicates + factor * (drawn - replicates)
             estimates[role][name] = _estimate(replicates, drawn, normals[role])
     return estimates
 

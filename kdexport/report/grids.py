@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from kdexport.bundle import STUDENT
 from kdexport.evidence.facts import Evidence, ParityFact
+from kdexport.evidence.few_rows import bound_share
 from kdexport.evidence.latency_facts import FLOOR, LatencyFact
-from kdexport.evidence.metrics import bound_share
 from kdexport.evidence.parity import FLOAT32, MOST_ROUNDING, find_tolerance
 from kdexport.report.figures import (
     Quoted,
@@ -26,7 +26,11 @@ from kdexport.report.headline import find_call, title_verdict
 MAIN_METRICS = 2
 SHIPPED = "shipped"
 ABSENT = "-"
-FIDELITIES = {"kl": "KL(teacher || student), nats", "rmse": "RMSE between the two"}
+FIDELITIES = {
+    "agreement": "rows with the same class",
+    "kl": "KL(teacher || student), nats",
+    "rmse": "RMSE between the two",
+}
 FIRST_ROLES = ("teacher", "control", "student")
 
 
@@ -174,9 +178,10 @@ def make_quality_grid(evidence: Evidence) -> Grid:
 def make_fidelity_grid(evidence: Evidence) -> Grid:
     """How the student answers beside its teacher."""
     n, rows = evidence.task.rows["test"].rows, []
+    is_weighted = evidence.recipe.get("columns", {}).get("weight") is not None
     for name, value in evidence.fidelity.items():
-        if name == "agreement":
-            rows.append(("rows with the same class", write_percent(bound_share(value, n))))
+        if name == "agreement" and not is_weighted:
+            rows.append((FIDELITIES[name], write_percent(bound_share(value, n))))
             continue
         title = FIDELITIES.get(name, name)
         rows.append((title, f"{value:.3g} (a mean whose spread is not kept: no interval)"))

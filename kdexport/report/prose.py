@@ -10,6 +10,7 @@ from kdexport.evidence.facts import Evidence
 from kdexport.evidence.latency_facts import NATIVE, PERCENTILES, name_percentile
 from kdexport.report.figures import style_metric
 
+FEW_OF_A_CLASS = 10  # test rows: what fewer say of an AUC is rough
 READINGS = {
     "student_piecewise": "Student and control read numbers piece by piece: a layer in front of "
     "their hidden ones that is not trained. Parameters and bytes count it.",
@@ -155,6 +156,13 @@ def _limit_claims(evidence: Evidence) -> Iterator[str]:
     ]
     if weak:
         yield f"No claim of a recovered edge is made for: {', '.join(weak)}."
+    classes = evidence.slices.classes if evidence.slices else []
+    rarest = min((fact.rows for fact in classes), default=FEW_OF_A_CLASS)
+    if "auc" in evidence.recovered and rarest < FEW_OF_A_CLASS:
+        yield (
+            f"AUC compares rows of two classes, and one has {rarest} test rows: of fewer than "
+            f"{FEW_OF_A_CLASS}, its intervals are rough."
+        )
     golden = evidence.golden
     if golden.rows:
         yield (

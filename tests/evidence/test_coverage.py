@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from kdexport.evidence.edge import measure_edge
+from kdexport.evidence.metrics import METRICS, measure_quality
+from kdexport.records import Answers
 from tests.evidence.population import Population
 
 N_RUNS = int(os.environ.get("KDEXPORT_RUNS", "300"))
 N_DRAWS = 200
+LOG_LOSS = METRICS["log_loss"]
 MARGIN = 0.02 * (1000 / N_RUNS) ** 0.5
 
 
@@ -38,3 +41,39 @@ def test_interval_covers(population: Population, n_rows: int) -> None:
             covered[name] += share.low <= truth[name] <= share.high
     shares = {name: n / N_RUNS for name, n in covered.items()}
     assert all(abs(share - 0.95) <= MARGIN for share in shares.values()), shares
+
+
+@pytest.mark.parametrize("n_rows", [10, 20])
+def test_few_rows_are_paid_for(n_rows: int) -> None:
+    """However few the rows, an interval of a quality or an edge holds the truth as often."""
+    levels, metrics = {"teacher": 1.0, "control": 1.5, "student": 1.1}, {"log_loss": LOG_LOSS}
+    covered = dict.fromkeys(("resampled", "edge", "gained"), 0)
+    for run in range(N_RUNS):
+        rng = np.random.default_rng([n_rows, run])
+        common = rng.standard_normal(n_rows)
+        scores = {
+            role: {"log_loss": np.tile(level + common + rng.standard_normal(n_rows), (n, 1))}
+            for (role, level), n in zip(levels.items(), (1, 5, 5), strict=True)
+        }
+        found = measure_edge(scores, metrics, asked_share=0.9, n_draws=N_DRAWS, seed=run)
+        for name, interval, truth in (
+            ("resampled", found.quality["teacher"]["log_loss"], 1.0),
+            ("edge", found.edge["log_loss"], 0.5),
+            ("gained", found.gained["log_loss"], 0.4),
+        ):
+            covered[name] += interval.low <= truth <= interval.high
+    shares = {name: n / N_RUNS for name, n in covered.items()}
+    assert all(abs(share - 0.95) <= MARGIN for share in shares.values()), shares
+
+
+@pytest.mark.parametrize("n_rows", [10, 20])
+def test_a_file_s_quality_on_few_rows(n_rows: int) -> None:
+    """The interval of one file's mean absolute error is one of Student's t."""
+    covered = 0
+    for run in range(N_RUNS):
+        rng = np.random.default_rng([n_rows, run])
+        errors = 10 + rng.standard_normal(n_rows)
+        answers = Answers(errors, np.empty((n_rows, 0), np.float32))
+        found = measure_quality(answers, np.zeros(n_rows), np.ones(n_rows))["mae"]
+        covered += found.low <= 10 <= found.high
+    assert abs(covered / N_RUNS - 0.95) <= MARGIN

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kdexport.evidence.edge import EdgeResult, measure_edge
+from kdexport.evidence.few_rows import count_effective, count_rarest
 from kdexport.evidence.metrics import (
     BINARY,
     CLASSIFICATION,
@@ -117,18 +118,54 @@ def test_no_row_against() -> None:
     assert quality["auc"].low == pytest.approx(5 / (5 + 1.96**2))
 
 
+def test_heavy_rows_are_few() -> None:
+    """Ten rows of a thousand that weigh nearly all carry no more than ten: Kish's number."""
+    weights = np.full(1000, 1e-6)
+    weights[:10] = 1.0
+    weights /= weights.mean()
+    targets = np.arange(1000) % 2
+    answers = Answers(targets, np.eye(2, dtype=np.float32)[targets])
+    assert count_effective(weights) == pytest.approx(10, rel=1e-3)
+    assert count_rarest(targets, weights) == pytest.approx(5, rel=1e-3)
+    right = {"accuracy": np.ones((1, 1000)), "auc": np.ones((1, 1000))}
+    found = measure_edge(
+        {"teacher": right, "control": right, "student": right},
+        {name: BINARY[name] for name in right},
+        asked_share=0.9,
+        n_draws=100,
+        seed=0,
+        n_rarest=count_rarest(targets, weights),
+        weights=weights,
+    ).quality["teacher"]
+    for quality in (measure_quality(answers, targets, weights), found):
+        assert quality["accuracy"].low == pytest.approx(10 / (10 + 1.96**2), rel=1e-3)
+        assert quality["auc"].low == pytest.approx(5 / (5 + 1.96**2), rel=1e-3)
+
+
+def test_no_row_differs() -> None:
+    """A difference that none of 50 rows shows may be one of 3 in 50: the rule of three."""
+    right = {"accuracy": np.ones((1, 50))}
+    scores = dict.fromkeys(("teacher", "control", "student", "rival"), right)
+    metrics = {"accuracy": CLASSIFICATION["accuracy"]}
+    found = measure_edge(scores, metrics, asked_share=0.9, n_draws=100, seed=0)
+    for interval in (found.edge["accuracy"], found.gained["accuracy"], found.lead["accuracy"]):
+        assert (interval.low, interval.value, interval.high) == (-0.06, 0.0, 0.06)
+    assert found.recovered["accuracy"].verdict == "NO_EDGE"
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "brier"])
 @pytest.mark.parametrize(("n_others", "verdict"), [(4, "NO_EDGE"), (5, "RECOVERED")])
-def test_rows_of_one_class_alone_carry_no_edge(n_others: int, verdict: str) -> None:
+def test_rows_of_one_class_alone_carry_no_edge(n_others: int, verdict: str, metric: str) -> None:
     """Of whom gives a class less that is hardly there, resampled rows are sure; they may not be."""
     losses = {"teacher": 0.001, "student": 0.001, "control": 0.002}
     scores = {
-        role: {"log_loss": np.full((1 if role == "teacher" else 5, 600), value)}
+        role: {metric: np.full((1 if role == "teacher" else 5, 600), value)}
         for role, value in losses.items()
     }
-    metrics = {"log_loss": CLASSIFICATION["log_loss"]}
+    metrics = {metric: CLASSIFICATION[metric]}
     found = measure_edge(scores, metrics, asked_share=0.9, n_draws=100, seed=0, n_others=n_others)
-    assert found.edge["log_loss"].value == pytest.approx(0.001)
-    assert found.recovered["log_loss"].verdict == verdict
+    assert found.edge[metric].value == pytest.approx(0.001)
+    assert found.recovered[metric].verdict == verdict
 
 
 def test_scores_of_hand_made_rows() -> None:

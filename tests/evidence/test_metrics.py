@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdexport.evidence.edge import measure_edge
-from kdexport.evidence.metrics import METRICS, measure_ece, score_rows
+from kdexport.evidence.metrics import METRICS, measure_ece, measure_fidelity, score_rows
 from kdexport.evidence.resample import interval_of, resample_means
 from kdexport.records import Answers, Column, Float64
 
@@ -103,7 +103,7 @@ def test_scores_of_equal_weights_stay() -> None:
     assert by_row.tolist() == [1, 1, 0]
 
 
-@pytest.mark.parametrize("sharpness", [1.0, 1.3])
+@pytest.mark.parametrize("sharpness", [1.0, 1.3, 2.0])
 def test_calibration_error(sharpness: float) -> None:
     """Its interval holds what a great many rows show, calibrated or not, nearly always."""
 
@@ -115,6 +115,18 @@ def test_calibration_error(sharpness: float) -> None:
         return answers, targets, np.ones(n_rows)
 
     truth = measure_ece(*draw(400_000, 0)).value
-    found = [measure_ece(*draw(1000, seed)) for seed in range(1, 61)]
-    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.8
+    found = [measure_ece(*draw(1000, seed)) for seed in range(1, 201)]
+    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.92
     assert all(one.low <= one.value <= one.high for one in found)
+
+
+def test_fidelity_counts_weights() -> None:
+    """A row of weight 3 counts as three rows, of classes and of numbers."""
+    weights = np.array([1.5, 0.5])
+    student, teacher = answer_second(np.array([0.2, 0.9])), answer_second(np.array([0.2, 0.1]))
+    found = measure_fidelity(student, teacher, weights)
+    assert found["agreement"] == pytest.approx(0.75)
+    apart = 0.9 * np.log(0.9 / 0.1) + 0.1 * np.log(0.1 / 0.9)
+    assert found["kl"] == pytest.approx(apart / 4, rel=1e-5)
+    numbers = answer_numbers(np.array([1.0, 4.0])), answer_numbers(np.array([1.0, 2.0]))
+    assert measure_fidelity(*numbers, weights)["rmse"] == pytest.approx(1.0)

@@ -10,7 +10,7 @@ from kdexport.report.grids import make_parity_grid
 from kdexport.report.prose import list_limits, list_methods
 from kdexport.report.quality_pictures import draw_parity
 from kdexport.report.quantized import describe_quantized
-from tests.report.variants import clicks
+from tests.report.variants import clicks, with_slices
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,16 @@ def test_int8_of_numbers_changes_no_class() -> None:
     numbers = evidence.model_copy(update={"signature": signature})
     said = " ".join([*list_limits(numbers), *describe_quantized(numbers)])
     assert "class" not in said.split("int8", 1)[1]
+
+
+@pytest.mark.parametrize("n_rows", [9, 10])
+def test_an_auc_of_few_rows_is_said_to_be_rough(n_rows: int) -> None:
+    """A class of fewer than 10 test rows is named among the limits where there is an AUC."""
+    evidence = with_slices()
+    assert evidence.slices is not None
+    classes = [fact.model_copy(update={"rows": n_rows}) for fact in evidence.slices.classes]
+    slices = evidence.slices.model_copy(update={"classes": classes})
+    recovered = {**evidence.recovered, "auc": evidence.recovered["accuracy"]}
+    update = {"slices": slices, "recovered": recovered}
+    said = list_limits(evidence.model_copy(update=update))
+    assert any("one has 9 test rows" in text for text in said) == (n_rows == 9)

@@ -14,6 +14,7 @@ from kdexport.evidence.facts import (
     SlicesFact,
     parse_evidence,
 )
+from kdexport.evidence.few_rows import bound_share
 from kdexport.evidence.latency_facts import (
     Histogram,
     LatencyRecord,
@@ -21,7 +22,6 @@ from kdexport.evidence.latency_facts import (
     RawTimes,
     find_block_medians,
 )
-from kdexport.evidence.metrics import bound_share
 from kdexport.evidence.shape import Interval, Recovered, Verdict
 from kdexport.signature import Signature
 from tests.evidence.records import add_plain_control, add_rival

@@ -139,3 +139,48 @@ def test_many_columns() -> None:
     )
     facts = compare_slices(rows, signature, teacher=answer(rows, 0.8), student=answer(rows, 0.7))
     assert (facts.n_slices, facts.n_left_out) == (200, 200)
+
+
+def test_rare_losses_are_paid_for() -> None:
+    """A slice that a rare class hardly reaches is no surer than all rows: few runs find one.
+
+    The student gives the rare class more, the teacher less, and both have the same expected loss.
+    """
+    n_runs, n_false, rare = 60, 0, 0.05
+    signature = Signature(
+        numeric=tuple(f"x{i}" for i in range(10)), classes=("no", "yes"), target="y"
+    )
+    for seed in range(n_runs):
+        rng = np.random.default_rng(seed)
+        inputs = Inputs(rng.normal(size=(1000, 10)), np.empty((1000, 0), object))
+        targets = (rng.random(1000) < rare).astype(np.int64)
+        rows = Rows(inputs, targets, np.ones(1000), np.arange(1000))
+        teacher, student = (
+            Answers(np.empty(1000, object), np.tile(np.float32([1 - p, p]), (1000, 1)))
+            for p in (0.03, 0.07686)
+        )
+        facts = compare_slices(rows, signature, teacher=teacher, student=student)
+        n_false += facts.n_worse["log_loss"] > 0
+    assert n_false <= 0.05 * n_runs
+
+
+def test_no_rare_row_says_nothing() -> None:
+    """Where next to no test row is of the other class, no slice is worse beyond chance."""
+    targets = np.zeros(N_ROWS, np.int64)
+    targets[:4] = 1
+    rows = make_rows()
+    rows = Rows(rows.inputs, targets, rows.weights, rows.row_ids)
+    first, second = (answer(rows, np.where(targets == 1, 1 - p, p)) for p in (0.99, 0.97))
+    facts = compare_slices(rows, SIGNATURE, teacher=first, student=second)
+    assert facts.worst["log_loss"][0].shortfall.value > 0
+    assert facts.n_worse["log_loss"] == 0
+
+
+def test_day_before_1970() -> None:
+    """A time of the last day of 1969 is called by that day."""
+    day = np.full(N_ROWS, -0.5, np.float32)
+    day[::2] = 3.25
+    rows = make_rows()
+    rows.inputs.numeric[:, 2] = day
+    found = {part.value for part in find_slices(rows, SIGNATURE) if part.column == "day"}
+    assert found == {"<= 1969-12-31", "> 1969-12-31 and <= 1970-01-04"}

@@ -24,6 +24,7 @@ SMALLEST_SCALE = 1e-30  # below it, 1 / scale would not fit float32: the column 
 LARGEST_TARGET_SCALE = (
     1e15  # beyond it, a row with an infinite cell would be answered with infinity
 )
+MAX_TARGET_ROUNDING = 0.01  # of a deviation: float32's steps beside a target's mean, as answered
 OTHER = 0  # the code of every category without a weight of its own
 MISSING = ""
 
@@ -275,13 +276,22 @@ def _target_scaling(table: Table, target: str) -> tuple[float, float]:
         )
     exact = values.astype(np.float64)
     refuse_huge(exact, target, table.source)
-    if exact.min() == exact.max():
+    if values.min() == values.max():  # whole numbers may be apart where float64 is not
         raise DataError(
             "a regression's target varies",
             found=f"{target!r} is {exact[0]:g} in all {len(exact)} training rows",
             cure="pass another --target",
         )
     center, scale = float(exact.mean()), float(exact.std())
+    step = float(np.spacing(np.float32(abs(center))))
+    if abs(center) > SMALLEST_SCALE and step > MAX_TARGET_ROUNDING * scale:
+        raise DataError(
+            f"a regression's target deviates by {1 / MAX_TARGET_ROUNDING:g} of float32's steps "
+            "beside its mean or more: predictions are float32",
+            found=f"{target!r} has a mean of {center:.6g}, where steps are {step:.3g}, and a "
+            f"standard deviation of {scale:.3g}",
+            cure=f"subtract a constant from the target, such as {center:.3g}",
+        )
     if not SMALLEST_SCALE < scale < LARGEST_TARGET_SCALE:
         raise DataError(
             f"a regression's target deviates by {SMALLEST_SCALE:g} to {LARGEST_TARGET_SCALE:g}",

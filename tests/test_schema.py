@@ -264,6 +264,13 @@ def test_unseen_label() -> None:
         fit(make_table()).encode(make_table(y=labels))
 
 
+@pytest.mark.parametrize("ratio", [-5e4, 5e4])
+def test_target_that_float32_can_tell_apart(ratio: float) -> None:
+    """A mean of 50,000 deviations is far from 0, and leaves float32 enough steps for each."""
+    labels = COUNT + ratio * COUNT.std()
+    assert fit(make_table(y=labels), ()).target_center == pytest.approx(labels.mean())
+
+
 def test_regression() -> None:
     """A regression's target has mean and deviation of the training rows, and stays raw in rows."""
     labels = np.linspace(-1, 40, N_ROWS)
@@ -287,6 +294,9 @@ def test_regression() -> None:
         (COUNT.astype("M8[D]"), "'y' is of type datetime64"),
         (COUNT * 1e-310, "standard deviation of 0"),
         (COUNT * 1e20, r"standard deviation of 3.45e\+20"),
+        (1.7e9 + 1e3 * COUNT, r"mean of 1\.70001e\+09, where steps are 128, .*subtract a constant"),
+        (COUNT - 1.7e9, r"subtract a constant from the target, such as -1\.7e\+09"),
+        (2**60 + COUNT.astype(np.int64), r"subtract a constant"),
     ],
 )
 def test_regression_refused(labels: Column, found: str) -> None:

@@ -132,7 +132,7 @@ def _check_exact(question: Question) -> tuple[bool, str]:
     if question.source is None:
         return False, "no float64 answers"
     exact, source = question.source.exact, raw_values(question.source.rounded)
-    scale = measure_scale(question.source.rounded)
+    scale = measure_scale(question.source.rounded, question.tolerance)
     file = raw_values(question.answers)
     if not exact.shape == source.shape == file.shape:
         return False, f"shapes are equal, however: {exact.shape}, {source.shape} and {file.shape}"
@@ -206,7 +206,9 @@ def _allow_rounding(question: Question) -> Tolerance:
     Only a source knows how much float32 rounds the sums behind each row: of rows without one, as
     much is allowed as rounding is ever an excuse for.
     """
-    return FLOAT32 if question.source is not None else Tolerance(probability=MOST_ROUNDING)
+    if question.source is not None:
+        return FLOAT32
+    return Tolerance(probability=MOST_ROUNDING, rounding=MOST_ROUNDING)
 
 
 def judge_answers(

@@ -26,7 +26,7 @@ from kdexport.evidence.edge import choose_control, decide_verdict
 from kdexport.evidence.file_checks import listed_plainly
 from kdexport.evidence.golden import Golden
 from kdexport.evidence.metrics import METRICS, improvement
-from kdexport.evidence.parity import MOST_ROUNDING, find_tolerance
+from kdexport.evidence.parity import MOST_ROUNDING, NUMBER_ROUNDING, find_tolerance
 from kdexport.evidence.rival import decide_rival
 from kdexport.records import Answers, CheckResult
 from kdexport.signature import Signature
@@ -50,9 +50,12 @@ def check_golden_quality(bundle: Bundle, golden: Golden, answers: Answers) -> Ch
     stated = bundle.evidence.golden.quality
     found = score_golden(golden, answers)
     problems = []
+    targets = golden.targets[golden.labelled]
+    is_number = targets.dtype.kind == "f"
+    rounding = NUMBER_ROUNDING * float(np.abs(targets).max(initial=0.0)) if is_number else 0.0
     for name in sorted({*stated, *found}):
         theirs, ours = stated.get(name, np.nan), found.get(name, np.nan)
-        if not abs(theirs - ours) <= RELATIVE * max(1.0, abs(theirs)):
+        if not abs(theirs - ours) <= RELATIVE * max(1.0, abs(theirs)) + rounding:
             problems.append(f"{name} is {ours:.6g}, the evidence says {theirs:.6g}")
     said = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
     message = f"the scores on golden rows are the evidence's, however: {listed_plainly(problems)}"

@@ -15,7 +15,8 @@ from kdexport.records import Answers, Bools, Column, Float64
 
 PROBABILITY_TOLERANCE = 1e-6
 ROUNDING = 2.0**-24  # of a sum's terms: what float32 cannot tell apart
-RELATIVE_TOLERANCE = 1e-5  # of the row's largest logit, or of a regression's prediction
+RELATIVE_TOLERANCE = 1e-5  # of a row's largest logit, or of a number's way from the median
+NUMBER_ROUNDING = 4 * ROUNDING  # of a number or its terms: a few sums in float32, and the answer
 MOST_ROUNDING = 1e-5  # beyond it, rounding is no excuse
 ABSURD = 1e6  # times the terms of ordinary rows: no real row has terms as large
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -28,12 +29,15 @@ class Tolerance:
     Attributes:
         probability: Of one probability.
         relative: Of logits or numbers, as a share of their row's size.
+        rounding: What a number may differ by beyond that, as a share of itself and of the terms
+            behind it: those of a target far from 0 are large, however little it varies.
         is_coarse: The file's weights are rounded: of rows with an absurdly large cell it is asked
             that answers are finite, and no more.
     """
 
     probability: float = PROBABILITY_TOLERANCE
     relative: float = RELATIVE_TOLERANCE
+    rounding: float = NUMBER_ROUNDING
     is_coarse: bool = False
 
 
@@ -45,7 +49,9 @@ def find_tolerance(evidence: Evidence, name: str) -> Tolerance:
     fact = evidence.quantized
     if name != STUDENT or fact is None:
         return FLOAT32
-    return Tolerance(fact.probability_tolerance, fact.relative_tolerance, is_coarse=True)
+    return Tolerance(
+        probability=fact.probability_tolerance, relative=fact.relative_tolerance, is_coarse=True
+    )
 
 
 def compare_answers(source: Answers, file: Answers, tolerance: Tolerance = FLOAT32) -> ParityFact:
@@ -53,7 +59,7 @@ def compare_answers(source: Answers, file: Answers, tolerance: Tolerance = FLOAT
 
     A flip is a row whose class differs; where the source's two best classes lie within twice the
     tolerance it is a tie, which rounding may decide either way, and is counted apart. Numbers may
-    differ by a share of themselves, or of their usual distance from the median.
+    differ by a share of their distance from the median, and by what float32 rounds them by.
 
     Raises:
         ParityError: There is nothing to compare, or the two sides answer different things.
@@ -80,7 +86,7 @@ def compare_answers(source: Answers, file: Answers, tolerance: Tolerance = FLOAT
     largest_logit = mean_logit = largest_relative = None
     if source.logits is not None and file.logits is not None:
         logit_differences = differ_by_row(source.logits, file.logits)
-        scale = measure_scale(source)
+        scale = measure_scale(source, tolerance)
         passes &= np.isfinite(logit_differences)  # an infinite scale would allow anything
         passes &= logit_differences <= tolerance.relative * scale
         largest_logit = float(logit_differences.max())
@@ -143,23 +149,27 @@ def raw_values(answers: Answers) -> Float64:
     return values.astype(np.float64)
 
 
-def measure_scale(source: Answers) -> Float64:
+def measure_scale(source: Answers, tolerance: Tolerance = FLOAT32) -> Float64:
     """The size of each row's logits or number, which differences are measured in. **Shape** `[n]`.
 
-    A number is no smaller than its usual distance from the median, logits no smaller than 1. Where
-    a cell is absurdly large, so are the terms behind the answer, and rounding is a share of those
-    even where they cancel: there, their size is the row's, and nothing there is usual.
+    Logits are no smaller than 1. A number's size is its distance from the median, no smaller than
+    the usual one, so that a constant added to all of them excuses nothing; what float32 rounds it
+    by comes on top. Where a cell is absurdly large, so are the terms behind the answer, and
+    rounding is a share of those even where they cancel: there, their size is the row's, and nothing
+    there is usual.
     """
     exact = raw_values(source)
     absurd = _find_absurd(source)
-    usual = 1.0
-    if not source.probabilities.shape[1]:
-        ordinary = exact[~absurd]
-        usual = max(float(np.median(np.abs(ordinary - np.median(ordinary)))), SMALLEST)
-    scale: Float64 = np.maximum(np.abs(exact).max(axis=1), usual)
-    return (
-        scale if source.terms is None else np.where(absurd, np.maximum(scale, source.terms), scale)
-    )
+    terms = np.zeros(len(exact)) if source.terms is None else source.terms
+    scale = np.abs(exact).max(axis=1)
+    if source.probabilities.shape[1]:
+        scale = np.maximum(scale, 1.0)
+    else:
+        rounding = tolerance.rounding * np.maximum(scale, terms)
+        distances = np.abs(exact[:, 0] - np.median(exact[~absurd, 0]))
+        usual = max(float(np.median(distances[~absurd])), SMALLEST)
+        scale = np.maximum(distances, usual) + rounding / max(tolerance.relative, SMALLEST)
+    return np.asarray(np.where(absurd, np.maximum(scale, terms), scale), np.float64)
 
 
 def find_spared(source: Answers, tolerance: Tolerance) -> Bools:
@@ -184,7 +194,7 @@ def _find_absurd(source: Answers) -> Bools:
 
 def _compare_numbers(source: Answers, file: Column, tolerance: Tolerance) -> ParityFact:
     differences = differ_by_row(source.predictions[:, None], file[:, None])
-    scale = measure_scale(source)
+    scale = measure_scale(source, tolerance)
     close = (differences <= tolerance.relative * scale) | find_spared(source, tolerance)
     passes = np.isfinite(differences) & close
     return ParityFact(

@@ -74,6 +74,28 @@ def test_numbers_within_rounding_pass() -> None:
         assert fact.worst_row == 1
 
 
+@pytest.mark.parametrize("ratio", [0.0, 100.0, -1e5])
+def test_numbers_far_from_zero(ratio: float) -> None:
+    """A constant in a target excuses no more than its rounding: neither a file that answers the
+    mean nor one with its last layer's sign turned passes, and one that rounds once more does.
+    """
+    drawn = np.random.default_rng(0).normal(size=500)
+    source = predict((drawn + ratio).tolist())
+    step = np.spacing(source.predictions)
+    assert compare_answers(source, replace(source, predictions=source.predictions + step)).passed
+    for others in (np.full(500, ratio), ratio - drawn, ratio + 1.2 * drawn):
+        assert compare_answers(source, predict(others.tolist())).failed_rows > 400
+
+
+def test_numbers_that_are_mostly_equal() -> None:
+    """Where most answers are one number, large terms behind it may round as float32 does."""
+    numbers = np.array([*[0.0] * 90, *[1000.0] * 10], np.float32)
+    source = replace(predict(numbers.tolist()), terms=np.full(100, 2000.0))
+    assert compare_answers(source, replace(source, predictions=numbers + np.float32(2e-4))).passed
+    fact = compare_answers(source, replace(source, predictions=numbers + np.float32(2e-3)))
+    assert fact.failed_rows == 90
+
+
 def test_number_beside_huge_ones() -> None:
     """A huge prediction in one row excuses no difference in another."""
     source = predict([1.0, 2.0, 3.0, 1e20])

@@ -1,6 +1,9 @@
 """teacher.onnx of a user's own trees: it answers as they do, or it is not there."""
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +22,12 @@ from sklearn.tree import DecisionTreeClassifier
 
 from kdexport import DistilledClassifier, DistilledRegressor, open_session
 from kdexport.bundle import load_bundle
+from kdexport.errors import DataError
 from kdexport.evidence.checks import check_bundle
+from kdexport.records import Inputs
 from kdexport.report.headline import write_headline
 from kdexport.tables import as_table
+from kdexport.training.convert import _compare, _leave_blank
 from tests.test_distilled import SMALL
 
 RNG = np.random.default_rng(8)
@@ -96,6 +102,43 @@ def test_regressors_get_a_file(model: Any, tmp_path: Path) -> None:
     session = open_session(tmp_path / "x" / "teacher.onnx")
     answers = session.answer(session.signature.take_inputs(as_table(FRAME)))
     assert np.abs(answers.predictions / model.predict(FRAME[NUMBERS]) - 1).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_same"),
+    [
+        (lambda x: 1e6 + 100 * x, True),
+        (lambda x: np.float32(1e6 + 100 * x) + np.float32(0.5), True),
+        (lambda x: np.full(len(x), 1e6), False),
+        (lambda x: 1e6 - 100 * x, False),
+        (lambda x: 1e6 + 103 * x, False),
+    ],
+)
+def test_numbers_far_from_zero(answer: Callable[[np.ndarray], np.ndarray], is_same: bool) -> None:
+    """Beside a mean of 10,000 deviations, trees may answer as far from their teacher as sums in
+    float32 would: neither its mean nor the opposite passes for its answers.
+    """
+    numbers = RNG.normal(size=(500, 1))
+    signature = SimpleNamespace(is_regression=True)
+    own = SimpleNamespace(
+        schema=SimpleNamespace(signature=signature, target_center=1e6, target_scale=100.0),
+        restorer=SimpleNamespace(restore=lambda rows: rows),
+        answer=lambda rows: 1e6 + 100 * rows.numeric,
+    )
+    mixture = SimpleNamespace(
+        trees=SimpleNamespace(n_trees=100), answer=lambda rows: answer(rows.numeric)
+    )
+    with contextlib.nullcontext() if is_same else pytest.raises(DataError, match="otherwise"):
+        _compare(own, mixture, Inputs(numbers, np.empty((500, 0), object)), "rows")
+
+
+def test_every_column_is_left_blank() -> None:
+    """Where columns are more than rows, several are blank in one."""
+    blank = _leave_blank(Inputs(np.zeros((4, 30)), np.full((4, 9), "known", object)))
+    assert np.isnan(blank.numeric).any(axis=0).all()
+    assert (blank.categorical == "").any(axis=0).all()
+    one = _leave_blank(Inputs(np.zeros((6, 2)), np.full((6, 1), "known", object)))
+    assert (np.isnan(one.numeric).sum(axis=1) + (one.categorical == "").sum(axis=1) == 1).all()
 
 
 def test_forests_of_a_mixture_get_one_file(tmp_path: Path) -> None:

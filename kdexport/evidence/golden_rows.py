@@ -17,7 +17,21 @@ N_REAL, N_CLOSE, N_EDGES, N_CATEGORY_ROWS = 64, 32, 256, 256
 MAX_CELLS = 400_000  # wide tables have fewer golden rows
 MIN_ROWS = 32
 SYNTHETIC_REACH = 4.0  # deviations: where synthetic rows have their smallest and largest numbers
+N_SHARED = 4  # rows for each kind of edge, shared by all columns where there are many
 MISSING_SHARE = 0.1  # of the cells of synthetic columns that had missing ones in training
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What is altered in one row.
+
+    Attributes:
+        cells: Side (0: numbers, 1: texts), column and new value of each altered cell.
+        what: The same in words.
+    """
+
+    cells: tuple[tuple[int, int, object], ...]
+    what: str
 
 
 @dataclass(frozen=True)
@@ -100,16 +114,7 @@ def _with_edges(
     schema: Schema,
 ) -> Chosen:
     """Append altered copies of the rows; their targets are unknown."""
-    columns = schema.signature.numeric, schema.signature.categorical
-    ends = {"smallest": lowest, "largest": highest}
-    fixed = {"missing": np.nan, "huge": HUGE, "-huge": -HUGE, "infinite": np.inf, "-inf": -np.inf}
-    edges: list[tuple[int, int, object, str]] = []  # input, column, value, what it is
-    for i, name in enumerate(columns[0]):
-        edges += [(0, i, value, f"{name} {what}") for what, value in fixed.items()]
-        edges += [(0, i, value[i], f"{name} {what}") for what, value in ends.items()]
-    for i, name in enumerate(columns[1]):
-        edges += [(1, i, MISSING, f"{name} missing"), (1, i, UNSEEN, f"{name} unseen")]
-    edges = [edges[i] for i in spread_rows(len(edges), min(N_EDGES, _find_room(schema) // 2))]
+    edges = _choose_edges(schema, lowest, highest)
     middles = _find_middles(schema)
     n_piece_rows = max((len(column) for column in middles), default=0)
     n_category_rows = min(max((len(c.kept) for c in schema.categories), default=0), N_CATEGORY_ROWS)
@@ -117,8 +122,9 @@ def _with_edges(
     altered = real.take(np.arange(n_altered) % real.n_rows)
     numeric, texts = altered.numeric.copy(), altered.categorical.copy()
     both: tuple[Column, Column] = (numeric, texts)
-    for row, (side, column, value, _) in enumerate(edges):
-        both[side][row, column] = value
+    for row, edge in enumerate(edges):
+        for side, column, value in edge.cells:
+            both[side][row, column] = value
     first = len(edges)
     for i in range(n_piece_rows):
         for column, values in enumerate(middles):
@@ -129,7 +135,7 @@ def _with_edges(
         for column, category in enumerate(schema.categories):
             if category.kept:
                 texts[first + i, column] = category.kept[i % len(category.kept)]
-    said = [what for *_, what in edges]
+    said = [edge.what for edge in edges]
     said += [f"piece {i + 1} of every number" for i in range(n_piece_rows)]
     said += [f"category {i + 1} of every text column" for i in range(n_category_rows)]
     unknown = np.full(n_altered, UNKNOWN_CLASS if targets.dtype.kind == "i" else np.nan)
@@ -138,6 +144,50 @@ def _with_edges(
         np.array(origins + said, dtype=object),
         np.concatenate([targets, unknown.astype(targets.dtype)]),
     )
+
+
+def _choose_edges(schema: Schema, lowest: Float64, highest: Float64) -> list[Edge]:
+    """Return the edges of every column, one to a row, or as many as there is room for.
+
+    Where there is not enough, columns share some of the rows, so that every imputed constant and
+    every bound is seen, however wide the table is.
+    """
+    numbers, texts = schema.signature.numeric, schema.signature.categorical
+    fixed = {"missing": np.nan, "huge": HUGE, "-huge": -HUGE, "infinite": np.inf, "-inf": -np.inf}
+    values = {what: np.full(len(numbers), value) for what, value in fixed.items()}
+    values |= {"smallest": lowest, "largest": highest}
+    of_numbers = [
+        [Edge(((0, i, column[i]),), f"{name} {what}") for i, name in enumerate(numbers)]
+        for what, column in values.items()
+    ]
+    of_texts = [
+        [Edge(((1, i, value),), f"{name} {what}") for i, name in enumerate(texts)]
+        for what, value in {"missing": MISSING, "unseen": UNSEEN}.items()
+    ]
+    alone = [
+        edge
+        for side in (of_numbers, of_texts)
+        for column in zip(*side, strict=True)
+        for edge in column
+    ]
+    n_edges = min(N_EDGES, _find_room(schema) // 2)
+    if len(alone) <= n_edges:
+        return alone
+    kinds = [kind for kind in of_numbers + of_texts if kind]
+    n_shared = min(N_SHARED, n_edges // (2 * len(kinds)) or 1)
+    shared = [
+        _join_edges(kind[start::n_shared])
+        for kind in kinds
+        for start in range(min(n_shared, len(kind)))
+    ]
+    kept = spread_rows(len(alone), n_edges - len(shared))
+    return [*(alone[i] for i in kept), *shared]
+
+
+def _join_edges(edges: list[Edge]) -> Edge:
+    """Put the edges of several columns into one row."""
+    others = f", and {len(edges) - 1} columns more" if len(edges) > 1 else ""
+    return Edge(tuple(cell for edge in edges for cell in edge.cells), f"{edges[0].what}{others}")
 
 
 def _find_middles(schema: Schema) -> list[Float64]:

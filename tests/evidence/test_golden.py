@@ -14,6 +14,7 @@ from kdexport.evidence.checks import check_parity
 from kdexport.evidence.golden import REPLAYED, pack_golden, unpack_golden
 from kdexport.evidence.golden_rows import choose_real, draw_synthetic
 from kdexport.evidence.parity import PROBABILITY_TOLERANCE, ROUNDING
+from kdexport.evidence.stress import UNSEEN
 from kdexport.records import Answers, Inputs, Rows
 from kdexport.schema import Category, Schema
 from kdexport.signature import Signature
@@ -64,6 +65,25 @@ def test_edges_of_every_column() -> None:
     assert "x1 missing" in origins
     assert "t unseen" in origins
     assert "test row 17, near a tie" in origins
+
+
+@pytest.mark.parametrize("width", [36, 60, 5000])
+def test_edges_of_a_wide_table(width: int) -> None:
+    """However wide a table is, every column is at every edge in some row (D4), and rows that
+    columns share say so.
+    """
+    rows, answers = make_test_rows(width)
+    chosen = choose_real(rows, answers, make_schema(width))
+    numbers, texts = chosen.inputs.numeric, chosen.inputs.categorical
+    known = rows.inputs.numeric
+    assert np.isnan(numbers).any(axis=0).all()
+    for value in (np.inf, -np.inf, np.float32(1e30), -np.float32(1e30)):
+        assert (numbers == value).any(axis=0).all()
+    for ends in (known.min(axis=0), known.max(axis=0)):
+        assert (numbers == ends).any(axis=0).all()
+    assert {"", UNSEEN} < set(texts[:, 0])
+    shared = [what for what in chosen.origins if what.startswith("x0 missing")]
+    assert any(what.endswith("columns more") for what in shared) == (width > 36)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

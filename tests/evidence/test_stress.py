@@ -50,3 +50,17 @@ def test_bounded() -> None:
     assert made.n_rows == 8
     assert made.numeric[1, 0] == NUMBERS[-1, 0]
     np.testing.assert_array_equal(NUMBERS, before)
+
+
+def test_more_columns_than_rows() -> None:
+    """Where rows are fewer than columns, they share them: each is blanked, unseen, infinite and
+    huge of either sign all the same.
+    """
+    numbers, texts = np.zeros((4, 30), np.float32), np.full((4, 9), "known", object)
+    made = make_stress_inputs(Inputs(numbers, texts), max_rows=100)
+    assert made.n_rows == 16
+    assert np.isnan(made.numeric).any(axis=0).all()
+    for text in ("", UNSEEN):
+        assert (made.categorical == text).any(axis=0).all()
+    for value in (np.inf, -np.inf, np.float32(1e30), np.float32(-1e30)):
+        assert (made.numeric == value).any(axis=0).all()

@@ -336,6 +336,34 @@ def test_bench_against_its_baseline(
     assert kdexport(monkeypatch, *arguments) == 0
 
 
+def test_bench_without_what_its_baseline_timed(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file or batch that the baseline timed and the run does not is named and ends with 1; with
+    --force it is named alone. A damaged baseline ends with 3.
+    """
+    path = tmp_path / "record.json"
+    bench = ("bench", "--seconds", "0.2", "--max-slowdown", "10000%")
+    assert kdexport(monkeypatch, *bench, bundle, "--batch", "1,2", "--json", path) == 0
+    one = (*bench, bundle / "student.onnx", "--batch", "1", "--baseline", path)
+    capsys.readouterr()
+    assert kdexport(monkeypatch, *one) == 1
+    named = "student.onnx at batch 2 (run, 1 thread)", "teacher.onnx at batch 1 (run, 1 thread)"
+    said = capsys.readouterr().err
+    assert all(name in said for name in named)
+    assert kdexport(monkeypatch, *one, "--force") == 0
+    said = capsys.readouterr().err
+    assert all(name in said for name in named)
+    record = json.loads(path.read_text())
+    record["rows"][1]["raw"]["packed_ns"] = None
+    path.write_text(json.dumps(record))
+    assert kdexport(monkeypatch, *one) == 3
+    assert "rows.1.raw: times are either packed or a histogram" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flag", "value"),
     [

@@ -4,6 +4,7 @@ import math
 import re
 from functools import partial
 from pathlib import Path
+from warnings import warn
 
 import click
 
@@ -15,6 +16,7 @@ from kdexport.cli.options import (
     show_progress,
     write_json,
 )
+from kdexport.errors import KdexportWarning
 from kdexport.sections import MAX_THREADS
 
 POSITIVE = FiniteRange(0, min_open=True)
@@ -57,7 +59,7 @@ counts_option = partial(click.option, callback=read_counts, show_default=True)
 )
 @click.option("--baseline", type=PATH, help="Record of an earlier --json to compare with.")
 @click.option("--max-slowdown", callback=read_percent, default="10%", show_default=True)
-@click.option("--force", is_flag=True, help="Compare across CPUs and versions.")
+@click.option("--force", is_flag=True, help="Compare across CPUs and versions, what both timed.")
 @json_option
 def bench(
     paths: tuple[Path, ...],
@@ -73,7 +75,8 @@ def bench(
     """Time PATHS (bundles, or ONNX files that take the same rows) beside an empty graph.
 
     The first file is timed twice: what differs between the two is chance. docs/latency.md says
-    how it is measured. Exit code 1: slower than --baseline by more than --max-slowdown.
+    how it is measured. Exit code 1: slower than --baseline by more than --max-slowdown, or not all
+    that it timed is timed again.
 
     \b
     Example:
@@ -84,6 +87,7 @@ def bench(
     from kdexport.evidence.compare import (
         check_comparable,
         compare_records,
+        find_untimed,
         read_record,
         require_speed,
     )
@@ -120,4 +124,7 @@ def bench(
         if slowdowns:
             Console().print(render_slowdowns(slowdowns))
     write_json(record, json_path)
-    require_speed(slowdowns, max_slowdown=max_slowdown)
+    untimed = find_untimed(old, record) if old else []
+    if untimed and force:
+        warn(f"in the baseline alone: {', '.join(untimed)}", KdexportWarning, stacklevel=1)
+    require_speed(slowdowns, () if force else untimed, max_slowdown=max_slowdown)

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from kdexport.errors import DataError, SlowdownError
 from kdexport.evidence.few_rows import widen_few
 from kdexport.evidence.latency_facts import (
+    AGAIN,
     FLOOR,
     CallPath,
     Difference,
@@ -114,17 +116,38 @@ def read_record(path: Path) -> LatencyRecord:
     """Read what `kdexport bench --json` wrote.
 
     Raises:
-        DataError: It cannot be read, or is no latency record.
+        DataError: It cannot be read, is no latency record, or none to compare with.
     """
     try:
-        return LatencyRecord.model_validate_json(read_file(path, MAX_TEXT_BYTES))
+        record = LatencyRecord.model_validate_json(read_file(path, MAX_TEXT_BYTES))
+        _refuse_unusable(record)
     except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        problem = getattr(error, "strerror", None) or _describe_invalid(error)
         raise DataError(
             "a baseline is a file that kdexport bench --json wrote",
             found=f"{str(path)!r}: {problem}",
             cure="measure the baseline again with --json",
         ) from error
+    return record
+
+
+def _refuse_unusable(record: LatencyRecord) -> None:
+    """Raise ValueError where no ratio can be made: of times of 0, or with no floor beside them."""
+    lanes = _by_key(record)
+    for key, row in lanes.items():
+        if _find_floor(key) not in lanes:
+            raise ValueError(f"no empty graph was timed beside {_name_key(key)}")
+        if not find_block_medians(row.raw).all():
+            raise ValueError(f"a block's median is 0 ns for {_name_key(key)}")
+
+
+def _describe_invalid(error: Exception) -> str:
+    """Say where a record is damaged, and how."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return ": ".join(filter(None, [place, first["msg"].removeprefix("Value error, ")]))
 
 
 def check_comparable(old: MachineFact, new: MachineFact) -> None:
@@ -175,11 +198,37 @@ def compare_records(
     return facts
 
 
-def require_speed(slowdowns: Sequence[SlowdownFact], *, max_slowdown: float) -> None:
-    """Fail where a candidate became slower than allowed.
+def find_untimed(old: LatencyRecord, new: LatencyRecord) -> list[str]:
+    """Name what a baseline timed and the run did not: file, batch, call path and threads.
+
+    Chance decides whether calls of about a millisecond are timed bound as well, and which file is
+    opened twice says nothing of any: neither counts.
+    """
+    before, now = _by_key(old), _by_key(new)
+    aside = {FLOOR, *(AGAIN.format(name) for name, *_ in before)}
+    plain = {(name, "run", batch, threads) for name, _, batch, threads in now}
+    return [
+        _name_key(key)
+        for key in before
+        if key not in now
+        and key[0] not in aside
+        and not (key[1] == "io_binding" and (key[0], "run", *key[2:]) in plain)
+    ]
+
+
+def require_speed(
+    slowdowns: Sequence[SlowdownFact], untimed: Sequence[str] = (), *, max_slowdown: float
+) -> None:
+    """Fail where a candidate became slower than allowed, or was not timed again.
+
+    Args:
+        slowdowns: What both runs timed.
+        untimed: What the baseline alone has timed, by name.
+        max_slowdown: Allowed growth of the median.
 
     Raises:
-        SlowdownError: One did; the message names the worst.
+        SlowdownError: One did, and the message names the worst; or some were not timed, and it
+            names them all.
     """
     slower = [fact for fact in slowdowns if fact.slower]
     if slower:
@@ -191,9 +240,27 @@ def require_speed(slowdowns: Sequence[SlowdownFact], *, max_slowdown: float) -> 
             f"as long, 99 % [{low:.2f}, {high:.2f}]",
             cure="look at what changed in it, or measure the baseline anew if that is meant",
         )
+    if untimed:
+        raise SlowdownError(
+            "what a baseline has timed is timed again",
+            found=f"the run has not {', '.join(untimed)}",
+            cure="pass the files, --batch and --threads of the baseline, or --force to compare "
+            "the others alone",
+        )
 
 
 Key = tuple[str, CallPath, int, int]
+
+
+def _name_key(key: Key) -> str:
+    name, path, batch, threads = key
+    return f"{name} at batch {batch} ({path}, {threads} thread{'s' if threads > 1 else ''})"
+
+
+def _find_floor(key: Key) -> Key:
+    """The lane of the empty graph that was called as a candidate's was."""
+    _, path, batch, threads = key
+    return FLOOR, "run" if path == "call" else path, batch, threads
 
 
 def _by_key(record: LatencyRecord) -> dict[Key, LatencyFact]:
@@ -205,11 +272,10 @@ def _compare_row(
 ) -> SlowdownFact:
     """Compare one candidate's blocks, which are not paired: the runs were not made together."""
     name, path, batch, threads = key
-    floor_path: CallPath = "run" if path == "call" else path
     logs = []
     for rows in (now, before):
         own = np.log(find_block_medians(rows[key].raw))
-        floor = np.log(find_block_medians(rows[FLOOR, floor_path, batch, threads].raw))
+        floor = np.log(find_block_medians(rows[_find_floor(key)].raw))
         logs.append((estimate_mean(own), estimate_mean(own - floor)))
     ratio, beside_floor = (_subtract(new, old) for new, old in zip(*logs, strict=True))
     return SlowdownFact(

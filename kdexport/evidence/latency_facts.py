@@ -9,6 +9,7 @@ import zlib
 from typing import Literal
 
 import numpy as np
+from pydantic import model_validator
 
 from kdexport.evidence.shape import Fact, Interval
 from kdexport.records import Float64, Int64
@@ -33,6 +34,8 @@ class Percentile(Interval):
 class RawTimes(Fact):
     """Every call of a lane, block after block; beyond 20,000 calls a histogram with 1 % bins.
 
+    Either the one or the other, in two blocks or more, of which ratios are made.
+
     Attributes:
         blocks: Equal blocks that the calls divide into.
         packed_ns: Base64 of zlib of little-endian int64 nanoseconds, or None.
@@ -42,6 +45,19 @@ class RawTimes(Fact):
     blocks: int
     packed_ns: str | None
     histogram: "Histogram | None"
+
+    @model_validator(mode="after")
+    def _has_blocks(self) -> "RawTimes":
+        if (self.packed_ns is None) == (self.histogram is None):
+            raise ValueError("times are either packed or a histogram")
+        if self.blocks < 2:
+            raise ValueError(f"times are of two blocks or more, not of {self.blocks}")
+        medians = find_block_medians(self)
+        if len(medians) != self.blocks:
+            raise ValueError(f"{self.blocks} blocks have as many medians, not {len(medians)}")
+        if not (np.isfinite(medians) & (medians >= 0)).all():
+            raise ValueError("times are 0 or more")
+        return self
 
 
 class Histogram(Fact):
@@ -78,9 +94,19 @@ def pack_times(times_ns: Int64) -> RawTimes:
 
 
 def unpack_times(packed_ns: str, *, blocks: int) -> Int64:
-    """Return the calls again, **Shape** `[blocks, calls per block]` int64."""
-    values = np.frombuffer(zlib.decompress(base64.b64decode(packed_ns)), "<i8")
-    return values.astype(np.int64).reshape(blocks, -1)
+    """Return the calls again, **Shape** `[blocks, calls per block]` int64.
+
+    Raises:
+        ValueError: They are no packed times of so many blocks.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        content = unpacker.decompress(base64.b64decode(packed_ns), 8 * MAX_RAW_CALLS + 1)
+    except zlib.error as error:
+        raise ValueError(f"packed times are compressed by zlib ({error})") from error
+    if not unpacker.eof or len(content) % (8 * blocks or 1):
+        raise ValueError(f"packed times are {blocks} equal blocks of at most {MAX_RAW_CALLS} calls")
+    return np.frombuffer(content, "<i8").astype(np.int64).reshape(blocks, -1)
 
 
 def find_block_medians(raw: RawTimes) -> Float64:

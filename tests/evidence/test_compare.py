@@ -1,6 +1,10 @@
 """Comparisons, on simulated runs: what they may say, and how often they are wrong."""
 
+import base64
+import json
 import math
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +16,26 @@ from kdexport.evidence.compare import (
     compare_records,
     compare_rows,
     estimate_mean,
+    find_untimed,
     judge_ratio,
+    read_record,
     require_speed,
 )
-from kdexport.evidence.latency_facts import LatencyRecord, RatioFact
+from kdexport.evidence.latency_facts import MAX_RAW_CALLS, LatencyRecord, RatioFact
 from kdexport.evidence.shape import Interval
 from tests.evidence.records import make_record, make_row, scale_times
 
 N_BLOCKS, N_TURNS = 30, 40
+
+
+def pack(times_ns: np.ndarray) -> str:
+    """Times as a record holds them."""
+    return base64.b64encode(zlib.compress(times_ns.astype("<i8").tobytes())).decode()
+
+
+def make_bins(medians_ns: list[float]) -> dict[str, object]:
+    """A histogram with these medians of blocks."""
+    return {"lowest_ns": 1, "counts": [1], "block_medians_ns": medians_ns}
 
 
 def simulate_times(rng: np.random.Generator, drift: np.ndarray, level_us: float) -> np.ndarray:
@@ -142,6 +158,60 @@ def test_baseline_of_other_files_is_refused() -> None:
     old, new = make_record({"a": 9.0, "floor": 4.5}), make_record({"b": 9.0, "floor": 4.5})
     with pytest.raises(DataError, match="in common"):
         compare_records(old, new, max_slowdown=0.1)
+
+
+def test_what_is_not_timed_again_is_named() -> None:
+    """Files, batches and threads of the baseline that the run lacks are named, and fail; the floor,
+    the file opened twice and bound calls of a file that is timed plainly are not missed.
+    """
+    levels = {"a": 9.0, "b": 9.0, "a again": 9.0, "floor": 4.5}
+    old = make_record(levels, batches=(1, 32))
+    more = [old.rows[0].model_copy(update=way) for way in ({"path": "io_binding"}, {"threads": 2})]
+    old = old.model_copy(update={"rows": [*old.rows, *more]})
+    new = make_record({"a": 9.0, "b again": 9.0, "floor": 4.5, "new": 9.0})
+    untimed = find_untimed(old, new)
+    assert untimed == [
+        "b at batch 1 (run, 1 thread)",
+        "a at batch 32 (run, 1 thread)",
+        "b at batch 32 (run, 1 thread)",
+        "a at batch 1 (run, 2 threads)",
+    ]
+    assert not find_untimed(new, new)
+    with pytest.raises(SlowdownError, match=r"the run has not b at batch 1 .*, a at batch 32 .*"):
+        require_speed(compare_records(old, new, max_slowdown=0.1), untimed, max_slowdown=0.1)
+
+
+def test_baseline_without_a_floor_is_refused(tmp_path: Path) -> None:
+    """Times without an empty graph beside them are refused, with the candidate's name."""
+    record = make_record({"a": 9.0, "floor": 4.5})
+    path = tmp_path / "old.json"
+    path.write_text(record.model_copy(update={"rows": record.rows[:1]}).model_dump_json())
+    with pytest.raises(DataError, match="no empty graph was timed beside a at batch 1"):
+        read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        ({"packed_ns": None}, r"rows\.0\.raw: times are either packed or a histogram"),
+        ({"packed_ns": "AAAA"}, r"rows\.0\.raw: packed times are compressed by zlib"),
+        ({"packed_ns": "A"}, r"rows\.0\.raw: "),
+        ({"packed_ns": pack(np.ones(8 * MAX_RAW_CALLS))}, "at most 20000 calls"),
+        ({"packed_ns": pack(np.zeros(60))}, "median is 0 ns for a at batch 1"),
+        ({"packed_ns": pack(np.full(60, -1))}, "times are 0 or more"),
+        ({"blocks": 7}, "7 equal blocks"),
+        ({"blocks": 0}, "two blocks or more, not of 0"),
+        ({"packed_ns": None, "histogram": make_bins([1.0] * 29)}, "30 blocks have as many medians"),
+        ({"packed_ns": None, "histogram": make_bins([0.0] * 30)}, "median is 0 ns"),
+    ],
+)
+def test_damaged_baseline_says_where(raw: dict[str, object], found: str, tmp_path: Path) -> None:
+    """A record whose times cannot be read is bad input: one line that says where it is damaged."""
+    record = json.loads(make_record({"a": 9.0, "floor": 4.5}).model_dump_json())
+    record["rows"][0]["raw"] |= raw
+    (tmp_path / "old.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match=found):
+        read_record(tmp_path / "old.json")
 
 
 def test_functions_stand_beside_plain_calls() -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from kdexport.columns import is_missing, is_whole, numbers_of, texts_of
+from kdexport.columns import EXACT, is_missing, is_whole, numbers_of, texts_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Column, Table
 from kdexport.sections import ColumnsRecipe
@@ -23,6 +23,7 @@ Goal = Literal["classification", "regression"]
 MAX_CLASSES = 1000
 MAX_INTEGER_CLASSES = 20  # whole numbers of more distinct values are measured, not named
 MIN_ROWS_OF_AN_ID = 20
+MERGED_SHARE = 0.1  # of distinct whole numbers: where float64 loses more, they are names
 ID_SHARE = 0.5  # distinct texts per row from which a column names rows rather than groups
 
 
@@ -217,30 +218,44 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
         return decide("left out", "every cell is empty")
     if values.dtype.kind == "b" or holds_flags(values, missing):
         return decide("boolean", "true and false")
-    if values.dtype.kind in "iuf":
+    are_merged = _merges_in_float64(values, n_distinct)
+    if values.dtype.kind in "iuf" and not are_merged:
         return decide("number", "whole numbers" if values.dtype.kind in "iu" else "numbers")
     if values.dtype.kind == "M":
         return decide("date", "days since 1970-01-01")
-    if values.dtype.kind != "O":
+    if values.dtype.kind != "O" and not are_merged:
         raise DataError(
             "a feature holds numbers, flags, dates or text",
             found=f"column {name!r} of {table.source} is of type {values.dtype}",
             cure=f"turn it into one of them, or pass --drop {name}",
         )
     n_known = n_rows - n_missing
+    what = "whole numbers, too large for float64 to tell apart," if are_merged else "texts"
     if n_known >= MIN_ROWS_OF_AN_ID and n_distinct > ID_SHARE * n_known:
         return decide(
             "left out",
-            f"{n_distinct} distinct texts in {n_rows} rows: it looks like an id "
+            f"{n_distinct} distinct {what} in {n_rows} rows: it looks like an id "
             f"(--categorical {name} takes it all the same)",
         )
     if not _has_frequent(table, name, n_known, n_distinct, recipe.min_category_rows):
         return decide(
             "left out",
-            f"none of its {n_distinct} texts has {recipe.min_category_rows} training rows "
+            f"none of its {n_distinct} {what} has {recipe.min_category_rows} training rows "
             f"(--categorical {name} takes it all the same)",
         )
+    if are_merged:
+        return decide("category", "whole numbers that float64 cannot tell apart")
     return decide("category", "text")
+
+
+def _merges_in_float64(values: Column, n_distinct: int) -> bool:
+    """Say whether a column of whole numbers names more than float64 could tell apart.
+
+    Nanoseconds since 1970 are as large, and a few of them may fall together: they stay numbers.
+    """
+    if values.dtype.kind not in "iu" or -EXACT <= values.min() <= values.max() <= EXACT:
+        return False
+    return _count_distinct(values.astype(np.float64)) < (1 - MERGED_SHARE) * n_distinct
 
 
 def _has_frequent(table: Table, name: str, n_known: int, n_distinct: int, n_rows: int) -> bool:

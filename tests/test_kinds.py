@@ -44,6 +44,24 @@ def decide(table: Table, **named: Any) -> dict[str, Decision]:
     return {decision.name: decision for decision in decisions}
 
 
+def test_large_ids() -> None:
+    """Whole numbers that would fall together in float64 are names: one for each row is an id, left
+    out with a warning; few of them are categories, told apart to the last digit.
+    """
+    ids = 2**60 + np.arange(N_ROWS)
+    table = make_table(ids=ids, shops=2**60 + np.arange(N_ROWS) % 3, y=np.arange(N_ROWS) % 2)
+    decisions = decide(table)
+    assert decisions["ids"].kind == "left out"
+    with pytest.warns(KdexportWarning, match="40 distinct whole numbers, too large for float64"):
+        warn_about([*decisions.values()])
+    assert decide(table, numeric=("ids",))["ids"].kind == "number"
+    with pytest.warns(KdexportWarning, match="'ids' is left out"):
+        schema = Schema.fit(table, "y", ColumnsRecipe(), classes=(0, 1))
+    assert schema.categories[0].kept == tuple(str(2**60 + i) for i in range(3))
+    codes = schema.encode_categories(schema.signature.take_inputs(table).categorical)
+    np.testing.assert_array_equal(codes[:, 0], 1 + np.arange(N_ROWS) % 3)
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "why"),
     [
@@ -52,6 +70,10 @@ def decide(table: Table, **named: Any) -> dict[str, Decision]:
         (np.arange(N_ROWS) % 2 == 0, "boolean", "true and false"),
         (text(True, False, None), "boolean", "true and false"),
         (np.arange(N_ROWS).astype("M8[D]"), "date", "days since 1970-01-01"),
+        (1_700_000_000 * 10**9 + 10**10 * np.arange(N_ROWS), "number", "whole numbers"),
+        (np.append(2**53, np.arange(N_ROWS - 1)), "number", "whole numbers"),
+        (np.full(N_ROWS, 2**60 + 1), "number", "whole numbers"),
+        (2**60 + np.arange(N_ROWS) % 4, "category", "whole numbers that float64 cannot tell apart"),
         (text("u", "v", None), "category", "text"),
         (text("NA", "nan"), "category", "text"),
         (text("00501", "10001"), "category", "text"),

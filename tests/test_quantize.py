@@ -1,16 +1,20 @@
 """`kdexport quantize`: a bundle in int8 that passes its own check, or nothing at all."""
 
+import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kdexport.bundle import RECIPE, STUDENT, load_bundle
+from kdexport.deploy.model import Form, prepare_model, read_outputs
 from kdexport.disk import claim
 from kdexport.errors import OutputError, ParityError
 from kdexport.evidence.checks import check_bundle
+from kdexport.evidence.parity import compare_answers
 from kdexport.int8_candidates import find_precision, make_int8_file, outputs_of
 from kdexport.pipeline import run
 from kdexport.prepare import prepare
@@ -92,6 +96,25 @@ def test_broken_cells_are_answered(small_path: Path) -> None:
     rows[range(3), range(3)] = [np.nan, np.inf, -np.inf]
     answers = open_session(small_path / STUDENT).answer(Inputs(rows, np.empty((3, 0), object)))
     assert np.isfinite(answers.probabilities).all()
+
+
+def test_a_pack_states_its_tolerance(
+    small_path: Path, wide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packed file in int8 answers its golden rows within what pack.json and the README say."""
+    for bundle, tolerance in ((small_path, 0.1), (wide_path, 1e-6)):
+        folder = tmp_path / bundle.name
+        assert kdexport(monkeypatch, "pack", bundle, "--onnx", folder) == 0
+        stated = json.loads((folder / "pack.json").read_text())["golden"]
+        assert stated["probability_tolerance"] == tolerance
+        readme = (folder / "README.md").read_text()
+        assert f"probabilities within {tolerance:g}" in readme
+        assert ("the label" in readme) == (bundle == small_path)
+    packable = prepare_model(load_bundle(small_path), STUDENT, Form(), name="x", passed_check=True)
+    answers = read_outputs(open_session(packable.content).run(packable.feeds), packable.texts)
+    source = replace(packable.answers, logits=None)
+    assert compare_answers(source, answers, packable.tolerance).passed
+    assert not compare_answers(source, answers).passed
 
 
 Refuse = Callable[..., tuple[int, str]]

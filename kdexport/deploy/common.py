@@ -17,7 +17,6 @@ from kdexport.deploy.model import THREADS, Packable
 from kdexport.deploy.rows import name_classes, write_answers, write_rows
 from kdexport.deploy.tensors import name_datatype
 from kdexport.errors import one_line
-from kdexport.evidence.parity import PROBABILITY_TOLERANCE, RELATIVE_TOLERANCE
 
 PACK, SUMS, README = "pack.json", "SHA256SUMS", "README.md"
 COLUMNS, MODEL = "columns.json", "model.onnx"
@@ -28,6 +27,10 @@ WHOSE = {
     "real": "test rows of the data that the model was made of, and altered ones",
     "synthetic": "rows drawn from column statistics, none of them anybody's, and altered ones",
 }
+ROUNDED = """\
+  The file's weights are rounded: where the two likeliest classes are within twice that, the label
+  may be the other one, and with an absurdly large cell answers are finite, no more.
+"""
 
 
 def is_pack(folder: Path) -> bool:
@@ -107,8 +110,8 @@ def describe_pack(packable: Packable, target: str) -> dict[str, Any]:
         "golden": {
             "kind": packable.golden,
             "rows": packable.inputs.n_rows,
-            "probability_tolerance": PROBABILITY_TOLERANCE,
-            "relative_tolerance": RELATIVE_TOLERANCE,
+            "probability_tolerance": packable.tolerance.probability,
+            "relative_tolerance": packable.tolerance.relative,
         },
     }
 
@@ -136,7 +139,7 @@ def finish_pack(
 
 
 def _write_readme(packable: Packable, target: str, command: str, text: str) -> str:
-    signature = packable.signature
+    signature, tolerance = packable.signature, packable.tolerance
     classes = _name_all([_quote(value) for value in signature.classes])
     answers = f"{_quote(signature.target)}: "
     answers += "a number" if signature.is_regression else f"one of {classes}"
@@ -144,6 +147,7 @@ def _write_readme(packable: Packable, target: str, command: str, text: str) -> s
         f"{signature.kinds.get(name, 'number')} {_quote(name)}" for name in signature.numeric
     ]
     columns += [f"text {_quote(name)}" for name in signature.categorical]
+    rounded = ROUNDED if tolerance.is_coarse else ""
     doubts = (
         ""
         if packable.passed_check
@@ -163,8 +167,9 @@ def _write_readme(packable: Packable, target: str, command: str, text: str) -> s
 - Takes {len(columns)} columns: {_name_all(columns)}.
   All names, in order, are in `{COLUMNS}`. A missing cell is {_say_missing(packable)}.
 - The golden rows are {packable.inputs.n_rows} ({WHOSE[packable.golden]}), with what the
-  trained model answered: probabilities within {PROBABILITY_TOLERANCE:g}, numbers within
-  {RELATIVE_TOLERANCE:g} of their size, or of the terms behind them where a cell is absurdly large.
+  trained model answered: probabilities within {tolerance.probability:g}, numbers within
+  {tolerance.relative:g} of their size, or of the terms behind them where a cell is absurdly large.
+{rounded}\
 - {THREADS} intra-op thread and no spinning: a file as small is done before a second thread wakes.
 - Before it is started, `sha256sum --check {SUMS}` finds an altered file, `kdexport check .` one too
   many as well, and `kdexport check . --verify PUBKEY` says who signed the pack, where it is signed.

@@ -24,7 +24,7 @@ from kdexport.contract import (
 from kdexport.errors import DataError, ParityError
 from kdexport.evidence.file_checks import find_external
 from kdexport.evidence.golden import unpack_golden
-from kdexport.evidence.parity import compare_answers, describe_parity
+from kdexport.evidence.parity import Tolerance, compare_answers, describe_parity, find_tolerance
 from kdexport.export.portable import (
     TextCodes,
     find_release,
@@ -75,6 +75,7 @@ class Packable:
         texts: The text part, where it stays outside.
         inputs: Golden rows.
         answers: What the file's source answered to them.
+        tolerance: How far the file may be from them.
         golden: Whose rows they are: `real` or `synthetic`.
         form: What was asked of the file.
         source_sha256: Hash of the bundle's file.
@@ -88,6 +89,7 @@ class Packable:
     texts: TextCodes
     inputs: Inputs
     answers: Answers
+    tolerance: Tolerance
     golden: str
     form: Form
     source_sha256: str
@@ -167,6 +169,7 @@ def prepare_model(
         texts=texts,
         inputs=golden.inputs,
         answers=source.rounded,
+        tolerance=find_tolerance(bundle.evidence, file),
         golden=bundle.evidence.golden.kind,
         form=form,
         source_sha256=hash_bytes(content),

@@ -187,6 +187,6 @@ def assert_golden(packable: Packable, answers: Answers) -> None:
     """The answers are those of the trained model, within the tolerance of its bundle."""
     source = packable.answers
     expected = Answers(source.predictions, source.probabilities, None, source.terms)
-    fact = compare_answers(expected, answers)
+    fact = compare_answers(expected, answers, packable.tolerance)
     assert fact.passed, describe_parity(fact)
     assert fact.rows == packable.inputs.n_rows > 0

@@ -435,13 +435,16 @@ def list_attacks() -> list[Attack]:
                     replace_in_bundle("evidence.json", content, command),
                 )
             )
-        attacks.append(
-            Attack(
-                "evidence.json",
-                f"{command}: of a later version",
-                on_evidence(lambda e: e.update(format_version=99), command),
-            )
-        )
+        edits: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "of a later version": lambda e: e.update(format_version=99),
+            "slices in no metric": lambda e: e["slices"]["worst"].clear(),
+            "slices that nobody counted": lambda e: e["slices"]["n_worse"].clear(),
+            "no replicate of the student": lambda e: e["replicates"].pop("student"),
+            "a file of 10^400 bytes": lambda e: e["files"]["student.onnx"].update(bytes=10**400),
+        }
+        for name, edit in edits.items():
+            make = on_evidence(edit, command)
+            attacks.append(Attack("evidence.json", f"{command}: {name}", make))
         attacks.append(
             Attack("evidence.json", f"{command}: 6 GB", sparse_in_bundle("evidence.json", command))
         )

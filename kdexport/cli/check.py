@@ -108,7 +108,7 @@ def _check_bundle(
 
     bundle = read_bundle(path)
     limits = _merge_budgets(read_budgets(bundle), budgets)
-    weight = bundle.evidence.recipe.get("columns", {}).get("weight")
+    weight = bundle.evidence.read_setting("columns", "weight", "") or None
     rows = _read_rows(data, bundle.evidence.signature, csv, weight) if data else None
     results = check_bundle(bundle, budgets=limits, rows=rows, has_source=from_source is not None)
     if against is not None:

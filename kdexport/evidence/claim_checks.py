@@ -153,11 +153,14 @@ def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
                 problems.append(
                     f"{role} {metric} is {stated:.6g}, its replicates' mean {np.mean(values):.6g}"
                 )
-    unknown = sorted(evidence.recovered.keys() - METRICS.keys())
-    if unknown:
-        return [f"no metric is called {unknown[0]!r}"], ""
+    unknown = evidence.recovered.keys() - METRICS.keys()
+    problems += [f"no metric is called {metric!r}" for metric in sorted(unknown)]
     for metric, recovered in evidence.recovered.items():
-        value = {role: facts[metric].value for role, facts in evidence.quality.items()}
+        if metric in unknown:
+            continue
+        value = {
+            role: facts[metric].value for role, facts in evidence.quality.items() if metric in facts
+        }
         teacher, student = (np.asarray(value[role]) for role in ("teacher", "student"))
         counting = evidence.controls.get(metric, "control")
         better = choose_control(METRICS[metric], value)
@@ -185,7 +188,11 @@ def _find_wrong_leads(bundle: Bundle) -> list[str]:
     evidence, problems = bundle.evidence, []
     if evidence.rival is None:
         return []
+    unknown = evidence.rival.lead.keys() - METRICS.keys()
+    problems += [f"no lead is in {metric!r}, which is no metric" for metric in sorted(unknown)]
     for metric, stated in evidence.rival.lead.items():
+        if metric in unknown:
+            continue
         student, rival = (
             np.asarray(evidence.quality[role][metric].value) for role in ("student", "rival")
         )

@@ -3,9 +3,10 @@
 Units are in the names. Every estimate is an `Interval`.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Set
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
@@ -18,6 +19,7 @@ TaskKind = Literal["binary", "multiclass", "regression"]
 ControlRole = Literal["control", "plain_control"]
 ROLES = ("teacher", "control", "student")
 JudgedBy = Literal["labels", "teacher", "both"]
+T = TypeVar("T")
 RivalVerdict = Literal["SHIP_THE_RIVAL", "SHIP_THE_STUDENT", "NO_DIFFERENCE", "MIXED"]
 
 
@@ -210,6 +212,12 @@ class CurveFact(Fact):
     low: list[float]
     high: list[float]
 
+    @model_validator(mode="after")
+    def _has_a_loss_for_each_step(self) -> "CurveFact":
+        if not self.steps or {*map(len, (self.mean, self.low, self.high))} != {len(self.steps)}:
+            raise ValueError("a curve has one loss for each step, and a step")
+        return self
+
 
 class Evidence(Fact):
     """Everything measured about a bundle.
@@ -243,7 +251,7 @@ class Evidence(Fact):
     replicates: dict[str, dict[str, list[float]]]
     edge: dict[str, Interval]
     recovered: dict[str, Recovered]
-    fidelity: dict[str, float]
+    fidelity: dict[str, FiniteFloat]
     parity: dict[str, ParityFact]
     golden: GoldenFact
     latency: LatencyRecord
@@ -263,25 +271,48 @@ class Evidence(Fact):
     @model_validator(mode="after")
     def _has_what_it_speaks_of(self) -> "Evidence":
         """Refuse evidence in which a figure rests on one that is not there."""
-        roles = {*ROLES, *self.controls.values(), *self.replicates}
-        if self.rival is not None:
-            roles.add("rival")
-        asked = {role: {*self.recovered, *self.replicates.get(role, ())} for role in roles}
-        asked |= {"shipped": set(self.recovered)}
-        if not self.recovered or "test" not in self.task.rows:
+        tested = self.task.rows.get("test")
+        if not self.recovered or tested is None or tested.rows < 1:
             raise ValueError("no metric was recovered, or no row tested")
-        for role, metrics in asked.items():
-            for metric in sorted(metrics):
-                if metric not in self.quality.get(role, {}):
-                    raise ValueError(f"quality has no {metric!r} of {role!r}")
-        absent = sorted(self.recovered.keys() - self.edge.keys())
-        if absent:
-            raise ValueError(f"edge has no {absent[0]!r}")
+        if self.slices is not None and not self.slices.worst:
+            raise ValueError("slices.worst has no metric")
+        empty = sorted(name for name, fact in self.files.items() if not fact.bytes)
+        if empty:
+            raise ValueError(f"files has {empty[0]!r} without bytes")
+        for name, there, asked in self._list_references():
+            absent = sorted(asked - there.keys())
+            if absent:
+                raise ValueError(f"{name} has no {absent[0]!r}")
         return self
 
     def to_json(self) -> bytes:
         """Return evidence.json."""
         return self.model_dump_json(indent=1).encode()
+
+    def _list_references(self) -> Iterator[tuple[str, Mapping[str, Any], Set[str]]]:
+        """Yield a mapping's name, the mapping, and the keys under which others rest on it."""
+        metrics, leading = self.recovered.keys(), next(iter(self.recovered))
+        yield "files", self.files, {"student.onnx"}
+        yield "edge", self.edge, metrics
+        yield "replicates of 'student'", self.replicates.get("student", {}), {leading}
+        controls = {"control", "plain_control"} if self.controls else set()
+        for role in sorted({*ROLES, "shipped", *controls, *self.replicates}):
+            asked = {*metrics, *self.replicates.get(role, ())}
+            yield f"quality of {role!r}", self.quality.get(role, {}), asked
+        if self.rival is not None:
+            for role in ("student", "rival"):
+                asked = {*metrics, *self.rival.lead}
+                yield f"quality of {role!r}", self.quality.get(role, {}), asked
+        if self.slices is not None:
+            yield "slices.n_worse", self.slices.n_worse, self.slices.worst.keys()
+        if self.quantized is not None:
+            yield "quantized.loss", self.quantized.loss, {leading}
+
+    def read_setting(self, section: str, key: str, default: T) -> T:
+        """Return the recipe's `section.key`; the default where it is none of the same type."""
+        found = self.recipe.get(section)
+        value = found.get(key) if isinstance(found, dict) else None
+        return value if isinstance(value, type(default)) else default
 
 
 def _describe(error: ValueError) -> str:

@@ -70,5 +70,6 @@ def bound_share(share: float, n_rows: float) -> Interval:
     """Return the 95 % interval of a share of independent rows (Wilson 1927)."""
     square = Z_95 * Z_95 / n_rows
     middle = (share + square / 2) / (1 + square)
-    margin = (share * (1 - share) * square + square * square / 4) ** 0.5 / (1 + square)
+    spread = max(0.0, share * (1 - share) * square + square * square / 4)  # evidence may say 3
+    margin = spread**0.5 / (1 + square)
     return Interval(value=share, low=middle - margin, high=middle + margin)

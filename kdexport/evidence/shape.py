@@ -1,8 +1,8 @@
 """What every piece of evidence is made of. Imports pydantic only."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
 
@@ -11,6 +11,14 @@ class Fact(BaseModel):
     """A strict, frozen piece of evidence."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _fits_64_bits(cls, value: Any) -> Any:
+        """A whole number beyond is no count, and more than a float can hold."""
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("a whole number lies beyond 64 bits")
+        return value
 
 
 class Interval(Fact):

@@ -97,8 +97,7 @@ def name_teacher(evidence: Evidence) -> str:
     """Return `ensemble` where the teacher has several members, else `teacher`."""
     if "teachers" in evidence.training:  # of the user's own
         return "teacher"
-    members = evidence.recipe.get("teacher", {}).get("n_members", 1)
-    return "ensemble" if isinstance(members, int) and members > 1 else "teacher"
+    return "ensemble" if evidence.read_setting("teacher", "n_members", 1) > 1 else "teacher"
 
 
 def find_call(evidence: Evidence, role: str, batch: int) -> LatencyFact | None:
@@ -161,10 +160,7 @@ def _say_no_edge(evidence: Evidence, metric: str, _: Recovered) -> str:
 
 
 def _subject(evidence: Evidence) -> str:
-    file = evidence.files.get(STUDENT)
-    if file is None:
-        return "The student"
-    size = write_bytes(file.bytes)
+    size = write_bytes(evidence.files[STUDENT].bytes)
     return f"{'An' if SPOKEN_WITH_VOWEL.match(size) else 'A'} {size} file"
 
 
@@ -207,7 +203,7 @@ def _compare_speed(evidence: Evidence, row: LatencyFact) -> list[str]:
 
 def _compare_size(evidence: Evidence) -> list[str]:
     files = evidence.files
-    if STUDENT not in files or TEACHER not in files:
+    if TEACHER not in files:
         return []
     return [compare_sizes(files[TEACHER].bytes, files[STUDENT].bytes)]
 

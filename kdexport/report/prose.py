@@ -9,6 +9,7 @@ from kdexport.bundle import STUDENT, TEACHER
 from kdexport.evidence.facts import Evidence
 from kdexport.evidence.latency_facts import NATIVE, PERCENTILES, name_percentile
 from kdexport.report.figures import style_metric
+from kdexport.report.grids import count_replicates
 
 FEW_OF_A_CLASS = 10  # test rows: what fewer say of an AUC is rough
 READINGS = {
@@ -29,8 +30,8 @@ def describe_task(evidence: Evidence) -> str:
 
 def list_methods(evidence: Evidence) -> list[str]:
     """Say how each kind of figure was measured."""
-    n = len(next(iter(evidence.replicates["student"].values()), []))
-    draws = int(evidence.recipe.get("evidence", {}).get("n_draws", 0))
+    n = count_replicates(evidence, "student")
+    draws = evidence.read_setting("evidence", "n_draws", 0)
     second = "; another was trained by the article's plain recipe" if evidence.controls else ""
     blocks = max((row.raw.blocks for row in evidence.latency.rows), default=0)
     readings = [text for key, text in READINGS.items() if evidence.training.get(key)]

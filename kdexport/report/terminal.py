@@ -79,7 +79,7 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
     files = [evidence.files.get(f"{role}.onnx") for role in roles]
     trained = ["1", f"mean of {n_replicates}", f"mean of {n_replicates}", "1"]
     table.add_row("models", *trained[: len(roles)], "")
-    for metric in SHOWN[:2] if "accuracy" in quality[0] else SHOWN[2:]:
+    for metric in [metric for metric in SHOWN if metric in evidence.recovered]:
         scale = style_metric(metric).scale
         shown = [round_interval(q[metric], scale=scale) for q in quality]
         table.add_row(title_metric(metric), *[value for value, _, _ in shown], "")
@@ -100,7 +100,7 @@ def _pick_quality(evidence: Evidence, role: str) -> Quality:
     if role != "control":
         return own
     counting = evidence.controls
-    return {m: evidence.quality[counting.get(m, "control")][m] for m in own}
+    return {m: evidence.quality[counting.get(m, "control")][m] for m in evidence.recovered}
 
 
 def _count(number: int | None) -> str:

@@ -17,6 +17,7 @@ from kdexport.evidence.claim_checks import check_claims, check_golden_quality
 from kdexport.evidence.claims import SEALED, SEALED_IF_THERE, make_headline, score_golden
 from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.evidence.golden import unpack_golden
+from kdexport.report.terminal import render_evidence
 from tests.evidence.records import add_plain_control, add_rival, make_interval
 
 Edit = Callable[[dict[str, Any]], object]
@@ -61,7 +62,7 @@ def test_clean_bundle_passes(bundle_path: Path) -> None:
         (lambda e: e["calibration"]["student"][0].update(rows=9999), "learning", "of the student"),
         (lambda e: e["calibration"]["teacher"][0].update(share=0.0), "seal", "sha256"),
         (lambda e: e["curves"]["control"]["steps"].reverse(), "learning", "do not grow"),
-        (lambda e: e["curves"]["teacher"]["mean"].pop(), "seal", "sha256"),
+        (lambda e: e["curves"]["teacher"]["low"].__setitem__(0, 0.0), "seal", "sha256"),
         (lambda e: e["parity"]["student.onnx"].update(passed=False), "parity", "student.onnx"),
         (lambda e: e["parity"].pop("teacher.onnx"), "parity", "teacher.onnx was not compared"),
         (lambda e: e["recipe"].update(seed=7), "recipe", "'seed'"),
@@ -194,9 +195,20 @@ def test_golden_score(bundle_path: Path) -> None:
     [
         (lambda e: e["quality"].pop("student"), "of 'student'"),
         (lambda e: e["quality"].pop("shipped"), "of 'shipped'"),
-        (lambda e: e["quality"]["control"].pop("accuracy"), "no 'accuracy' of 'control'"),
+        (lambda e: e["quality"]["control"].pop("accuracy"), "'control' has no 'accuracy'"),
         (lambda e: e["edge"].pop("log_loss"), "edge has no 'log_loss'"),
         (lambda e: e["recovered"].clear(), "no metric"),
+        (lambda e: e["replicates"].pop("student"), "replicates of 'student' has no 'accuracy'"),
+        (lambda e: e["files"].pop("student.onnx"), "files has no 'student.onnx'"),
+        (lambda e: e["files"]["student.onnx"].update(bytes=0), "'student.onnx' without bytes"),
+        (lambda e: e["files"]["teacher.onnx"].update(bytes=10**400), "files.teacher.onnx.bytes"),
+        (lambda e: e["task"]["rows"]["test"].update(rows=0), "no row tested"),
+        (lambda e: e["fidelity"].update(agreement=float("inf")), "finite"),
+        (lambda e: e["curves"]["teacher"]["mean"].pop(), "one loss for each step"),
+        (lambda e: e["curves"]["teacher"].update(steps=[], mean=[], low=[], high=[]), "a step"),
+        (lambda e: e["slices"]["worst"].clear(), "slices.worst has no metric"),
+        (lambda e: e["slices"]["n_worse"].clear(), "n_worse has no 'accuracy'"),
+        (lambda e: e["slices"]["worst"].update(luck=[]), "n_worse has no 'luck'"),
         (lambda e: e["task"]["rows"].pop("test"), "no row tested"),
         (lambda e: e["quality"]["student"]["accuracy"].update(low=float("nan")), "finite"),
     ],
@@ -224,13 +236,31 @@ def test_parity_that_its_own_figures_deny(copy: Path, edit: Edit) -> None:
 
 
 def test_unknown_metric(copy: Path) -> None:
-    """A metric that nobody knows is named."""
+    """A metric that nobody knows is named, beside whatever else is wrong; the report has it."""
 
     def rename(evidence: dict[str, Any]) -> None:
+        evidence["replicates"]["student"]["log_loss"][0] += 1
         for part in ("edge", "recovered", "gained"):
             evidence[part]["luck"] = evidence[part].pop("accuracy")
         for role in evidence["quality"].values():
             role["luck"] = role["accuracy"]
 
     edit_evidence(copy, rename)
-    assert "'luck'" in failures(copy)["edge"]
+    said = failures(copy)["edge"]
+    assert "no metric is called 'luck'" in said
+    assert "student log_loss is" in said
+    assert "log loss" in str(render_evidence(read_bundle(copy).evidence).renderables)
+
+
+def test_lead_in_what_was_not_scored(bundle_path: Path) -> None:
+    """A lead rests on the quality of both sides, in a metric that there is."""
+    evidence = add_rival(read_bundle(bundle_path).evidence)
+    written = json.loads(evidence.model_dump_json())
+    written["rival"]["lead"]["luck"] = written["rival"]["lead"]["accuracy"]
+    with pytest.raises(DataError, match="quality of 'student' has no 'luck'"):
+        parse_evidence(json.dumps(written).encode(), "evidence.json")
+    for role in ("student", "rival"):
+        written["quality"][role]["luck"] = written["quality"][role]["accuracy"]
+    edited = parse_evidence(json.dumps(written).encode(), "evidence.json")
+    said = find_wrong_edges(bundle_path, lambda _: edited)
+    assert "no lead is in 'luck'" in said

@@ -103,10 +103,6 @@ def quantize_bundle(
         )
     with claim_output(output, force=force) as claimed:
         bundle = load_bundle(path)
-        if STUDENT not in bundle.files:
-            raise DataError(
-                "a bundle has a student.onnx", found=f"none in {path}", cure="pass another"
-            )
         source = bundle.files[STUDENT]
         prepared = _read_rows(bundle, data, test)
         train = prepared.rows.train.inputs

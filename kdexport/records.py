@@ -290,6 +290,16 @@ class CheckResult:
     passed: bool
     message: str
 
+    @property
+    def subject(self) -> str:
+        """What was checked, which may have a '/' of its own."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def rule(self) -> str:
+        """What was checked of it."""
+        return self.name.rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class Progress:

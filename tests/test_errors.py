@@ -1,5 +1,8 @@
 """Error messages and exit codes."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from kdexport.errors import (
@@ -19,6 +22,12 @@ def test_message_order() -> None:
     error = DataError("tables have rows", found="none", cure="pass some")
     assert str(error) == "tables have rows, however: none; pass some"
     assert (error.rule, error.found, error.cure) == ("tables have rows", "none", "pass some")
+
+
+def test_every_message_has_a_cure() -> None:
+    """A message never ends where its cure should stand."""
+    files = (Path(__file__).parents[1] / "kdexport").rglob("*.py")
+    assert not [path for path in files if re.search(r'cure=f?""\W', path.read_text())]
 
 
 @pytest.mark.parametrize("found", ["a\nb", "a\r\nb", "a\x1b[31mb", "a\x00b", "a\u2028b", "a\tb"])

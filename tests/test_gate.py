@@ -139,6 +139,46 @@ def test_two_files(
     assert kdexport(monkeypatch, "check", bundle_path, "--against", bundle_path) == 0
 
 
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (["student.onnx"], "both answer alike, however: student.onnx is absent"),
+        (["golden/source/origins.pb"], "those in golden/ are absent or damaged"),
+    ],
+)
+def test_against_what_is_not_there(
+    lost: list[str],
+    said: str,
+    copy: Path,
+    bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--against` fails as one more check: the other ones are reported, in every form."""
+    for name in lost:
+        (copy / name).unlink()
+    junit = copy.parent / "checks.xml"
+    arguments = ("check", copy, "--against", bundle_path, "--junit", junit)
+    assert kdexport(monkeypatch, *arguments) == 1
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert f"{lost[0]} is absent" in printed
+    assert "against" in junit.read_text()
+
+
+def test_against_what_is_no_model(
+    copy: Path,
+    bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where one of two files cannot be read, they have no contract in common."""
+    (copy / "student.onnx").write_bytes(b"no model")
+    for first, second in ((copy, bundle_path), (bundle_path, copy)):
+        assert kdexport(monkeypatch, "check", first, "--against", second) == 1
+        assert "FAILED  student.onnx against" in capsys.readouterr().out
+
+
 def test_from_source(
     bundle_path: Path,
     work_path: Path,

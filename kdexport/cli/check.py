@@ -100,11 +100,8 @@ def _check_bundle(
     budgets: tuple[str, ...],
     csv: dict[str, Any],
 ) -> "list[CheckResult]":
-    from kdexport.bundle import STUDENT, read_bundle
-    from kdexport.errors import DataError
-    from kdexport.evidence.checks import check_bundle, check_pair, read_budgets
-    from kdexport.evidence.golden import unpack_golden
-    from kdexport.evidence.user_rows import UserRows
+    from kdexport.bundle import read_bundle
+    from kdexport.evidence.checks import check_against, check_bundle, read_budgets
 
     bundle = read_bundle(path)
     limits = _merge_budgets(read_budgets(bundle), budgets)
@@ -112,12 +109,7 @@ def _check_bundle(
     rows = _read_rows(data, bundle.evidence.signature, csv, weight) if data else None
     results = check_bundle(bundle, budgets=limits, rows=rows, has_source=from_source is not None)
     if against is not None:
-        if STUDENT not in bundle.files:
-            raise DataError("a bundle has a student.onnx", found=f"none in {path}", cure="")
-        if rows is None:
-            golden = unpack_golden(bundle.files)
-            rows = UserRows(golden.inputs, golden.origins, None, "golden rows")
-        results += check_pair((STUDENT, bundle.files[STUDENT]), _read_file(against), rows)
+        results += check_against(bundle, _read_file(against), rows)
     if from_source is not None:
         results += _recheck(bundle, from_source)
     return results

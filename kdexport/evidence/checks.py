@@ -100,6 +100,22 @@ def check_rows(name: str, content: bytes, rows: UserRows, stated: Quality) -> li
     return results
 
 
+def check_against(
+    bundle: Bundle, other: tuple[str, bytes], rows: UserRows | None
+) -> list[CheckResult]:
+    """Compare a bundle's student with another file, on the user's rows or the golden ones."""
+    title = f"{STUDENT} against {other[0]}/answers"
+    if STUDENT not in bundle.files:
+        return [CheckResult(title, False, f"both answer alike, however: {STUDENT} is absent")]
+    try:
+        if rows is None:
+            golden = unpack_golden(bundle.files)
+            rows = UserRows(golden.inputs, golden.origins, None, "golden rows")
+    except KdexportError as error:
+        return [CheckResult(title, False, str(error))]
+    return check_pair((STUDENT, bundle.files[STUDENT]), other, rows)
+
+
 def check_pair(
     first: tuple[str, bytes], second: tuple[str, bytes], rows: UserRows
 ) -> list[CheckResult]:
@@ -111,7 +127,10 @@ def check_pair(
         rows: What both are asked.
     """
     title = f"{first[0]} against {second[0]}"
-    mine, theirs = (read_signature(*file) for file in (first, second))
+    try:
+        mine, theirs = (read_signature(*file) for file in (first, second))
+    except KdexportError as error:
+        return [CheckResult(f"{title}/contract", False, str(error))]
     differing = [key for key, v in mine.model_dump().items() if getattr(theirs, key) != v]
     if differing:
         key = differing[0]
@@ -165,26 +184,33 @@ def check_own_budgets(bundle: Bundle) -> list[CheckResult]:
     if not budgets.model_dump(exclude_none=True):
         return []
     golden, _ = _load_golden(bundle, None)
-    results = _check_student(bundle, golden, budgets, None)
-    return [result for result in results if result.name.startswith("budget/")]
+    if golden is None:
+        return _check_blindly(bundle, budgets, None)
+    parity = _compare_student(golden, _ask(STUDENT, bundle, golden))
+    return check_budgets(budgets, bundle, golden.inputs, parity)
 
 
 def _check_student(
     bundle: Bundle, golden: Golden | None, budgets: Budgets, asked: Inputs | None
 ) -> list[CheckResult]:
-    """Score the student on golden rows, and hold it to its budgets.
-
-    Without golden rows it is timed on the user's rows or on blank ones, and beside its source
-    stands what was found at export.
-    """
+    """Score the student on golden rows, and hold it to its budgets."""
     if golden is None:
-        timed = _blank_rows(bundle.evidence.signature) if asked is None else asked
-        return check_budgets(budgets, bundle, timed, bundle.evidence.parity.get(STUDENT))
+        return _check_blindly(bundle, budgets, asked)
     question = _ask(STUDENT, bundle, golden)
     return [
         check_golden_quality(bundle, golden, question.answers),
         *check_budgets(budgets, bundle, golden.inputs, _compare_student(golden, question)),
     ]
+
+
+def _check_blindly(bundle: Bundle, budgets: Budgets, asked: Inputs | None) -> list[CheckResult]:
+    """Hold the student to its budgets without golden rows.
+
+    It is timed on the user's rows or on blank ones; beside its source stands what was found at
+    export.
+    """
+    timed = _blank_rows(bundle.evidence.signature) if asked is None else asked
+    return check_budgets(budgets, bundle, timed, bundle.evidence.parity.get(STUDENT))
 
 
 def _compare_student(golden: Golden, question: Question) -> ParityFact:
@@ -236,7 +262,7 @@ def _ask(name: str, bundle: Bundle, golden: Golden) -> Question:
 
 
 def _is_sound(results: list[CheckResult]) -> bool:
-    return all(r.passed for r in results if r.name.rsplit("/", 1)[1] in STRUCTURE)
+    return all(r.passed for r in results if r.rule in STRUCTURE)
 
 
 def _blank_rows(signature: Signature) -> Inputs:

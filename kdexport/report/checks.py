@@ -46,7 +46,7 @@ def render_junit(results: Sequence[CheckResult], subject: str) -> str:
     root = ElementTree.Element("testsuites", total)
     suites: dict[str, list[CheckResult]] = {}
     for result in results:
-        suites.setdefault(_clean(result.name.rsplit("/", 1)[0]), []).append(result)
+        suites.setdefault(_clean(result.subject), []).append(result)
     for suite_name, cases in suites.items():
         counted = {"name": suite_name, **_count(cases), "skipped": "0"}
         suite = ElementTree.SubElement(root, "testsuite", counted)
@@ -55,7 +55,7 @@ def render_junit(results: Sequence[CheckResult], subject: str) -> str:
                 suite,
                 "testcase",
                 classname=f"kdexport.{suite_name}",
-                name=_clean(case.name.rsplit("/", 1)[1]),
+                name=_clean(case.rule),
                 time="0",
             )
             if not case.passed:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdexport.cells import CsvFormat
-from kdexport.errors import DataError
+from kdexport.errors import DataError, KdexportWarning
 from kdexport.extras import needing
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal, list_classes
 from kdexport.knots import MAX_PIECES, find_knots
@@ -168,7 +168,8 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
     target = settings.target
     if target is None:
         target = list(learn.columns)[-1]
-        warnings.warn(f"no --target given: taking the last column, {target!r}", stacklevel=3)
+        message = f"no --target given: taking the last column, {target!r}"
+        warnings.warn(message, KdexportWarning, stacklevel=3)
     # What is text among the rows to learn from is text among the test rows, however it looks.
     text = [name for name, values in learn.columns.items() if values.dtype.kind == "O"]
     tables = [learn] if test is None else [learn, read_source(test, recipe, text)]

@@ -292,3 +292,10 @@ def test_a_built_in_task_has_weights_checked() -> None:
     recipe = read_recipe(None, {"data.task": "article", "columns.weight": "x0"})
     with pytest.raises(DataError, match="column 'x0' of article has"):
         prepare(recipe)
+
+
+def test_the_target_nobody_named() -> None:
+    """Without --target the last column is taken, and a warning of ours says so."""
+    data = {"x": np.arange(90.0), "y": ["a", "b", "a"] * 30}
+    with pytest.warns(KdexportWarning, match="no --target given: taking the last column, 'y'"):
+        assert prepare(read_recipe(None, {}), data=data).schema.signature.target == "y"

@@ -75,7 +75,7 @@ def check_output(output: Path, *, force: bool) -> None:
     try:
         names = {entry.name for entry in output.iterdir()} if output.is_dir() else set()
         is_other = output.exists() and not output.is_dir()
-        stranger = find_stranger(output, _list_own(output)) if names else None
+        strangers = find_strangers(output, _list_own(output)) if names else []
     except OSError as error:
         raise OutputError(
             "the output can be looked at",
@@ -99,10 +99,10 @@ def check_output(output: Path, *, force: bool) -> None:
             found=f"{str(output)!r} holds none of {', '.join(sorted(MARKS))}",
             cure="pass another -o",
         )
-    if stranger is not None:
+    if strangers:
         raise OutputError(
             REPLACED,
-            found=f"{str(output)!r} holds {stranger!r} too, which would be lost",
+            found=f"{str(output)!r} holds {strangers[0]!r} too, which would be lost",
             cure="move it away, or pass another -o",
         )
 
@@ -129,12 +129,12 @@ def refuse_immovable(output: Path) -> None:
             )
 
 
-def find_stranger(folder: Path, own: Set[str]) -> str | None:
-    """Return the first path within a folder that is none of its own, if there is one.
+def find_strangers(folder: Path, own: Set[str]) -> list[str]:
+    """Return the paths within a folder that are none of its own, by '/', sorted.
 
     Args:
         folder: The folder.
-        own: Paths of files within it, by '/'.
+        own: Paths of files within it, by '/'; the folders that hold them are its own too.
 
     Raises:
         OSError: A folder in it cannot be read.
@@ -146,7 +146,7 @@ def find_stranger(folder: Path, own: Set[str]) -> str | None:
         is_folder = path.is_dir() and not path.is_symlink()
         if name not in (inner if is_folder else own):
             found.append(name)
-    return min(found, default=None)
+    return sorted(found)
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -173,6 +173,10 @@ def test_altered_packs(
     assert kdexport(monkeypatch, "check", folder) == 1
     assert "added is not in SHA256SUMS" in capsys.readouterr().out
     (folder / "added").unlink()
+    (folder / "folder").mkdir()
+    assert kdexport(monkeypatch, "check", folder) == 1
+    assert "folder is not in SHA256SUMS" in capsys.readouterr().out
+    (folder / "folder").rmdir()
     shutil.move(folder / "README.md", tmp_path / "outside")
     (folder / "README.md").symlink_to(tmp_path / "outside/README.md")
     assert kdexport(monkeypatch, "check", folder) == 1

@@ -9,17 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kdexport.bundle import (
     SIGNATURE,
     Bundle,
-    find_stranger,
+    find_strangers,
     hash_bytes,
     read_bundle,
     refuse_immovable,
-    walk,
 )
 from kdexport.deploy.common import FORMAT_VERSION, MODEL, PACK, SUMS, is_pack
 from kdexport.deploy.javascript import build_node, build_web
@@ -169,27 +168,24 @@ def _check_models(folder: Path) -> list[CheckResult]:
         for path in sorted(folder.rglob(MODEL))
         if path.is_file()
         for result in check_file(path.relative_to(folder).as_posix(), path.read_bytes())
-        if result.name.rsplit("/", 1)[1] in RULES_OF_EVERY_FORM
+        if result.rule in RULES_OF_EVERY_FORM
     ]
 
 
 def _find_altered(folder: Path) -> list[str]:
     try:
         stated = _read_sums(folder)
-        present = {
-            path.relative_to(folder).as_posix()
-            for path in walk(folder)
-            if path.is_symlink() or not path.is_dir()
-        } - {SUMS, SIGNATURE}
+        strangers = find_strangers(folder, {*stated, SUMS, SIGNATURE})
     except (OSError, UnicodeDecodeError) as error:
         return [f"{SUMS}: {error}"]
-    problems = [f"{name} is not in {SUMS}" for name in sorted(present - set(stated))]
-    problems += [f"{name} is absent" for name in sorted(set(stated) - present)]
-    for name in sorted(present & set(stated)):
+    problems = [f"{name} is not in {SUMS}" for name in strangers]
+    for name, digest in sorted(stated.items()):
         path = folder / name
-        if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        if not os.path.lexists(path):
+            problems.append(f"{name} is absent")
+        elif not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
             problems.append(f"{name} is no file of this folder")
-        elif hash_bytes(path.read_bytes()) != stated[name]:
+        elif hash_bytes(path.read_bytes()) != digest:
             problems.append(f"{name} was altered")
     return problems
 
@@ -252,24 +248,19 @@ def _refuse_output(folder: Path, *, force: bool) -> None:
             cure="pass --force to replace it, or another folder",
         )
     refuse_immovable(folder)
-    stranger = _find_stranger(folder)
-    if stranger is not None:
+    strangers = _find_strangers(folder)
+    if strangers:
         raise OutputError(
             "--force replaces only what kdexport wrote",
-            found=f"{str(folder)!r} holds {stranger!r} too, which would be lost",
+            found=f"{str(folder)!r} holds {strangers[0]!r} too, which would be lost",
             cure="move it away, or pass another folder",
         )
 
 
-def _find_stranger(folder: Path) -> str | None:
-    """Return a file in a pack that is none of its own, nor one that running it makes anew."""
+def _find_strangers(folder: Path) -> list[str]:
+    """Return what is in a pack and none of its own, nor made anew by running it."""
     try:
-        own = {*_read_sums(folder), SUMS, SIGNATURE}
-        made = {
-            path.relative_to(folder).as_posix()
-            for path in walk(folder)
-            if MADE_AGAIN & {*path.relative_to(folder).parts}
-        }
-        return find_stranger(folder, own | made)
+        found = find_strangers(folder, {*_read_sums(folder), SUMS, SIGNATURE})
     except (OSError, UnicodeDecodeError):
-        return SUMS
+        return [SUMS]
+    return [name for name in found if not MADE_AGAIN & {*PurePosixPath(name).parts}]

@@ -10,7 +10,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdexport.bundle import EVIDENCE, RECIPE, REPORTS, SIGNATURE, STUDENT, Bundle, hash_bytes
+from kdexport.bundle import (
+    EVIDENCE,
+    RECIPE,
+    REPORTS,
+    SIGNATURE,
+    STUDENT,
+    Bundle,
+    find_strangers,
+    hash_bytes,
+    walk,
+)
 from kdexport.contract import parse_model, read_metadata
 from kdexport.errors import KdexportError, one_line
 from kdexport.evidence.calibration import find_wrong_bins
@@ -80,15 +90,14 @@ def _find_changed_files(bundle: Bundle) -> tuple[list[str], str]:
 
 
 def _find_strangers(bundle: Bundle) -> tuple[list[str], str]:
-    known = {*bundle.evidence.files, EVIDENCE, *REPORTS, SIGNATURE}
-    paths = sorted(bundle.path.rglob("*"))
-    problems = [f"{p.relative_to(bundle.path)} is a link" for p in paths if p.is_symlink()]
-    problems += [
-        f"{p.relative_to(bundle.path)} is not in the evidence"
-        for p in paths
-        if p.is_file() and p.relative_to(bundle.path).as_posix() not in known
-    ]
-    problems += [f"{name} lies outside the folder" for name in known if ".." in name.split("/")]
+    folder, known = bundle.path, {*bundle.evidence.files, EVIDENCE, *REPORTS, SIGNATURE}
+    try:
+        links = sorted(path for path in walk(folder) if path.is_symlink())
+        strangers = find_strangers(folder, known)
+    except OSError as error:
+        return [f"{error.filename} cannot be read: {error.strerror}"], ""
+    problems = [f"{path.relative_to(folder)} is a link" for path in links]
+    problems += [f"{name} is not in the evidence" for name in strangers]
     return problems, "no links, and no file that the evidence does not name"
 
 

@@ -161,10 +161,13 @@ def test_absent_golden_file(copy: Path) -> None:
 
 
 def test_strangers_and_links(copy: Path) -> None:
-    """A file that the evidence does not name, and a link for one that it does, are refused."""
+    """Files and folders that the evidence does not name are refused, and so is a link."""
     (copy / "student.onnx.data").write_bytes(b"weights")
     assert "student.onnx.data" in failures(copy)["folder"]
     (copy / "student.onnx.data").unlink()
+    (copy / "golden/more/inner").mkdir(parents=True)
+    assert "golden/more/inner is not in the evidence" in failures(copy)["folder"]
+    shutil.rmtree(copy / "golden/more")
     (copy / "recipe.toml").rename(copy.parent / "recipe.toml")
     (copy / "recipe.toml").symlink_to(copy.parent / "recipe.toml")
     assert "recipe.toml is a link" in failures(copy)["folder"]

@@ -49,7 +49,7 @@ def check(
     **csv: Any,
 ) -> None:
     """Check a BUNDLE: files, answers, claims and budgets. Or a model file, or a pack: whether it is
-    whole, and of a bundle that passed; what a pack answers is replayed where it runs.
+    whole, of a bundle that passed, and answers its golden rows as the trained model did.
 
     Exit code 0: every check passed; 1: one failed, do not ship it; 3: there is nothing to check.
     Budgets are the keys of a recipe's [budgets]: docs/ci.md.

@@ -26,6 +26,7 @@ from kdexport.deploy.mlflow import build_mlflow
 from kdexport.deploy.model import Packable
 from kdexport.deploy.oip import build_oip
 from kdexport.deploy.plain import build_onnx
+from kdexport.deploy.replay import replay_golden
 from kdexport.deploy.service import build_service
 from kdexport.deploy.signing import sign_files
 from kdexport.deploy.targets import Target
@@ -136,7 +137,7 @@ def write_packs(
 
 def check_pack(folder: Path) -> list[CheckResult]:
     """Check that a pack is whole, and was made of a bundle that passed: format, hashes, no file
-    besides, weights inside. What it answers is replayed where it runs, as its README says.
+    besides, weights inside; and that its file answers the golden rows as it should.
 
     Raises:
         DataError: It is of another format, or cannot be read.
@@ -158,18 +159,19 @@ def check_pack(folder: Path) -> list[CheckResult]:
     rule = "a pack's files are those of its SHA256SUMS"
     found_text = f"{rule}, however: {listed_plainly(problems)}"
     hashes = CheckResult("pack/hashes", not problems, found_text if problems else rule)
-    return [hashes, made_of, *_check_models(folder)]
+    return [hashes, made_of, *_check_models(folder, about.get("golden", {}))]
 
 
-def _check_models(folder: Path) -> list[CheckResult]:
-    """Check the model by the rules that hold for every form of it."""
-    return [
-        result
-        for path in sorted(folder.rglob(MODEL))
-        if path.is_file()
-        for result in check_file(path.relative_to(folder).as_posix(), path.read_bytes())
-        if result.rule in RULES_OF_EVERY_FORM
-    ]
+def _check_models(folder: Path, golden: dict[str, Any]) -> list[CheckResult]:
+    """Check the model by the rules that hold for every form of it; a sound one is asked."""
+    results = []
+    for path in sorted(path for path in folder.rglob(MODEL) if path.is_file()):
+        content = path.read_bytes()
+        found = check_file(path.relative_to(folder).as_posix(), content)
+        results += [result for result in found if result.rule in RULES_OF_EVERY_FORM]
+        if all(result.passed for result in results):
+            results.append(replay_golden(folder, content, golden))
+    return results
 
 
 def _find_altered(folder: Path) -> list[str]:

@@ -45,6 +45,19 @@ def write_json_tensors(arrays: Mapping[str, Column]) -> list[dict[str, Any]]:
     ]
 
 
+def read_json_tensors(tensors: list[dict[str, Any]]) -> dict[str, Column]:
+    """Return what `write_json_tensors` wrote as arrays by name.
+
+    Raises:
+        ValueError: A tensor has other data than its shape says; LookupError: it lacks a part.
+    """
+    types = {datatype: name for name, datatype in DATATYPES.items()}
+    return {
+        one["name"]: np.array(one["data"], types.get(one["datatype"], "O")).reshape(one["shape"])
+        for one in tensors
+    }
+
+
 def write_binary_request(feeds: Mapping[str, Column]) -> tuple[bytes, int]:
     """Return a request in the binary form, which holds missing and infinite numbers too.
 

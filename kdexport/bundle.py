@@ -177,9 +177,9 @@ def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     if not Path(folder).is_dir():
         raise OutputError(
-            "reports are written into a folder that exists",
+            "files are written into a folder that exists",
             found=f"no folder {str(folder)!r}",
-            cure="make it, or pass another -o",
+            cure="make it, or pass another one",
         )
     with claim(folder, is_kept=True) as claimed:  # finished steps of a stopped run stay
         claimed.write_into(files)

@@ -12,7 +12,7 @@ import pytest
 
 from kdexport import load_bundle, open_session
 from kdexport.cli import cli
-from kdexport.cli.options import refuse_unwritable
+from kdexport.cli.outputs import refuse_unwritable
 from kdexport.cli.steps import finish
 from kdexport.contract import parse_model, serialize_model
 from kdexport.errors import OutputError
@@ -169,12 +169,14 @@ def test_json_is_refused_first(
 
 
 def test_json_beside_an_output_to_be_made(tmp_path: Path) -> None:
-    """A file in a folder that the command makes on the way to its output is not refused."""
+    """A file in a folder that the command makes on the way to its output is not refused; one in
+    the output, which holds its own files alone, is.
+    """
     output = tmp_path / "models" / "x"
     refuse_unwritable(str(tmp_path / "models" / "x.json"), output=output)
-    refuse_unwritable(str(output / "x.json"), output=output)
-    with pytest.raises(OutputError):
-        refuse_unwritable(str(tmp_path / "others" / "x.json"), output=output)
+    for place in (tmp_path / "others" / "x.json", output / "x.json", output):
+        with pytest.raises(OutputError):
+            refuse_unwritable(str(place), output=output)
 
 
 @pytest.mark.parametrize("to", ["-", "lines"])

@@ -35,7 +35,7 @@ answer(rows).then((answers) => console.log(JSON.stringify(answers, plain)));
 def workplace(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A folder with a bundle at models/x, and its columns.json by the document's command."""
+    """A folder with a bundle at models/x, and columns.json beside it by the document's command."""
     shutil.copytree(request.getfixturevalue(request.param), tmp_path / "models" / "x")
     monkeypatch.chdir(tmp_path)
     assert kdexport(monkeypatch, *COMMAND.split()[1:]) == 0
@@ -64,7 +64,7 @@ def ask_file(columns: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, n
 
 def test_python(workplace: Path) -> None:
     """The Python answers rows given as dictionaries, missing cells among them, as the file does."""
-    columns = json.loads((workplace / "models/x/columns.json").read_text())
+    columns = json.loads((workplace / "columns.json").read_text())
     names: dict[str, Any] = {}
     exec(compile(PYTHON, "serving.md", "exec"), names)
     rows = make_rows(columns)
@@ -110,7 +110,7 @@ def test_node(workplace: Path) -> None:
         pytest.skip(NO_NODE)
     if not (MODULES / "onnxruntime-node").is_dir():
         pytest.skip("no onnxruntime-node: make test-node installs it")
-    columns = json.loads((workplace / "models/x/columns.json").read_text())
+    columns = json.loads((workplace / "columns.json").read_text())
     rows = make_rows(columns)
     (workplace / "node_modules").symlink_to(MODULES)
     (workplace / "serve.js").write_text(NODE)

@@ -8,14 +8,8 @@ from warnings import warn
 
 import click
 
-from kdexport.cli.options import (
-    PATH,
-    FiniteRange,
-    json_option,
-    refuse_unwritable,
-    show_progress,
-    write_json,
-)
+from kdexport.cli.options import PATH, FiniteRange, show_progress
+from kdexport.cli.outputs import GuardedCommand, json_option, refuse_unwritable, write_json
 from kdexport.errors import KdexportWarning
 from kdexport.sections import MAX_THREADS
 
@@ -46,7 +40,7 @@ def read_percent(_: click.Context, __: click.Parameter, value: str) -> float:
 counts_option = partial(click.option, callback=read_counts, show_default=True)
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @counts_option("--batch", default="1,32,1024,4096", help="Rows per call.")
 @counts_option("--threads", default="1", help="Intra-op threads.")

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdexport.cli.options import (
-    PATH,
-    csv_format_of,
-    csv_options,
+from kdexport.cli.options import PATH, csv_format_of, csv_options, parse_settings
+from kdexport.cli.outputs import (
+    GuardedCommand,
+    OutputPath,
     json_option,
-    parse_settings,
     refuse_unwritable,
     write_json,
     write_text,
@@ -25,15 +24,15 @@ if TYPE_CHECKING:
     from kdexport.signature import Signature
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("subject", metavar="BUNDLE", type=PATH)
 @click.option("--data", type=PATH, help="CSV or Parquet: answer these rows too, and score them.")
 @click.option("--against", type=PATH, help="A model file or bundle that must answer alike.")
 @click.option("--from-source", type=PATH, help="Work folder: compare with its checkpoints (torch).")
 @click.option("--verify", "public_key", type=PATH, help="Public key (PEM) of whoever signed it.")
 @click.option("--budget", "budgets", multiple=True, help="A limit: KEY=NUMBER. Repeat for more.")
-@click.option("--junit", help="Write JUnit XML.")
-@click.option("--summary", help="Append Markdown, as for $GITHUB_STEP_SUMMARY.")
+@click.option("--junit", type=OutputPath(), help="Write JUnit XML.")
+@click.option("--summary", type=OutputPath(), help="Append Markdown, as for $GITHUB_STEP_SUMMARY.")
 @csv_options
 @json_option
 def check(

@@ -5,21 +5,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kdexport.cli.options import PATH, json_option, write_json
+from kdexport.cli.options import PATH
+from kdexport.cli.outputs import (
+    GuardedCommand,
+    OutputPath,
+    json_option,
+    refuse_unwritable,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from kdexport.bundle import Bundle
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("bundle", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Folder for the report, in place of BUNDLE.")
+@click.option(
+    "-o",
+    "--output",
+    type=OutputPath(adds=True, path_type=Path),
+    help="Folder for the report, in place of BUNDLE.",
+)
 @json_option
 def report(bundle: Path, output: Path | None, json_path: str | None) -> None:
     """Show the evidence of a BUNDLE, and write report.md and report.html into it.
 
     Both are made from evidence.json alone, the same text every time. report.html opens without a
-    network. Where the packages of kdexport[report] are not installed, only the terminal is told.
+    network. Files of these names that kdexport did not make are kept. Where the packages of
+    kdexport[report] are not installed, only the terminal is told.
 
     \b
     Example:
@@ -28,9 +41,12 @@ def report(bundle: Path, output: Path | None, json_path: str | None) -> None:
     from rich.console import Console
 
     from kdexport.bundle import load_bundle
+    from kdexport.report.files import refuse_foreign_reports
     from kdexport.report.terminal import render_evidence
 
+    refuse_unwritable(json_path)
     loaded = load_bundle(bundle)
+    refuse_foreign_reports(output or bundle)
     if json_path != "-":
         Console().print(render_evidence(loaded.evidence))
     write_json(loaded.evidence, json_path)

@@ -6,23 +6,23 @@ from typing import Any
 
 import click
 
-from kdexport.cli.options import (
-    PATH,
-    csv_format_of,
-    csv_options,
+from kdexport.cli.options import PATH, csv_format_of, csv_options
+from kdexport.cli.outputs import (
+    OUTPUT,
+    GuardedCommand,
     dump_json,
     json_option,
-    refuse_overwriting,
+    refuse_unwritable,
     write_json,
 )
 
 CSV_ENDINGS = {"", ".csv", ".txt"}
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("model", type=PATH)
 @click.argument("data", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="CSV or Parquet file to write.")
+@click.option("-o", "--output", type=OUTPUT, required=True, help="CSV or Parquet file to write.")
 @click.option("--keep", help="Input columns to copy as they stand in the data, between commas.")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @csv_options
@@ -35,14 +35,19 @@ def predict(
     Example:
       kdexport predict models/clicks/student.onnx new.csv -o answers.csv
     """
-    from kdexport.errors import one_line
+    from kdexport.errors import OutputError, one_line
     from kdexport.runtime import open_session
     from kdexport.runtime import predict as predict_table
     from kdexport.signature import listed
     from kdexport.streams import TableFile, answer_file
 
     _refuse_ending(output)
-    refuse_overwriting(output, (model, data), force=force)
+    if output.exists() and not force:
+        raise OutputError(
+            "an output that exists is kept",
+            found=f"{str(output)!r} exists",
+            cure="pass --force to replace it",
+        )
     session = open_session(model)
     signature = session.signature
     file = TableFile(data, csv_format_of(options), signature.categorical, signature.plain_numbers)
@@ -62,7 +67,7 @@ def predict(
     click.echo(f"{n_rows:,} rows in {output}", err=True)
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("model", type=PATH)
 @json_option
 def info(model: Path, json_path: str | None) -> None:
@@ -75,6 +80,7 @@ def info(model: Path, json_path: str | None) -> None:
     from kdexport.info import describe_model
     from kdexport.runtime import read_model
 
+    refuse_unwritable(json_path)
     facts = describe_model(read_model(model), model.name, model.resolve().parent)
     if json_path != "-":
         for key, value in facts.items():

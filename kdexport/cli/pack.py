@@ -6,18 +6,25 @@ from typing import Any
 
 import click
 
-from kdexport.cli.options import PATH, json_option, refuse_unwritable, write_json
+from kdexport.cli.options import PATH
+from kdexport.cli.outputs import (
+    OUTPUT,
+    GuardedCommand,
+    json_option,
+    refuse_unwritable,
+    write_json,
+)
 from kdexport.deploy.targets import SUMMARIES
 
 
 def target_options(command: Any) -> Any:
     """Add one option per target."""
     for name, text in reversed(SUMMARIES.items()):
-        command = click.option(f"--{name}", type=PATH, metavar="DIR", help=text)(command)
+        command = click.option(f"--{name}", type=OUTPUT, metavar="DIR", help=text)(command)
     return command
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("bundle", type=PATH)
 @target_options
 @click.option(
@@ -69,7 +76,6 @@ def pack(
     if not outputs and any(ignored.values()):
         flag = next(flag for flag, is_given in ignored.items() if is_given)
         raise click.UsageError(f"{flag} is of packs: pass a target; --sign alone signs the bundle")
-    refuse_unwritable(json_path)
 
     from kdexport.deploy.model import Form, prepare_model
     from kdexport.deploy.packs import check_before_packing, plan_folders, write_packs
@@ -77,6 +83,8 @@ def pack(
     form, name = Form(target_ort, core_operators, split_text), name or bundle.resolve().name
     _ = form.release  # what is refused without a look at the bundle is refused first
     folders = plan_folders(outputs, name=name, force=force)
+    for folder in folders.values() or (None,):
+        refuse_unwritable(json_path, output=folder)
     loaded, failed = check_before_packing(bundle)
     for result in failed:
         click.echo(f"failed: {result.name}: {result.message}", err=True)

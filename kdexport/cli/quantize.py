@@ -4,14 +4,21 @@ from pathlib import Path
 
 import click
 
-from kdexport.cli.options import PATH, FiniteRange, json_option, refuse_unwritable, write_json
+from kdexport.cli.options import PATH, FiniteRange
+from kdexport.cli.outputs import (
+    OUTPUT,
+    GuardedCommand,
+    json_option,
+    refuse_unwritable,
+    write_json,
+)
 from kdexport.sections import MAX_LOSS
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("bundle", type=PATH)
 @click.option("--int8", "form", flag_value="int8", required=True, help="Weights in 8 bits.")
-@click.option("-o", "--output", type=PATH, help="New bundle; BUNDLE-int8 by default.")
+@click.option("-o", "--output", type=OUTPUT, help="New bundle; BUNDLE-int8 by default.")
 @click.option("--data", type=PATH, help="The rows that BUNDLE was made from.")
 @click.option("--test", type=PATH, help="Its test rows, if they had a file of their own.")
 @click.option(

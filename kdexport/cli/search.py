@@ -5,19 +5,14 @@ from typing import Any
 
 import click
 
-from kdexport.cli.options import (
-    PATH,
-    FiniteRange,
-    json_option,
-    refuse_unwritable,
-    show_progress,
-)
+from kdexport.cli.options import PATH, FiniteRange, show_progress
+from kdexport.cli.outputs import GuardedCommand, json_option, refuse_unwritable
 from kdexport.cli.recipes import build_recipe, recipe_options
 from kdexport.cli.steps import finish, force_option, output_option
 from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("data", type=PATH, required=False)
 @click.option("--max-bytes", type=click.IntRange(min=1), help="The student's file at most.")
 @click.option(
@@ -56,9 +51,9 @@ def search(
     from kdexport.search import search as search_shapes
 
     recipe = build_recipe(options, data, name_teachers(options))
-    teacher = load_teachers(options["teachers"], recipe, trust=options["trust"])
     output = output or Path("runs") / f"{data.stem if data else recipe.data.task}-search"
-    refuse_unwritable(json_path, output=output)
+    refuse_unwritable(json_path, output=output, sources=recipe.teacher.own)
+    teacher = load_teachers(options["teachers"], recipe, trust=options["trust"])
     with show_progress() as on_progress:
         evidence = search_shapes(
             recipe,

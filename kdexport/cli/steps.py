@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdexport.cli.options import PATH, json_option, refuse_unwritable, show_progress, write_json
+from kdexport.cli.options import PATH, show_progress
+from kdexport.cli.outputs import (
+    OUTPUT,
+    GuardedCommand,
+    json_option,
+    refuse_unwritable,
+    write_json,
+)
 from kdexport.cli.recipes import build_recipe, column_options, golden_option, recipe_options
 from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
 from kdexport.sections import GoldenKind
@@ -15,12 +22,12 @@ if TYPE_CHECKING:
     from kdexport.evidence.facts import Evidence
 
 output_option = click.option(
-    "-o", "--output", type=PATH, help="Folder to write; the default is runs/ and DATA's name."
+    "-o", "--output", type=OUTPUT, help="Folder to write; the default is runs/ and DATA's name."
 )
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("data", type=PATH, required=False)
 @recipe_options
 @output_option
@@ -56,9 +63,9 @@ def run(
     from kdexport.pipeline import run as run_pipeline
 
     recipe = build_recipe(options, data, name_teachers(options))
-    teacher = load_teachers(options["teachers"], recipe, trust=options["trust"])
     output = output or Path("runs") / (data.stem if data else recipe.data.task)
-    refuse_unwritable(json_path, output=output)
+    refuse_unwritable(json_path, output=output, sources=recipe.teacher.own)
+    teacher = load_teachers(options["teachers"], recipe, trust=options["trust"])
     with show_progress() as on_progress:
         evidence = run_pipeline(
             recipe,
@@ -76,10 +83,10 @@ def run(
     finish(evidence, output, json_path)
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("data", type=PATH, required=False)
 @recipe_options
-@click.option("-o", "--output", "work", type=PATH, required=True, help="Work folder to write.")
+@click.option("-o", "--output", "work", type=OUTPUT, required=True, help="Work folder to write.")
 @force_option
 def train(data: Path | None, work: Path, force: bool, **options: Any) -> None:
     """Prepare the data and train the teacher, into a work folder.
@@ -104,7 +111,7 @@ def train(data: Path | None, work: Path, force: bool, **options: Any) -> None:
     click.echo(f"teacher in {work}; next: kdexport distill {work}")
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("data", type=PATH)
 @column_options
 @json_option
@@ -120,13 +127,14 @@ def schema(data: Path, json_path: str | None, **options: Any) -> None:
     from kdexport.prepare import describe_columns
     from kdexport.report.columns import render_columns
 
+    refuse_unwritable(json_path)
     description = describe_columns(build_recipe(options, data), data=data)
     if json_path != "-":
         Console().print(render_columns(description))
     write_json(asdict(description), json_path)
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("work", type=PATH)
 @click.option("--recipe", type=PATH, help="Take [student], [transfer] and later sections from it.")
 def distill(work: Path, recipe: Path | None) -> None:
@@ -143,11 +151,11 @@ def distill(work: Path, recipe: Path | None) -> None:
     click.echo(f"students in {work}; next: kdexport export {work} -o models/{work.name}")
 
 
-@click.command()
+@click.command(cls=GuardedCommand)
 @click.argument("work", type=PATH)
 @click.option("--recipe", type=PATH, help="Take [evidence] and later sections from it.")
 @golden_option
-@click.option("-o", "--output", type=PATH, required=True, help="Bundle folder to write.")
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Bundle folder to write.")
 @force_option
 @json_option
 def export(

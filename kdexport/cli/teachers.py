@@ -23,6 +23,8 @@ def teacher_options(command: Command) -> Command:
         click.option(
             "--teacher",
             "teachers",
+            type=click.Path(),
+            metavar="TEACHER",
             multiple=True,
             help="Your own: an .onnx file or MODULE:FUNCTION. Repeat.",
         ),

@@ -69,12 +69,38 @@ def test_report_elsewhere(
     """`-o` writes into another folder and leaves the bundle; one that is not there is refused."""
     output = tmp_path / "out"
     assert kdexport(monkeypatch, "report", bundle, "-o", output) == 3
-    assert "pass another -o" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "pass another -o" in said.err
+    assert not said.out  # refused first
     output.mkdir()
     assert kdexport(monkeypatch, "report", bundle, "-o", output, "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["task"]["target"] == "label"
     assert {p.name for p in output.iterdir()} == {"report.md", "report.html"}
     assert not (bundle / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.html"])
+def test_report_of_somebody_else(
+    name: str,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A report replaces one that kdexport made, and no file of that name that it did not."""
+    for _ in range(2):
+        assert kdexport(monkeypatch, "report", bundle, "-o", tmp_path) == 0
+    made = {path: path.read_bytes() for path in tmp_path.glob("report.*")}
+    mine = "# Notes\n\nMade by kdexport is the bundle; these lines are mine.\n"
+    (tmp_path / name).write_text(mine)
+    capsys.readouterr()
+    assert kdexport(monkeypatch, "report", bundle, "-o", tmp_path) == 3
+    said = capsys.readouterr()
+    assert "a report replaces only one that kdexport made" in said.err
+    assert not said.out
+    assert (tmp_path / name).read_text() == mine
+    others = {path: content for path, content in made.items() if path.name != name}
+    assert {path: path.read_bytes() for path in others} == others
 
 
 @pytest.mark.usefixtures("no_extra")

@@ -229,7 +229,7 @@ class EvidenceRecipe(Section):
     """How sure the evidence has to be."""
 
     asked_share: Annotated[
-        float, Field(gt=0, description="share of the edge that counts as recovered")
+        float, Field(gt=0, le=1, description="share of the edge that counts as recovered")
     ] = 0.9
     n_draws: Annotated[int, Field(ge=100, description="resamples behind every interval")] = 1000
 
@@ -237,7 +237,7 @@ class EvidenceRecipe(Section):
 class BenchRecipe(Section):
     """What the latency run times."""
 
-    batches: Annotated[Widths, Field(description="rows per call")] = (1, 1024)
+    batches: Annotated[Widths, Field(min_length=1, description="rows per call")] = (1, 1024)
     seconds: Annotated[float, Field(gt=0, description="time for all of it")] = 8.0
     n_threads: Annotated[
         Count, Field(le=MAX_THREADS, description="onnxruntime's intra-op threads")

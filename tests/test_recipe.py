@@ -83,7 +83,9 @@ def test_unknown_key_of_section_in_full() -> None:
         ("transfer.method", "magic"),
         ("transfer.n_synthetic", -1),
         ("evidence.n_draws", 99),
+        ("evidence.asked_share", 200),
         ("bench.batches", "1"),
+        ("bench.batches", []),
         ("format_version", 2),
     ],
 )

@@ -12,6 +12,7 @@ from kdexport.evidence.shape import Interval
 Better = Literal["higher", "lower", ""]
 MOST_EXTRA_DECIMALS = 3
 NO_INTERVAL_DIGITS = 4
+MOST_DECIMALS = 8  # what needs more is written with a power of ten
 
 
 class Quoted(str):
@@ -149,8 +150,13 @@ def _keep_off_zero(value: float, bounds: tuple[float, float], decimals: int) -> 
 
 
 def write_rounded(value: float, decimals: int) -> str:
-    """Return a number with so many decimals, thousands marked."""
+    """Return a number with so many decimals, thousands marked; where they would be a row of zeros,
+    as of what float64's rounding leaves of a difference of 0, with its power of ten.
+    """
     rounded = round(value, decimals) + 0.0  # no minus zero
+    if decimals > MOST_DECIMALS:
+        digits = decimals + math.floor(math.log10(abs(rounded))) if rounded else 0
+        return f"{rounded:.{max(0, digits)}e}" if rounded else "0"
     return f"{rounded:,.{max(0, decimals)}f}"
 
 
@@ -159,7 +165,7 @@ def write_number(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     decimals = NO_INTERVAL_DIGITS - 1 - math.floor(math.log10(abs(value)))
-    if decimals > 2 * NO_INTERVAL_DIGITS:
+    if decimals > MOST_DECIMALS:
         return f"{value:.1e}"
     text = f"{round(value, decimals):,.{max(0, decimals)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -172,7 +172,7 @@ def _new_table(title: str) -> Table:
 
 def _add_columns(table: Table, left: Sequence[str], right: Sequence[str]) -> None:
     for name in left:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")  # where the terminal is narrow, names give way
     for name in right:
         table.add_column(name, justify="right", no_wrap=True)
 

@@ -68,13 +68,15 @@ def render_evidence(evidence: Evidence) -> Group:
 
 
 def _main_table(evidence: Evidence, n_replicates: int) -> Table:
-    """One column per candidate, so that it fits 80 characters."""
+    """One column per candidate and one number per cell, so that it fits 80 characters; what does
+    not fit is folded, never cut.
+    """
     gap = 0 if evidence.rival else 1
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), show_edge=False)
     table.add_column("", no_wrap=True)
     roles = ["teacher", "control", "student", *(["rival"] if evidence.rival else [])]
     for name in (*roles, FLOOR):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     quality = [_pick_quality(evidence, role) for role in roles]
     files = [evidence.files.get(f"{role}.onnx") for role in roles]
     trained = ["1", f"mean of {n_replicates}", f"mean of {n_replicates}", "1"]
@@ -83,7 +85,8 @@ def _main_table(evidence: Evidence, n_replicates: int) -> Table:
         scale = style_metric(metric).scale
         shown = [round_interval(q[metric], scale=scale) for q in quality]
         table.add_row(title_metric(metric), *[value for value, _, _ in shown], "")
-        table.add_row("  95 %", *[f"{low}-{high}" for _, low, high in shown], "")
+        table.add_row("  95 % from", *[low for _, low, _ in shown], "")
+        table.add_row("       to", *[high for _, _, high in shown], "")
     table.add_row("bytes", *[_count(file.bytes if file else None) for file in files], "")
     table.add_row("parameters", *[_count(file.parameters if file else None) for file in files], "")
     for batch in sorted({fact.batch for fact in evidence.latency.rows}):

@@ -63,6 +63,15 @@ def test_everything_fits_80_columns() -> None:
     assert "…" not in print_text(render_slowdowns(slowdowns))
 
 
+def test_long_names_give_way() -> None:
+    """Files of long names are folded; their times stay whole."""
+    name = f"{'a_student_of_many_words_' * 3}.onnx"
+    levels = {name: 9.0, **LEVELS_US}
+    text = print_text(render_latency(make_record(levels, BATCHES)))
+    assert "…" not in text
+    assert "1,024 a_student_of_many" in text
+
+
 def test_noise_is_said() -> None:
     """Notes on what disturbed the run stand in the report."""
     record = make_compared().model_copy(update={"notes": ["a neighbour: stop it"]})

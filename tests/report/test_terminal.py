@@ -1,21 +1,22 @@
 """Evidence in the terminal."""
 
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from kdexport.bundle import load_bundle
-from kdexport.evidence.facts import Evidence, SliceFact, SlicesFact
+from kdexport.evidence.facts import Evidence, Interval, SliceFact, SlicesFact
 from kdexport.report.terminal import render_evidence
 from tests.evidence.records import add_plain_control, add_rival, make_interval
 
 WIDTH = 80
 
 
-def show(evidence: Evidence) -> str:
-    """Return what a terminal of 80 columns shows."""
-    console = Console(width=WIDTH, color_system=None)
+def show(evidence: Evidence, width: int = WIDTH) -> str:
+    """Return what a terminal shows."""
+    console = Console(width=width, color_system=None)
     with console.capture() as capture:
         console.print(render_evidence(evidence))
     return capture.get()
@@ -59,6 +60,29 @@ def test_rival(bundle_path: Path, is_native: bool) -> None:
     assert "p50 us, batch 1 (" in text
     assert ("in its own library" in text) == is_native
     assert "…" not in said
+
+
+def test_no_figure_is_cut(bundle_path: Path) -> None:
+    """Figures of many digits are whole in 80 columns, and folded in fewer; each bound is a number
+    of its own, so that no minus is taken for a dash.
+    """
+    evidence = add_rival(load_bundle(bundle_path).evidence)
+    wide = Interval(value=123456789.0, low=123456788.54, high=123456789.44)
+    below = Interval(value=-0.05, low=-0.138, high=-0.027)
+    quality = {
+        role: {**facts, "accuracy": below, "log_loss": wide}
+        for role, facts in evidence.quality.items()
+    }
+    evidence = evidence.model_copy(update={"quality": quality})
+    said = show(evidence)
+    assert re.search(r"95 % from( +-14){4}", said)
+    assert re.search(r"to( +-3){4}", said)
+    assert re.search(r"95 % from( +123,456,788.5){4}", said)
+    assert re.search(r"to( +123,456,789.4){4}", said)
+    for width in (WIDTH, WIDTH // 2):
+        said = show(evidence, width)
+        assert "…" not in said
+        assert max(map(len, said.splitlines())) <= width
 
 
 def test_second_control(bundle_path: Path) -> None:

@@ -6,6 +6,7 @@ is can be asked of its pieces, so that a file need not be in memory to be read. 
 """
 
 import re
+import shlex
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,9 +23,15 @@ NEARLY_ALL = 0.9
 DECIMALS, THOUSANDS = (".", ","), ("", ".", ",", " ", "'")
 MAX_MARKERS = 3
 
-Spelling = Literal["whole", "number", "flag", "date"]
-SPELLINGS: tuple[Spelling, ...] = ("whole", "number", "flag", "date")
-"""From the narrowest on: a column is the first of those that all of its cells spell, or text."""
+DIGITS = r"^[+-]?\d+$"
+
+Spelling = Literal["whole", "digits", "number", "flag", "date"]
+SPELLINGS: tuple[Spelling, ...] = ("whole", "digits", "number", "flag", "date")
+"""From the narrowest on: a column is the first of those that all of its cells spell, or text.
+
+Digits are whole numbers of any length. Where int64 does not hold them all they stay text: float64
+would make one of neighbours, and what is that long is an id more often than a measure.
+"""
 DTYPES: dict[Spelling, type[pl.DataType]] = {"whole": pl.Int64, "number": pl.Float64}
 
 
@@ -74,14 +81,10 @@ def type_column(
     cells: pl.Series, csv_format: CsvFormat, *, as_text: bool, is_number: bool = False
 ) -> pl.Series:
     """Turn a column of text cells into the narrowest type that all of them spell."""
-    spelling = None if as_text else find_spelling(cells, csv_format)
+    spelling = None if as_text else first_of(find_spellings(cells, csv_format) or ())
+    if spelling == "digits" and not is_number:
+        _warn_about_digits(_trim(_find_known(cells, csv_format)))
     return cast_column(cells, csv_format, spelling, is_number=is_number)
-
-
-def find_spelling(cells: pl.Series, csv_format: CsvFormat) -> Spelling | None:
-    """Say what all cells of a column spell; None is text. Warns where that may be a surprise."""
-    spelled = find_spellings(cells, csv_format)
-    return None if spelled is None else first_of(spelled)
 
 
 def first_of(spelled: Collection[Spelling]) -> Spelling | None:
@@ -103,6 +106,8 @@ def find_spellings(cells: pl.Series, csv_format: CsvFormat) -> set[Spelling] | N
         plain = _spell_plainly(trimmed, csv_format)
         numbers = {name: plain.cast(dtype, strict=False) for name, dtype in DTYPES.items()}
         spelled |= {name for name, v in numbers.items() if len(v) - v.null_count() == n_known}
+        if spelled and plain.drop_nulls().str.contains(DIGITS).all():
+            spelled.add("digits")
         if not spelled:
             _warn_about_numbers(trimmed, numbers["number"].is_null(), n_known)
     words = trimmed.str.to_lowercase()
@@ -122,7 +127,7 @@ def cast_column(
     then written plainly: one odd cell does not change what its neighbours mean.
     """
     known = _find_known(cells, csv_format)
-    if spelling is None:
+    if spelling is None or spelling == "digits":
         if not is_number:
             return known
         plain = _spell_plainly(_trim(known), csv_format)
@@ -161,6 +166,18 @@ def _spell_plainly(cells: pl.Series, csv_format: CsvFormat) -> pl.Series:
     number = rf"^[+-]?(\d+{groups})({re.escape(decimal)}\d*)?([eE][+-]?\d+)?$"
     bare = cells.str.replace_all(thousands, "", literal=True) if thousands else cells
     return _where(bare.str.replace_all(decimal, ".", literal=True), cells.str.contains(number))
+
+
+def _warn_about_digits(cells: pl.Series) -> None:
+    """Warn of a column that is text for the length of its whole numbers."""
+    longest = cells.filter(cells.str.len_chars() == cells.str.len_chars().max())
+    warnings.warn(
+        f"column {cells.name!r} holds whole numbers beyond int64, such as {longest[0]}, and is "
+        f"taken as text; {shlex.join(['--numeric', cells.name])} reads 16 digits of a feature, "
+        "--goal regression of a target",
+        KdexportWarning,
+        stacklevel=2,
+    )
 
 
 def _warn_about_numbers(cells: pl.Series, not_numbers: pl.Series, n_known: int) -> None:

@@ -34,7 +34,7 @@ def tidy_column(values: Column, name: str) -> Column:
     kind = values.dtype.kind
     if kind in "iu":
         fits = kind == "i" or not len(values) or int(values.max()) <= LARGEST_INT64
-        return values.astype(np.int64 if fits else np.float64)
+        return values.astype(np.int64 if fits else object)  # float64 would merge neighbours
     if kind == "f":
         return values.astype(np.float64)
     if kind == "M":
@@ -60,10 +60,9 @@ def _narrow(objects: Column, name: str) -> Column:
         return np.array(plain, bool)
     if types and types <= {int, float, Decimal}:
         largest = max(abs(value) for value in plain if value is not None)
-        is_whole, has_gaps = types == {int}, None in plain
-        if not (is_whole and has_gaps and largest >= EXACT):  # float64 would round those
-            exact = is_whole and not has_gaps and largest <= LARGEST_INT64
-            return np.array(plain, np.int64 if exact else np.float64)
+        fits_int64 = None not in plain and largest <= LARGEST_INT64
+        if types != {int} or fits_int64 or largest < EXACT:  # float64 would round the others
+            return np.array(plain, np.int64 if types == {int} and fits_int64 else np.float64)
     if types and all(issubclass(t, datetime.date) for t in types):
         return np.array([_as_moment(value) for value in plain], "datetime64[us]")
     tidy = np.empty(len(plain), object)
@@ -146,8 +145,8 @@ def texts_of(table: Table, name: str) -> Column:
     """Return a column as text, **Shape** `[n]` object, missing cells as the empty text.
 
     Whole numbers are written without a fraction and flags as true and false. Text, and so every
-    cell of a CSV's categories, stays as written. Warns of whole numbers that may have been rounded
-    before, such as those of a frame beyond int64: their texts are others than the cells.
+    cell of a CSV's categories, stays as written. Warns of whole numbers in float64 that may have
+    been rounded before: their texts are others than the cells.
     """
     values = table.columns[name]
     is_float = values.dtype.kind == "f"

@@ -166,14 +166,18 @@ def list_classes(labels: Column, target: str) -> Classes:
         values = tuple(int(v) for v in np.unique(labels))
     elif kind == "O":
         types = {type(v).__name__ for v in labels.tolist() if not isinstance(v, str)}
+        has_text = any(isinstance(v, str) for v in labels.tolist())
+        if types == {"int"} and not has_text:
+            raise _too_long(target, str(max(labels.tolist(), key=abs)))
         if types:
-            has_text = any(isinstance(v, str) for v in labels.tolist())
             raise DataError(
                 "labels are all text, all flags or all whole numbers of 64 bits",
                 found=f"{target!r} holds {' and '.join([*sorted(types), *['text'] * has_text])}",
                 cure="turn them into text",
             )
         values = tuple(sorted(set(labels.tolist())))
+    elif kind == "f" and bool((np.isfinite(labels) & (labels == np.round(labels))).all()):
+        raise _too_long(target, f"{float(labels[~is_whole(labels)][0]):.0f}")
     elif kind == "f":
         raise DataError(
             "classes are text, flags or whole numbers",
@@ -193,6 +197,15 @@ def list_classes(labels: Column, target: str) -> Classes:
             cure="pass rows of every class, or another --target",
         )
     return values
+
+
+def _too_long(target: str, label: str) -> DataError:
+    """Return the refusal of whole numbers that no file answers, or that were rounded before."""
+    return DataError(
+        "labels that are whole numbers fit int64, or float64 to the last digit",
+        found=f"{target!r} holds {label}",
+        cure="turn them into text, or pass --goal regression",
+    )
 
 
 def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) -> Decision:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdexport.cells import CsvFormat
+from kdexport.columns import numbers_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.extras import needing
 from kdexport.kinds import Description, decide_columns, find_classes, find_goal, list_classes
@@ -126,7 +127,12 @@ def read_source(source: Source, recipe: Recipe, text: Sequence[str] = ()) -> Tab
         return as_table(source)
     data, columns = recipe.data, recipe.columns
     csv_format = CsvFormat(data.separator, data.decimal, data.thousands, data.missing)
-    return read_table(Path(source), csv_format=csv_format, text=[*columns.categorical, *text])
+    return read_table(
+        Path(source),
+        csv_format=csv_format,
+        text=[*columns.categorical, *text],
+        numbers=columns.numeric,
+    )
 
 
 def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], str, Classes]:
@@ -135,6 +141,8 @@ def _split(recipe: Recipe, data: Source, test: Source) -> tuple[Parts[Table], st
     labels = column_of(learn, target)
     goal, _ = find_goal(labels, recipe.columns.goal)
     classes = find_classes(labels, target) if goal == "classification" else ()
+    if goal == "regression" and labels.dtype.kind == "O":  # --goal says so of numbers in texts
+        learn = learn.replacing(target, numbers_of(learn, target))
     settings = recipe.data
     parts = split_table(
         learn,

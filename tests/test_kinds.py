@@ -315,9 +315,16 @@ def test_date_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "found"), [((1, "b"), "int and text"), ((2**70, 2**71), "holds int")]
+    ("labels", "found"), [((1, "b"), "int and text"), ((2**70, 2**71), "holds 2361183241")]
 )
 def test_labels_of_several_types(labels: tuple[object, ...], found: str) -> None:
     """Labels that are neither all text nor numbers of 64 bits are refused by their types."""
     with pytest.raises(DataError, match=found):
         find_classes(text(*labels * 4), "y")
+
+
+@pytest.mark.parametrize("dtype", [object, np.float64])
+def test_labels_beyond_int64(dtype: type) -> None:
+    """Whole numbers too long to be answered are refused as that, not as fractions."""
+    with pytest.raises(DataError, match=r"'y' holds 10000000000000000000[01].*turn them into text"):
+        find_classes(np.array([10**20, 10**20 + 1] * 6, dtype), "y")

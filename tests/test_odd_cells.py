@@ -12,7 +12,7 @@ import pytest
 
 from kdexport.cells import CsvFormat
 from kdexport.columns import days_of, texts_of
-from kdexport.errors import DataError, KdexportError
+from kdexport.errors import DataError, KdexportError, KdexportWarning
 from kdexport.kinds import decide_columns, find_classes
 from kdexport.pipeline import run
 from kdexport.prepare import prepare
@@ -139,13 +139,13 @@ def test_durations_refused(unit: str) -> None:
 
 
 def test_unsigned() -> None:
-    """An unsigned number beyond int64 is kept as a fraction, not wrapped."""
+    """An unsigned number beyond int64 is kept whole, neither wrapped nor rounded."""
     big = 2**63 + 5
     for data in (
         {"a": np.array([big, 1], np.uint64)},
         pl.DataFrame({"a": [big, 1]}, schema={"a": pl.UInt64}),
     ):
-        assert as_table(data).columns["a"].tolist() == [float(big), 1.0]
+        assert as_table(data).columns["a"].tolist() == [big, 1]
 
 
 def test_numbered_categories() -> None:
@@ -207,3 +207,14 @@ def test_huge_whole_float_label() -> None:
     """A number too large to be exact is no class."""
     with pytest.raises(DataError, match="'y'"):
         find_classes(np.array([0.0, 1e30] * 4), "y")
+
+
+def test_regression_of_digits_beyond_int64(tmp_path: Path) -> None:
+    """A target of long whole numbers is text, or numbers where the user says regression."""
+    rows = "".join(f"{i},{10**20 + i % 30 * 10**13}\n" for i in range(90))
+    path = csv_of(tmp_path, "a,y\n" + rows)
+    changes = {"data.file": str(path), "data.target": "y", "columns.goal": "regression"}
+    with pytest.warns(KdexportWarning, match="'y' holds whole numbers beyond int64"):
+        prepared = prepare(read_recipe(None, {**changes, "student.form": "plain"}))
+    assert prepared.schema.signature.is_regression
+    assert prepared.rows.train.targets.max() == 1e20 + 2.9e14

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from kdexport.cells import CsvFormat
-from kdexport.columns import texts_of
+from kdexport.columns import numbers_of, texts_of
 from kdexport.errors import DataError, KdexportWarning, OutputError, RecipeError
 from kdexport.records import Column
 from kdexport.streams import TableFile
-from kdexport.tables import as_table, read_table, write_columns
+from kdexport.tables import as_table, from_polars, read_table, write_columns
 
 GERMAN = CsvFormat(separator=";", decimal=",", thousands=".")
 
@@ -315,19 +315,40 @@ def test_long_whole_numbers_beside_gaps(tmp_path: Path) -> None:
         assert texts_of(table, "id").tolist() == ["9007199254740993", "9007199254740995", ""]
 
 
-def test_ids_of_twenty_digits_as_categories(tmp_path: Path) -> None:
-    """A CSV's categories keep every digit; unsigned numbers of a frame, which do not, are said."""
-    ids = [12345678901234567890, 12345678901234567891]
+def test_ids_of_twenty_digits(tmp_path: Path) -> None:
+    """Neighbours beyond int64 stay apart, gap or none; float64 that merged them is said."""
+    ids = [2**64 - 1, 2**64 - 2]
     (tmp_path / "x.csv").write_text(f"id,x\n{ids[0]},1\n{ids[1]},2\n")
-    pl.DataFrame({"id": ids}, schema={"id": pl.UInt64}).write_parquet(tmp_path / "x.parquet")
+    frame = pl.DataFrame({"id": ids}, schema={"id": pl.UInt64})
+    frame.write_parquet(tmp_path / "x.parquet")
+    gaps = pl.DataFrame({"id": [*ids, None]}, schema={"id": pl.UInt64})
+    arrays = [np.array(ids, np.uint64), np.array([ids[0], 7], object)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cells = texts_of(read_table(tmp_path / "x.csv", text=["id"]), "id")
-    assert cells.tolist() == [str(cell) for cell in ids]
-    frame = {"id": np.array(ids, np.uint64)}
-    for table in (read_table(tmp_path / "x.parquet"), as_table(frame)):
-        with pytest.warns(KdexportWarning, match="'id' holds whole numbers of which float64"):
-            texts_of(table, "id")
+        csv = read_table(tmp_path / "x.csv", text=["id"])
+        tables = [csv, read_table(tmp_path / "x.parquet"), as_table(frame), as_table(gaps)]
+        tables += [as_table({"id": array}) for array in arrays]
+        texts = [texts_of(table, "id").tolist() for table in tables]
+    known = [str(cell) for cell in ids]
+    assert texts == [known, known, known, [*known, ""], known, [known[0], "7"]]
+    with pytest.warns(KdexportWarning, match="'id' holds whole numbers of which float64"):
+        texts_of(as_table({"id": np.array(ids, np.float64)}), "id")
+
+
+def test_digits_beyond_int64(tmp_path: Path) -> None:
+    """Whole numbers of a CSV beyond int64 stay text, with a warning, unless named as numbers."""
+    cells = ["100000000000000000001", "7", ""]
+    with pytest.warns(KdexportWarning, match="'a' holds whole numbers beyond int64, such as 1000"):
+        assert column(tmp_path, cells).tolist() == [*cells[:2], None]
+    assert column(tmp_path, [*cells, "0.5"]).dtype == np.float64
+    path = tmp_path / "rows.csv"
+    path.write_text("a,y\n" + "".join(f"{cell},1\n" for cell in cells))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read = read_table(path, numbers=["a"])
+        (chunk, _), *_ = TableFile(path, numbers=["a"]).read_chunks(["a"])
+    for table in (read, from_polars(chunk, "rows")):
+        np.testing.assert_array_equal(numbers_of(table, "a"), [1e20, 7, np.nan])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from kdexport.cells import (
@@ -23,16 +24,19 @@ from kdexport.cells import (
 )
 from kdexport.disk import write_file
 from kdexport.errors import DataError
+from kdexport.lines import differing_headers, read_header
 from kdexport.reading import name_of
-from kdexport.records import Column, Table
+from kdexport.records import Column, Int64, Table
 from kdexport.tables import (
-    differing_headers,
+    find_gaps,
     from_polars,
+    has_gaps,
     has_no_rows,
     is_parquet,
+    leave_out,
     names_parquet,
-    read_header,
     reading,
+    reading_rows,
     to_polars,
 )
 
@@ -68,7 +72,7 @@ class TableFile:
         with reading(self.path):
             if is_parquet(self.path):
                 return tuple(pl.read_parquet_schema(self.path))
-            return tuple(read_header(self.path, self.csv_format))
+            return tuple(read_header(self.path, self.csv_format.separator))
 
     def read_chunks(
         self, columns: Collection[str], keep: Collection[str] = ()
@@ -121,9 +125,28 @@ class TableFile:
         with reading(self.path):
             scan = self._scan()
             if is_parquet(self.path):  # of a CSV, polars lets cells too many pass in such a scan
-                scan = scan.select(taken)
-            for frame in scan.collect_batches(chunk_size=n_rows, maintain_order=True):
-                yield from frame.select(taken).iter_slices(n_rows)
+                for frame in scan.select(taken).collect_batches(
+                    chunk_size=n_rows, maintain_order=True
+                ):
+                    yield from frame.iter_slices(n_rows)
+                return
+            n_above = 0
+            with reading_rows(self.path, self.csv_format, len(self.names)):
+                for frame in scan.collect_batches(chunk_size=n_rows, maintain_order=True):
+                    rows = self._leave_out_gaps(frame, n_above)
+                    n_above += frame.height
+                    yield from rows.select(taken).iter_slices(n_rows)
+
+    def _leave_out_gaps(self, frame: pl.DataFrame, n_above: int) -> pl.DataFrame:
+        """Return rows of a CSV, that many of which stand above them, without empty lines."""
+        if not has_gaps(frame):
+            return frame
+        first, last = np.searchsorted(self._gaps, [n_above, n_above + frame.height])
+        return leave_out(frame, self._gaps[first:last] - n_above)
+
+    @cached_property
+    def _gaps(self) -> Int64:
+        return find_gaps(self.path, self.csv_format, len(self.names))
 
     def _scan(self) -> pl.LazyFrame:
         if is_parquet(self.path):

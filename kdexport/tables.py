@@ -7,8 +7,7 @@ where all its cells are.
 """
 
 import csv
-import os
-from collections import Counter
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +19,10 @@ import polars as pl
 from kdexport.cells import COMMA_CSV, CsvFormat, type_column
 from kdexport.columns import EXACT, tidy_column
 from kdexport.disk import write_file
-from kdexport.errors import DataError
-from kdexport.records import Column, Table
+from kdexport.errors import DataError, KdexportWarning
+from kdexport.lines import differing_headers, find_empty_lines, read_header, refuse_repeats
+from kdexport.records import Column, Int64, Table
 
-OTHER_SEPARATORS = (";", "\t", "|")
-MAX_ROW_BYTES = 2**20  # of a row whose end is looked for
 MAX_SAID = 300  # characters of polars' own message
 
 
@@ -83,15 +81,6 @@ def has_no_rows(path: Path, names: Collection[str]) -> DataError:
     )
 
 
-def differing_headers(path: Path, n_read: int, n_found: int) -> DataError:
-    """Return the refusal of a header that can be read in two ways."""
-    return DataError(
-        "a header is one line of names between separators",
-        found=f"{path.name} has {n_read} or {n_found} columns, as its quotes are read",
-        cure="mend the quotes of its first line",
-    )
-
-
 def _unreadable(path: Path, error: BaseException) -> DataError:
     said = next(iter(str(error).splitlines()), type(error).__name__)
     return DataError(
@@ -121,10 +110,10 @@ def as_table(data: Any, *, source: str = "the table") -> Table:
     if isinstance(data, Mapping):
         return _from_columns({str(k): np.asarray(v) for k, v in data.items()}, source)
     if hasattr(data, "columns") and hasattr(data, "iloc"):  # pandas, which need not be imported
-        _refuse_repeats([str(name) for name in data.columns], source)
+        refuse_repeats([str(name) for name in data.columns], source)
         return _from_columns({str(n): _from_pandas(data[n]) for n in data.columns}, source)
     if hasattr(data, "column_names") and hasattr(data, "schema"):  # pyarrow
-        _refuse_repeats(list(data.column_names), source)
+        refuse_repeats(list(data.column_names), source)
         frame = pl.from_arrow(data)
         if isinstance(frame, pl.DataFrame):
             return from_polars(frame, source)
@@ -165,46 +154,26 @@ def is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _refuse_cut_row(path: Path, names: Collection[str], csv_format: CsvFormat) -> None:
-    """Refuse a CSV that ends within its last row: cells that are not there would be missing ones.
-
-    A cut is seen where the last line has no end and too few cells.
-
-    Raises:
-        DataError: It does.
-    """
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, MAX_ROW_BYTES), os.SEEK_END)
-        lines = file.read().decode("utf-8", "replace").split("\n")
-    last = lines[-1]
-    if not last.strip() or len(lines) == 1 or last.count('"') % 2:  # or the end of a long cell
-        return
-    (cells,) = csv.reader([last], delimiter=csv_format.separator)
-    if len(cells) < len(names):
-        raise DataError(
-            "a CSV has every cell of its last row",
-            found=f"{path.name} ends after {len(cells)} of {len(names)} cells: {last[:40]!r}",
-            cure="copy or download it again; if it is whole, end it with a line break",
-        )
-
-
 def _read_csv(
     path: Path, csv_format: CsvFormat, text: Collection[str], numbers: Collection[str]
 ) -> pl.DataFrame:
-    header = read_header(path, csv_format)
-    frame = pl.read_csv(
-        path,
-        infer_schema=False,
-        separator=csv_format.separator,
-        raise_if_empty=False,
-        glob=False,
-    )
+    header = read_header(path, csv_format.separator)
+    with reading_rows(path, csv_format, len(header)):
+        frame = pl.read_csv(
+            path,
+            infer_schema=False,
+            separator=csv_format.separator,
+            raise_if_empty=False,
+            glob=False,
+        )
     if not header:
         return frame
     if len(header) != frame.width:
         raise differing_headers(path, len(header), frame.width)
     # polars leaves doubled quotes in a header as they are; the csv module reads what was meant.
     cells = frame.rename(dict(zip(frame.columns, header, strict=True)))
+    if has_gaps(cells):
+        cells = leave_out(cells, find_gaps(path, csv_format, len(header)))
     return cells.with_columns(
         type_column(
             column,
@@ -216,37 +185,42 @@ def _read_csv(
     )
 
 
-def read_header(path: Path, csv_format: CsvFormat) -> list[str]:
-    """Return the names of a CSV's columns; look at the file's other end too.
+@contextmanager
+def reading_rows(path: Path, csv_format: CsvFormat, n_columns: int) -> Iterator[None]:
+    """Say which row of a CSV it is that polars finds too long."""
+    try:
+        yield
+    except pl.exceptions.ComputeError:
+        if n_columns > 1:
+            find_empty_lines(path, csv_format.separator, n_columns)
+        raise
 
-    Raises:
-        DataError: One is there twice, another separator stands between them, or the file ends
-            within its last row.
+
+def find_gaps(path: Path, csv_format: CsvFormat, n_columns: int) -> Int64:
+    """Find the rows of a CSV that are empty lines, and warn of them; see `find_empty_lines`.
+
+    In a file of one column, an empty line is a missing cell.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(filter(None, csv.reader(file, delimiter=csv_format.separator)), [])
-    _refuse_repeats(header, path.name)
-    alone = header[0] if len(header) == 1 and csv_format.separator == "," else ""
-    other = next((mark for mark in OTHER_SEPARATORS if mark in alone), None)
-    if other is not None:
-        shown = other.replace("\t", r"\t")
-        raise DataError(
-            "a header's names stand between separators",
-            found=f"{path.name} has one column, {alone[:40]!r}",
-            cure=f"pass --separator '{shown}' if that is what stands between its cells",
+    if n_columns < 2:
+        return np.array([], np.int64)
+    empty = find_empty_lines(path, csv_format.separator, n_columns)
+    if len(empty):
+        warnings.warn(
+            f"{len(empty)} empty lines of {path.name} were left out", KdexportWarning, stacklevel=3
         )
-    _refuse_cut_row(path, header, csv_format)
-    return header
+    return empty
 
 
-def _refuse_repeats(names: list[str], source: str) -> None:
-    repeated = [name for name, n in Counter(names).items() if n > 1]
-    if repeated:
-        raise DataError(
-            "a header names each column once",
-            found=f"{source} has {repeated[0]!r} {names.count(repeated[0])} times",
-            cure="rename or drop the others",
-        )
+def leave_out(cells: pl.DataFrame, rows: Int64) -> pl.DataFrame:
+    """Return the frame without the rows of these numbers."""
+    kept = np.ones(cells.height, bool)
+    kept[rows] = False
+    return cells.filter(pl.Series(kept)) if len(rows) else cells
+
+
+def has_gaps(cells: pl.DataFrame) -> bool:
+    """Say whether empty lines and rows cut short may be among rows: polars fills up their end."""
+    return bool(cells.width) and cells.to_series(cells.width - 1).null_count() > 0
 
 
 def from_polars(frame: pl.DataFrame, source: str) -> Table:

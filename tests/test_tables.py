@@ -10,11 +10,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from kdexport import lines
 from kdexport.cells import CsvFormat
 from kdexport.columns import numbers_of, texts_of
 from kdexport.errors import DataError, KdexportWarning, OutputError, RecipeError
-from kdexport.records import Column
-from kdexport.streams import TableFile
+from kdexport.records import Column, Table
+from kdexport.streams import TableFile, answer_file
 from kdexport.tables import as_table, from_polars, read_table, write_columns
 
 GERMAN = CsvFormat(separator=";", decimal=",", thousands=".")
@@ -286,9 +287,71 @@ def test_file_cut_within_its_last_row(tmp_path: Path, end: str) -> None:
     for read in (read_table, lambda path: list(TableFile(path).read_chunks(["a", "c"]))):
         with pytest.raises(DataError, match="ends after 2 of 3 cells"):
             read(path)
-    for whole in ("\n", ",", ",4", ",4\n"):
+    for whole in (",", ",4", ",4\n"):
         path.write_text("a,b,c\n1,u,2\n" + end + whole)
         assert read_table(path).n_rows == 2
+
+
+def read_both(path: Path) -> list[Table]:
+    """Return a file of columns a and b as it is read at once, and in chunks."""
+    frames = [typed for typed, _ in TableFile(path).read_chunks(["a", "b"])]
+    return [read_table(path), from_polars(pl.concat(frames), path.name)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_empty_lines(tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty lines are no rows, but those within quotes are text: they are counted and left out."""
+    monkeypatch.setattr(lines, "PIECE_BYTES", 5)
+    rows = ["", "a,b", "", '1,"u', "", 'v, w"', "  ", "2,", ",", "3,x", "", ""]
+    path = write(tmp_path, end.join(rows))
+    with pytest.warns(KdexportWarning, match=r"3 empty lines of rows\.csv were left out"):
+        tables = read_both(path)
+    for table in tables:
+        np.testing.assert_array_equal(table.columns["a"], [1, 2, np.nan, 3])
+        assert table.columns["b"].tolist() == [f"u{end}{end}v, w", None, None, "x"]
+        assert table.row_ids.tolist() == [0, 1, 2, 3]
+
+
+def test_empty_lines_of_one_column(tmp_path: Path) -> None:
+    """In a file of one column, an empty line is a missing cell."""
+    np.testing.assert_array_equal(
+        read_table(write(tmp_path, "a\n1\n\n3\n")).columns["a"], [1, np.nan, 3]
+    )
+
+
+def test_answers_beside_empty_lines(tmp_path: Path) -> None:
+    """Answers and kept cells stand by the rows that are there."""
+    path = write(tmp_path, "a,b\n\n1,u\n\n\n2,v\n")
+    file = TableFile(path)
+    with pytest.warns(KdexportWarning, match="3 empty lines"):
+        n_rows = answer_file(
+            file, lambda t: {"c": t.columns["a"]}, tmp_path / "out.csv", columns=["a"], keep=["b"]
+        )
+    assert n_rows == 2
+    assert (tmp_path / "out.csv").read_text() == "b,c\nu,1\nv,2\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ("3,x", "line 5 of .* has 2 of 3 cells: '3,x'"),
+        ("3", "line 5 of .* has 1 of 3 cells"),
+        ('"3,4",x', "line 5 of .* has 2 of 3 cells"),
+        ("3,x,y,z", "line 5 of .* has 4 of 3 cells"),
+    ],
+)
+def test_uneven_rows(tmp_path: Path, row: str, found: str) -> None:
+    """A row with fewer or more cells than the header is refused with its line."""
+    path = write(tmp_path, f'a,b,c\n1,"u\nv",2\n\n{row}\n4,w,5\n')
+    for read in (read_table, lambda path: list(TableFile(path).read_chunks(["a", "c"]))):
+        with pytest.raises(DataError, match=found):
+            read(path)
+
+
+def test_quotes_within_cells_and_short_rows(tmp_path: Path) -> None:
+    """A quote that does not begin a cell hides no separator."""
+    path = write(tmp_path, 'a,b,c,d\n1,5" by 6" wide,,\n2,x " u,v " w,\n')
+    assert read_table(path).columns["b"].tolist() == ['5" by 6" wide', 'x " u']
 
 
 def test_write_into_no_folder(tmp_path: Path) -> None:

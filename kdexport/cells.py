@@ -18,7 +18,15 @@ from kdexport.columns import parse_dates
 from kdexport.errors import KdexportWarning, RecipeError
 
 CODE_WITH_ZEROS = r"^[+-]?0\d"  # 00501 is a name, not a number
-OTHER_LOCALE = r"^[+-]?(\d{1,3}([. ']\d{3})+|\d+),\d+$|^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
+OTHER_LOCALES = "|".join(
+    rf"^[+-]?{number}$"
+    for number in (
+        r"(\d{1,3}([. ']\d{3})+|\d+),\d+",
+        r"(\d{1,3}([, ']\d{3})+|\d*)\.\d+",
+        r"\d{1,3}(([,.]\d{3})+|([ ']\d{3})+)",
+    )
+)
+WITH_SIGNS = r"^[+-]?[$€£¥] ?[+-]?\d[\d.,]*$|^[+-]?\d[\d.,]* ?[%$€£¥]$"  # of money and shares
 NEARLY_ALL = 0.9
 DECIMALS, THOUSANDS = (".", ","), ("", ".", ",", " ", "'")
 MAX_MARKERS = 3
@@ -81,7 +89,8 @@ def type_column(
     cells: pl.Series, csv_format: CsvFormat, *, as_text: bool, is_number: bool = False
 ) -> pl.Series:
     """Turn a column of text cells into the narrowest type that all of them spell."""
-    spelling = None if as_text else first_of(find_spellings(cells, csv_format) or ())
+    spelled = None if as_text else find_spellings(cells, csv_format, is_number=is_number)
+    spelling = first_of(spelled or ())
     if spelling == "digits" and not is_number:
         _warn_about_digits(_trim(_find_known(cells, csv_format)))
     return cast_column(cells, csv_format, spelling, is_number=is_number)
@@ -92,24 +101,30 @@ def first_of(spelled: Collection[Spelling]) -> Spelling | None:
     return next((spelling for spelling in SPELLINGS if spelling in spelled), None)
 
 
-def find_spellings(cells: pl.Series, csv_format: CsvFormat) -> set[Spelling] | None:
+def find_spellings(
+    cells: pl.Series, csv_format: CsvFormat, *, is_number: bool = False
+) -> set[Spelling] | None:
     """Return all that the cells of a column, or of a piece of it, spell; None where none is known.
 
-    A column spells what each of its pieces spells.
+    A column spells what each of its pieces spells. Warns of one that nearly is numbers; of zeros
+    only where it is not to be numbers anyway.
     """
     trimmed = _trim(_find_known(cells, csv_format))
     n_known = len(trimmed) - trimmed.null_count()
     if n_known == 0:
         return None
-    spelled: set[Spelling] = set()
-    if not trimmed.str.contains(CODE_WITH_ZEROS).any():
-        plain = _spell_plainly(trimmed, csv_format)
-        numbers = {name: plain.cast(dtype, strict=False) for name, dtype in DTYPES.items()}
-        spelled |= {name for name, v in numbers.items() if len(v) - v.null_count() == n_known}
-        if spelled and plain.drop_nulls().str.contains(DIGITS).all():
-            spelled.add("digits")
-        if not spelled:
-            _warn_about_numbers(trimmed, numbers["number"].is_null(), n_known)
+    plain = _spell_plainly(trimmed, csv_format)
+    numbers = {name: plain.cast(dtype, strict=False) for name, dtype in DTYPES.items()}
+    spelled = {name for name, v in numbers.items() if len(v) - v.null_count() == n_known}
+    if spelled and plain.drop_nulls().str.contains(DIGITS).all():
+        spelled.add("digits")
+    codes = trimmed.filter(trimmed.str.contains(CODE_WITH_ZEROS))
+    if len(codes):
+        spelled.clear()
+    if not spelled:
+        others = trimmed.filter(numbers["number"].is_null() & trimmed.is_not_null())
+        if len(others) or not is_number:
+            _warn_about_numbers(others, codes, n_known)
     words = trimmed.str.to_lowercase()
     if (words.is_in(["true", "false"]) | words.is_null()).all():
         spelled.add("flag")
@@ -173,24 +188,42 @@ def _warn_about_digits(cells: pl.Series) -> None:
     longest = cells.filter(cells.str.len_chars() == cells.str.len_chars().max())
     warnings.warn(
         f"column {cells.name!r} holds whole numbers beyond int64, such as {longest[0]}, and is "
-        f"taken as text; {shlex.join(['--numeric', cells.name])} reads 16 digits of a feature, "
-        "--goal regression of a target",
+        f"taken as text; {_as_numbers(cells.name)}, of 16 digits",
         KdexportWarning,
         stacklevel=2,
     )
 
 
-def _warn_about_numbers(cells: pl.Series, not_numbers: pl.Series, n_known: int) -> None:
-    """Warn of a column that is text for its cells' spelling only."""
-    others = cells.filter(not_numbers & cells.is_not_null())
-    markers = others.unique()
-    if others.str.contains(OTHER_LOCALE).all():
+def _warn_about_numbers(others: pl.Series, codes: pl.Series, n_known: int) -> None:
+    """Warn of a column that is text for its cells' spelling only.
+
+    Args:
+        others: Cells that are no numbers.
+        codes: Those that begin with a zero.
+        n_known: How many cells there are.
+    """
+    few, markers = (1 - NEARLY_ALL) * n_known, others.unique()
+    if len(codes) > few:
+        return
+    if len(others) == 0:
+        found = f"is text for {len(codes)} of {n_known} cells, which begin with 0: {codes[0]!r}"
+        cure = _as_numbers(others.name)
+    elif others.str.contains(OTHER_LOCALES).all():
         found = f"looks like numbers written otherwise, such as {others[0]!r}, and is taken as text"
         cure = "pass --decimal and --thousands to read it as numbers"
-    elif len(others) <= (1 - NEARLY_ALL) * n_known and len(markers) <= MAX_MARKERS:
+    elif others.str.contains(WITH_SIGNS).all():
+        found = f"looks like numbers with signs, such as {others[0]!r}, and is taken as text"
+        cure = "write them without signs to have numbers"
+    elif len(others) <= few and len(markers) <= MAX_MARKERS:
         shown = ", ".join(map(repr, sorted(markers.to_list())))
         found = f"is text for {len(others)} of {n_known} cells: {shown}"
         cure = "pass them with --missing to read it as numbers"
     else:
         return
-    warnings.warn(f"column {cells.name!r} {found}; {cure}", KdexportWarning, stacklevel=2)
+    warnings.warn(f"column {others.name!r} {found}; {cure}", KdexportWarning, stacklevel=2)
+
+
+def _as_numbers(name: str) -> str:
+    """Say how a column of text is read as numbers."""
+    option = shlex.join(["--numeric", name])
+    return f"{option} (or --goal regression, of a target) reads it as numbers"

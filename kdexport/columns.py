@@ -8,6 +8,7 @@ NaN, a missing text is empty, a date is its days since 1970, a flag is 1 or 0. I
 
 import datetime
 import re
+import shlex
 import warnings
 from collections.abc import Sequence
 from decimal import Decimal
@@ -208,7 +209,7 @@ def _no_number(table: Table, name: str, found: str, values: Column) -> DataError
         found=f"column {name!r} of {table.source} {found}",
         cure="mend those cells"
         if values.dtype.kind == "O"
-        else f"leave it to its kind, or pass --categorical {name}",
+        else f"leave it to its kind, or pass {shlex.join(['--categorical', name])}",
     )
 
 

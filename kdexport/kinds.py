@@ -4,6 +4,7 @@ Takes a table, its target and the user's word on single columns; gives one `Deci
 Imports numpy, `errors`, `records`, `columns`, `sections` and `signature` only.
 """
 
+import shlex
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -240,21 +241,21 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
         raise DataError(
             "a feature holds numbers, flags, dates or text",
             found=f"column {name!r} of {table.source} is of type {values.dtype}",
-            cure=f"turn it into one of them, or pass --drop {name}",
+            cure=f"turn it into one of them, or pass {shlex.join(['--drop', name])}",
         )
-    n_known = n_rows - n_missing
+    n_known, option = n_rows - n_missing, shlex.join(["--categorical", name])
     what = "whole numbers, too large for float64 to tell apart," if are_merged else "texts"
     if n_known >= MIN_ROWS_OF_AN_ID and n_distinct > ID_SHARE * n_known:
         return decide(
             "left out",
             f"{n_distinct} distinct {what} in {n_rows} rows: it looks like an id "
-            f"(--categorical {name} takes it all the same)",
+            f"({option} takes it all the same)",
         )
     if not _has_frequent(table, name, n_known, n_distinct, recipe.min_category_rows):
         return decide(
             "left out",
             f"none of its {n_distinct} {what} has {recipe.min_category_rows} training rows "
-            f"(--categorical {name} takes it all the same)",
+            f"({option} takes it all the same)",
         )
     if are_merged:
         return decide("category", "whole numbers that float64 cannot tell apart")

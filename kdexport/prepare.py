@@ -127,11 +127,14 @@ def read_source(source: Source, recipe: Recipe, text: Sequence[str] = ()) -> Tab
         return as_table(source)
     data, columns = recipe.data, recipe.columns
     csv_format = CsvFormat(data.separator, data.decimal, data.thousands, data.missing)
+    numbers = list(columns.numeric)
+    if columns.goal == "regression" and data.target is not None:
+        numbers.append(data.target)
     return read_table(
         Path(source),
         csv_format=csv_format,
         text=[*columns.categorical, *text],
-        numbers=columns.numeric,
+        numbers=numbers,
     )
 
 

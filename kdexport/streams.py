@@ -115,7 +115,8 @@ class TableFile:
         spelled: dict[str, set[Spelling]] = {}
         for frame in self._scan_chunks([name for name in taken if name not in self.text]):
             for name in frame.columns:
-                found = find_spellings(frame[name], self.csv_format)
+                is_number = name in self.numbers
+                found = find_spellings(frame[name], self.csv_format, is_number=is_number)
                 if found is not None:
                     spelled[name] = spelled.get(name, set(SPELLINGS)) & found
         return {name: first_of(spelled.get(name, ())) for name in taken}

@@ -323,6 +323,14 @@ def test_labels_of_several_types(labels: tuple[object, ...], found: str) -> None
         find_classes(text(*labels * 4), "y")
 
 
+def test_options_of_names_with_spaces() -> None:
+    """An option in a message can be copied into a shell, whatever the column is called."""
+    cells = np.array([f"t{i}" for i in range(60)], object)
+    table = as_table({"a b": cells, "x": np.arange(60), "y": np.arange(60)})
+    why = decide_columns(table, "y", ColumnsRecipe())[0].why
+    assert "(--categorical 'a b' takes it all the same)" in why
+
+
 @pytest.mark.parametrize("dtype", [object, np.float64])
 def test_labels_beyond_int64(dtype: type) -> None:
     """Whole numbers too long to be answered are refused as that, not as fractions."""

@@ -241,6 +241,36 @@ def test_few_markers_warned(tmp_path: Path) -> None:
     assert read.dtype == object
 
 
+@pytest.mark.parametrize("cell", ["05", "00.3"])
+def test_few_zeros_warned(tmp_path: Path, cell: str) -> None:
+    """Numbers of which a few begin with a zero are text, with a warning that names the option."""
+    path = write(tmp_path, "a b,y\n" + "".join(f"{i}.5,1\n" for i in range(59)) + f"{cell},1\n")
+    found = rf"'a b' is text for 1 of 60 cells, which begin with 0: '{cell}'; --numeric 'a b' "
+    with pytest.warns(KdexportWarning, match=found):
+        assert read_table(path).columns["a b"].dtype == object
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_table(path, numbers=["a b"])
+        list(TableFile(path, numbers=["a b"]).read_chunks(["a b"]))
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (["1.5", "12.25", "7"], "written otherwise, such as '1.5'.*--decimal"),
+        (["1,234.5", "7"], r"written otherwise, such as '1,234\.5'"),
+        (["1.234,5", "7"], r"written otherwise, such as '1\.234,5'"),
+        (["12%", "3,5 %"], "numbers with signs, such as '12%'"),
+        (["$1.50", "-$12"], r"numbers with signs, such as '\$1\.50'"),
+    ],
+)
+def test_numbers_beside_a_decimal_comma(tmp_path: Path, cells: list[str], found: str) -> None:
+    """Where the decimal mark is given, columns of another are warned about, as are signs."""
+    path = write(tmp_path, "a;y\n" + "".join(f"{cell};1\n" for cell in cells))
+    with pytest.warns(KdexportWarning, match=f"column 'a' .*{found}"):
+        assert read_table(path, csv_format=CsvFormat(";", ",")).columns["a"].tolist() == cells
+
+
 @pytest.mark.parametrize(
     "cells",
     [

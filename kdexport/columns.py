@@ -23,6 +23,7 @@ ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?", 
 EPOCH, ONE_DAY = np.datetime64(0, "us"), np.timedelta64(1, "D")
 LARGEST_INT64 = 2**63 - 1
 EXACT = 2.0**53  # below it float64 holds every whole number
+FLAGS = {"true": True, "false": False}
 SHOWN = 40
 
 
@@ -100,6 +101,31 @@ def numbers_of(table: Table, name: str) -> Float64:
         found = f"holds text in {int(wrong.sum())} rows, the first "
         raise _no_number(table, name, f"{found}{str(values[wrong][0])[:SHOWN]!r}", values)
     return numbers
+
+
+def flags_of(table: Table, name: str) -> Float64:
+    """Return a column of flags as 1 and 0, **Shape** `[n]` float64, missing cells as NaN.
+
+    Text counts where it is true or false, in letters of any case, or spells a number.
+
+    Raises:
+        DataError: A cell is neither a flag nor missing.
+    """
+    values = table.columns[name]
+    if values.dtype.kind != "O":
+        return numbers_of(table, name)
+    words = np.array([str(value).strip().lower() for value in values.tolist()], object)
+    cells = [FLAGS.get(word, value) for word, value in zip(words, values.tolist(), strict=True)]
+    flags = np.array([_as_number(cell) for cell in cells], np.float64)
+    wrong = np.isnan(flags) & ~is_missing(values) & (words != "nan")
+    if wrong.any():
+        raise DataError(
+            "a column of flags holds true and false, or 1 and 0",
+            found=f"column {name!r} of {table.source} holds others in {int(wrong.sum())} rows, "
+            f"the first {str(values[wrong][0])[:SHOWN]!r}",
+            cure="mend those cells",
+        )
+    return flags
 
 
 def days_of(table: Table, name: str) -> Float64:

@@ -227,7 +227,8 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
         return decide("category", "--categorical")
     if name in recipe.numeric:
         numbers_of(table, name)
-        return decide("number", "--numeric")
+        is_flag = values.dtype.kind == "b" or holds_flags(values, missing)
+        return decide("boolean" if is_flag else "number", "--numeric")
     if n_missing == n_rows:
         return decide("left out", "every cell is empty")
     if values.dtype.kind == "b" or holds_flags(values, missing):

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from kdexport.columns import days_of, numbers_of, texts_of
+from kdexport.columns import days_of, flags_of, numbers_of, texts_of
 from kdexport.errors import DataError
 from kdexport.records import Column, Inputs, Table
 
 MAX_NAMES_SHOWN = 8
+READERS = {None: numbers_of, "boolean": flags_of, "date": days_of}
 
 Classes = tuple[bool, ...] | tuple[int, ...] | tuple[str, ...]
 LabelType = Literal["bool", "int64", "string"]
@@ -52,9 +53,9 @@ class Signature(BaseModel):
         return self.numeric + self.categorical
 
     @property
-    def plain_numbers(self) -> tuple[str, ...]:
-        """Columns whose cells are read as numbers, one by one."""
-        return tuple(name for name in self.numeric if name not in self.kinds)
+    def numbers_and_flags(self) -> tuple[str, ...]:
+        """Columns whose cells are read one by one."""
+        return tuple(name for name in self.numeric if self.kinds.get(name) != "date")
 
     @property
     def label_dtype(self) -> LabelType:
@@ -120,8 +121,7 @@ class Signature(BaseModel):
         categorical = np.empty((table.n_rows, len(self.categorical)), object)
         with np.errstate(over="ignore"):  # beyond float32 becomes infinite; the graph clips it
             for i, name in enumerate(self.numeric):
-                read = days_of if self.kinds.get(name) == "date" else numbers_of
-                numeric[:, i] = read(table, name)
+                numeric[:, i] = READERS[self.kinds.get(name)](table, name)
         for i, name in enumerate(self.categorical):
             categorical[:, i] = texts_of(table, name)
         return Inputs(numeric, categorical)

@@ -119,6 +119,8 @@ class TableFile:
                 found = find_spellings(frame[name], self.csv_format, is_number=is_number)
                 if found is not None:
                     spelled[name] = spelled.get(name, set(SPELLINGS)) & found
+        for name in self.numbers:  # true is no number: whoever takes flags reads them from text
+            spelled.get(name, set()).discard("flag")
         return {name: first_of(spelled.get(name, ())) for name in taken}
 
     def _scan_chunks(self, taken: Sequence[str]) -> Iterator[pl.DataFrame]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdexport.columns import days_of, is_missing, numbers_of, texts_of
+from kdexport.columns import days_of, flags_of, is_missing, numbers_of, texts_of
 from kdexport.errors import DataError
 from kdexport.records import Column, Table
 from kdexport.tables import as_table, read_table
@@ -187,3 +187,12 @@ def test_no_numpy_warnings() -> None:
         days_of(one(np.array([dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)], "M8[us]")), "a")
         found = texts_of(one(np.array([np.nan, np.inf, -np.inf])), "a")
     assert found.tolist() == ["", "inf", "-inf"]
+
+
+def test_flags() -> None:
+    """Flags and text that spells them, or 1 and 0, are 1 and 0; what is neither is named."""
+    cells = texts("TRUE", "1", " false ", "0", None, True)
+    np.testing.assert_array_equal(flags_of(one(cells), "a"), [1, 1, 0, 0, NAN, 1])
+    np.testing.assert_array_equal(flags_of(one(np.array([True, False])), "a"), [1, 0])
+    with pytest.raises(DataError, match=r"flags.*'a' of rows\.csv.* in 1 rows, the first 'maybe'"):
+        flags_of(one(texts("true", "maybe", "1", "")), "a")

@@ -56,7 +56,11 @@ def test_absent_columns() -> None:
     ("name", "values", "found"),
     [
         ("n", np.array(["0.5", "red"], object), "column 'n' .* 1 rows, the first 'red'"),
-        ("flag", np.array(["yes", "no"], object), "column 'flag' .* 2 rows, the first 'yes'"),
+        (
+            "flag",
+            np.array(["yes", "no"], object),
+            "column 'flag' .* others in 2 rows, the first 'yes'",
+        ),
         ("day", np.array(["31.01.2026", None], object), r"column 'day' .*'31\.01\.2026' in 1 rows"),
         ("day", np.arange(2), "column 'day' .*int64"),
         ("n", np.zeros(2, "M8[us]"), "column 'n' .*datetime64"),

@@ -12,6 +12,7 @@ from kdexport.cells import CsvFormat
 from kdexport.columns import numbers_of
 from kdexport.errors import DataError
 from kdexport.records import Column, Table
+from kdexport.signature import Signature
 from kdexport.streams import TableFile, answer_file
 from kdexport.tables import from_polars, read_table
 
@@ -125,3 +126,18 @@ def test_an_odd_cell_leaves_its_neighbours_alone(tmp_path: Path) -> None:
         from_polars(next(TableFile(path, given, (), ["x"]).read_chunks(["x"]))[0], "rows"),
     ):
         np.testing.assert_array_equal(numbers_of(table, "x"), [1299, 7, np.nan])
+
+
+def test_flags_beside_numbers(tmp_path: Path) -> None:
+    """A flag may be written as true or as 1, cell by cell; where numbers belong, true is none."""
+    path = tmp_path / "in.csv"
+    path.write_text("n,flag\n1,1\n2,true\n3,FALSE\n")
+    signature = Signature(numeric=("n", "flag"), kinds={"flag": "boolean"}, target="y")
+    file = TableFile(path, numbers=signature.numbers_and_flags)
+    for frame, _ in file.read_chunks(signature.columns):
+        inputs = signature.take_inputs(from_polars(frame, "rows"))
+        np.testing.assert_array_equal(inputs.numeric, [[1, 1], [2, 1], [3, 0]])
+    path.write_text("n,flag\ntrue,1\nfalse,0\n")
+    (frame, _), *_ = file.read_chunks(signature.columns)
+    with pytest.raises(DataError, match="'n' of rows holds text in 2 rows, the first 'true'"):
+        signature.take_inputs(from_polars(frame, "rows"))

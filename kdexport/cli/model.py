@@ -50,7 +50,8 @@ def predict(
         )
     session = open_session(model)
     signature = session.signature
-    file = TableFile(data, csv_format_of(options), signature.categorical, signature.plain_numbers)
+    numbers = signature.numbers_and_flags
+    file = TableFile(data, csv_format_of(options), signature.categorical, numbers)
     kept = _find_kept(keep, file.names)
     extra = set(file.names) - {*signature.columns, signature.target}
     if extra:

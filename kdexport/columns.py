@@ -19,7 +19,8 @@ import numpy as np
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Bools, Column, Float64, Table
 
-ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?)?", re.ASCII)
+TIME, ZONE = r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?", r"Z|(?P<zone>[+-]([01]\d|2[0-3]):[0-5]\d)"
+ISO_DATE = re.compile(rf"(?!0000)\d{{4}}-\d\d-\d\d([ T]{TIME}({ZONE})?)?", re.ASCII)
 EPOCH, ONE_DAY = np.datetime64(0, "us"), np.timedelta64(1, "D")
 LARGEST_INT64 = 2**63 - 1
 EXACT = 2.0**53  # below it float64 holds every whole number
@@ -153,19 +154,24 @@ def days_of(table: Table, name: str) -> Float64:
 
 
 def parse_dates(texts: Sequence[str | None]) -> Column | None:
-    """Read texts in ISO form, as dates or times in UTC.
+    """Read texts in ISO form, as dates or times in UTC, which is meant where no zone is named.
 
     **Shape** returns `[n]` datetime64[us], NaT where there is no text; None where one of them is no
     date: of another form, or of no such day.
     """
-    if not all(text is None or ISO_DATE.fullmatch(text) for text in texts):
-        return None
+    local, minutes = [], []  # and how far their clocks are ahead
+    for text in texts:
+        match = ISO_DATE.fullmatch("" if text is None else text)
+        if text is not None and match is None:
+            return None
+        zone = match and match["zone"]
+        local.append("NaT" if text is None else text.removesuffix(zone or "Z"))
+        minutes.append(int(f"{zone[0]}1") * (60 * int(zone[1:3]) + int(zone[4:])) if zone else 0)
     try:
-        return np.array(
-            ["NaT" if text is None else text.removesuffix("Z") for text in texts], "datetime64[us]"
-        )
+        moments: Column = np.array(local, "datetime64[us]") - np.array(minutes, "timedelta64[m]")
     except ValueError:  # looks like one, such as 2026-02-31
         return None
+    return moments
 
 
 def texts_of(table: Table, name: str) -> Column:

@@ -1,6 +1,7 @@
 """One column as a model takes it: numbers, days or text, and refusals that name the cell."""
 
 import datetime as dt
+import re
 import warnings
 from pathlib import Path
 
@@ -89,11 +90,17 @@ def test_dates_are_no_numbers() -> None:
         ("2026-01-31 18:00", 20484.75),
         ("2026-01-31T12:00:00", 20484.5),
         ("1970-01-01T00:00:00.000001", 1 / 86_400_000_000),
+        ("2020-02-01T10:00:00+02:00", 18293 + 8 / 24),
+        ("1970-01-01 23:30-00:30", 1),
+        ("1970-01-01T00:00:00.5+23:59", (0.5 - 86_340) / 86_400),
+        ("0001-01-01", -719_162),
     ],
 )
 def test_days(text: str, days: float) -> None:
-    """A date is its days since 1970, the time of day their fraction, as text and as a time."""
-    time = np.array([text.removesuffix("Z"), "NaT"], "M8[us]")
+    """A date is its days since 1970 in UTC, the time of day their fraction, as text and time."""
+    moment = dt.datetime.fromisoformat(text)
+    in_utc = moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    time = np.array([in_utc, "NaT"], "M8[us]")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for values in (texts(text, None), time):
@@ -114,6 +121,16 @@ def test_no_dates() -> None:
     cells = texts("2026-01-31", None, "2026-02-31")
     with pytest.raises(DataError, match=r"'a' of rows\.csv holds '2026-02-31' in 1 rows"):
         days_of(one(cells), "a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-31+02:00", "2026-01-31T12:00+24:00", "2026-01-31T12:00+0200", "0000-01-01"],
+)
+def test_no_zones(text: str) -> None:
+    """A zone is hours and minutes beside a time of day, and there is no year 0."""
+    with pytest.raises(DataError, match=re.escape(f"holds {text!r}")):
+        days_of(one(texts("2026-01-31", text)), "a")
 
 
 @pytest.mark.parametrize("values", [np.arange(2), np.array([0.5, np.nan]), np.zeros(2, bool)])

@@ -47,6 +47,14 @@ def read_header(path: Path, separator: str) -> list[str]:
 
 def differing_headers(path: Path, n_read: int, n_found: int) -> DataError:
     """Return the refusal of a header that can be read in two ways."""
+    with path.open("rb") as file:
+        first = file.readline(PIECE_BYTES)
+    if b"\r" in first.rstrip(b"\r\n"):
+        return DataError(
+            "lines of a CSV end with \\n or \\r\\n",
+            found=f"{path.name} ends its first line with \\r alone",
+            cure="save it with the line ends of Unix or Windows",
+        )
     return DataError(
         "a header is one line of names between separators",
         found=f"{path.name} has {n_read} or {n_found} columns, as its quotes are read",
@@ -139,6 +147,6 @@ def _uneven(path: Path, start: int, end: int, cells: list[str], n_columns: int) 
         )
     return DataError(
         "each row of a CSV has as many cells as its header",
-        found=f"line {n_lines + 1} of {path.name} has {len(cells)} of {n_columns} cells: {shown!r}",
+        found=f"line {n_lines + 1} of {path.name} has {len(cells)} cells, not {n_columns}: {shown!r}",
         cure="mend it: a missing cell is empty, and one with a separator stands between quotes",
     )

@@ -23,6 +23,15 @@ from kdexport.errors import DataError, KdexportWarning
 from kdexport.lines import differing_headers, find_empty_lines, read_header, refuse_repeats
 from kdexport.records import Column, Int64, Table
 
+UNPACK = "unpack it"
+PACKED = {
+    b"\x1f\x8b": ("compressed with gzip", UNPACK),
+    b"BZh": ("compressed with bzip2", UNPACK),
+    b"\xfd7zXZ": ("compressed with xz", UNPACK),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", UNPACK),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save its sheet as CSV"),
+}
+"""First bytes of a file to what it is, and what to do."""
 MAX_SAID = 300  # characters of polars' own message
 
 
@@ -58,13 +67,17 @@ def read_table(
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what goes wrong with a file while it is read into a DataError that names it."""
+    rule = "the data is a CSV or Parquet file"
+    if str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise DataError(rule, found=f"{str(path)!r}, a pipe or device", cure="write a file first")
     if not path.is_file():
-        raise DataError(
-            "the data is a CSV or Parquet file",
-            found=f"no file {str(path)!r}",
-            cure="check the path",
-        )
+        raise DataError(rule, found=f"no file {str(path)!r}", cure="check the path")
     try:
+        with path.open("rb") as file:
+            head = file.read(max(map(len, PACKED)))
+        for mark, (found, cure) in PACKED.items():
+            if head.startswith(mark):
+                raise DataError(rule, found=f"{path.name} is {found}", cure=cure)
         yield
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error

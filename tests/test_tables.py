@@ -1,6 +1,10 @@
 """Files and frames into tables: which cells make which type of column."""
 
+import bz2
 import datetime as dt
+import gzip
+import lzma
+import os
 import warnings
 from pathlib import Path
 
@@ -76,6 +80,32 @@ def test_garbage(tmp_path: Path, content: bytes) -> None:
     """A file that is no table, or has rows longer than its header, is an error that names it."""
     with pytest.raises(DataError, match=r"rows\.csv"):
         read_table(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (gzip.compress(b"a,y\n1,2\n"), "is compressed with gzip; unpack it"),
+        (bz2.compress(b"a,y\n1,2\n"), "is compressed with bzip2"),
+        (lzma.compress(b"a,y\n1,2\n"), "is compressed with xz"),
+        (b"PK\x03\x04rest", "is a zip archive or a spreadsheet"),
+        (b"a,b,y\r1,2,3\r4,5,6\r", r"ends its first line with \\r alone"),
+    ],
+)
+def test_other_files(tmp_path: Path, content: bytes, found: str) -> None:
+    """A file that is packed, or has line ends of its own, is told what it is."""
+    path = write(tmp_path, content)
+    for read in (read_table, lambda path: list(TableFile(path).read_chunks(["a"]))):
+        with pytest.raises(DataError, match=found):
+            read(path)
+
+
+def test_pipe_is_no_file(tmp_path: Path) -> None:
+    """Tables are read from files, not from a pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("-"), tmp_path / "pipe"):
+        with pytest.raises(DataError, match="a pipe or device; write a file first"):
+            read_table(path)
 
 
 @pytest.mark.parametrize("content", [b"a,a,y\n1,2,3\n", b"\xef\xbb\xbfa,a,y\n1,2,3\n"])
@@ -365,10 +395,10 @@ def test_answers_beside_empty_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        ("3,x", "line 5 of .* has 2 of 3 cells: '3,x'"),
-        ("3", "line 5 of .* has 1 of 3 cells"),
-        ('"3,4",x', "line 5 of .* has 2 of 3 cells"),
-        ("3,x,y,z", "line 5 of .* has 4 of 3 cells"),
+        ("3,x", "line 5 of .* has 2 cells, not 3: '3,x'"),
+        ("3", "line 5 of .* has 1 cells, not 3"),
+        ('"3,4",x', "line 5 of .* has 2 cells, not 3"),
+        ("3,x,y,z", "line 5 of .* has 4 cells, not 3"),
     ],
 )
 def test_uneven_rows(tmp_path: Path, row: str, found: str) -> None:

@@ -207,6 +207,13 @@ def is_missing(values: Column) -> Bools:
     return np.zeros(len(values), bool)
 
 
+def is_unlabelled(labels: Column) -> Bools:
+    """Say which rows have no label: their cell is missing, or blanks alone."""
+    blank = [isinstance(label, str) and not label.strip() for label in labels.tolist()]
+    unlabelled: Bools = is_missing(labels) | np.array(blank, bool)
+    return unlabelled
+
+
 def is_whole(values: Column) -> Bools:
     """Say which numbers are whole, and small enough to be exact as whole numbers."""
     whole: Bools = np.isfinite(values) & (values == np.round(values))

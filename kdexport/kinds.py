@@ -7,6 +7,7 @@ Imports numpy, `errors`, `records`, `columns`, `sections` and `signature` only.
 import shlex
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,6 +144,7 @@ def find_classes(labels: Column, target: str) -> Classes:
         DataError: They are no classes: fractions, a single one, dates, or nearly as many as rows.
     """
     values = list_classes(labels, target)
+    warn_about_blanks(values, target)
     n_rows = len(labels)
     if len(values) > MAX_CLASSES or 2 * len(values) > n_rows:
         raise DataError(
@@ -198,6 +200,21 @@ def list_classes(labels: Column, target: str) -> Classes:
             cure="pass rows of every class, or another --target",
         )
     return values
+
+
+def warn_about_blanks(values: Iterable[object], name: str) -> None:
+    """Warn where texts of a column, all distinct, differ by nothing but blanks around them."""
+    bare: dict[str, str] = {}
+    for text in (value for value in values if isinstance(value, str)):
+        twin = bare.setdefault(text.strip(), text)
+        if twin != text:
+            warnings.warn(
+                f"{name!r} holds {twin!r} and {text!r}, which differ by blanks alone and are "
+                "taken as two; mend those cells if they are one",
+                KdexportWarning,
+                stacklevel=3,
+            )
+            return
 
 
 def _too_long(target: str, label: str) -> DataError:

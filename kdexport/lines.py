@@ -138,15 +138,15 @@ def _uneven(path: Path, start: int, end: int, cells: list[str], n_columns: int) 
     with path.open("rb") as file:
         sizes = (min(PIECE_BYTES, start - at) for at in range(0, start, PIECE_BYTES))
         n_lines = sum(file.read(size).count(b"\n") for size in sizes)
-    shown = ",".join(cells)[:40]
-    if end == path.stat().st_size and len(cells) < n_columns:
+    shown, n_cells = ",".join(cells)[:40], len(cells)
+    if end == path.stat().st_size and n_cells < n_columns:
         return DataError(
             "a CSV has every cell of its last row",
-            found=f"{path.name} ends after {len(cells)} of {n_columns} cells: {shown!r}",
+            found=f"{path.name} ends after {n_cells} of {n_columns} cells: {shown!r}",
             cure="copy or download it again; if it is whole, fill up its last row",
         )
     return DataError(
         "each row of a CSV has as many cells as its header",
-        found=f"line {n_lines + 1} of {path.name} has {len(cells)} cells, not {n_columns}: {shown!r}",
+        found=f"line {n_lines + 1} of {path.name} has {n_cells} cells, not {n_columns}: {shown!r}",
         cure="mend it: a missing cell is empty, and one with a separator stands between quotes",
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from kdexport.columns import numbers_of
 from kdexport.errors import DataError
-from kdexport.kinds import decide_columns, warn_about
+from kdexport.kinds import decide_columns, warn_about, warn_about_blanks
 from kdexport.knots import Knots, find_knots
 from kdexport.records import Column, Float32, Float64, Int64, Rows, Table
 from kdexport.sections import ColumnsRecipe
@@ -124,6 +124,8 @@ class Schema(BaseModel):
             target=target,
         )
         inputs = signature.take_inputs(table)
+        for name, texts in zip(signature.categorical, inputs.categorical.T, strict=True):
+            warn_about_blanks(dict.fromkeys(texts.tolist()), name)
         exact = inputs.numeric.astype(np.float64)
         for i, name in enumerate(numeric):
             refuse_huge(exact[:, i], name, table.source)

@@ -9,7 +9,7 @@ from collections import Counter
 
 import numpy as np
 
-from kdexport.columns import LARGEST_INT64, is_missing, is_whole, numbers_of
+from kdexport.columns import LARGEST_INT64, is_unlabelled, is_whole, numbers_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Bools, Column, Int64, Parts, Table
 from kdexport.schema import column_of
@@ -20,12 +20,12 @@ N_STRATA, MIN_STRATUM = 10, 10  # of a regression's target, and their rows
 
 
 def drop_unlabelled(table: Table, target: str) -> Table:
-    """Return the table without the rows whose target is missing, and warn with their number.
+    """Return the table without the rows that have no label, and warn with their number.
 
     Raises:
         DataError: The table has no such column, or no row has a label.
     """
-    missing = is_missing(column_of(table, target))
+    missing = is_unlabelled(column_of(table, target))
     if missing.all():
         raise DataError(
             "rows need a label to learn from",

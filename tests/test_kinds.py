@@ -336,3 +336,14 @@ def test_labels_beyond_int64(dtype: type) -> None:
     """Whole numbers too long to be answered are refused as that, not as fractions."""
     with pytest.raises(DataError, match=r"'y' holds 10000000000000000000[01].*turn them into text"):
         find_classes(np.array([10**20, 10**20 + 1] * 6, dtype), "y")
+
+
+def test_blanks_make_two_of_one() -> None:
+    """Classes, or categories, that differ by outer blanks alone are warned about, once a column."""
+    twins = text("no", "no ", "yes", " yes")
+    with pytest.warns(KdexportWarning, match="'y' holds 'no' and 'no ', which differ by blanks"):
+        assert len(find_classes(twins, "y")) == 4
+    table = as_table({"a": twins, "x": np.arange(N_ROWS), "y": np.arange(N_ROWS)})
+    with pytest.warns(KdexportWarning, match="'a' holds 'no' and 'no '") as caught:
+        Schema.fit(table, "y", ColumnsRecipe())
+    assert len(caught) == 1

@@ -299,3 +299,10 @@ def test_the_target_nobody_named() -> None:
     data = {"x": np.arange(90.0), "y": ["a", "b", "a"] * 30}
     with pytest.warns(KdexportWarning, match="no --target given: taking the last column, 'y'"):
         assert prepare(read_recipe(None, {}), data=data).schema.signature.target == "y"
+
+
+def test_blank_label() -> None:
+    """A label of blanks alone is none."""
+    table = as_table({"a": np.arange(4), "y": np.array(["u", "  ", "v", None], object)})
+    with pytest.warns(KdexportWarning, match="2 rows of the table have no 'y'"):
+        assert drop_unlabelled(table, "y").columns["y"].tolist() == ["u", "v"]

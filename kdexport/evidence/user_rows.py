@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdexport.columns import is_missing
+from kdexport.columns import is_unlabelled
 from kdexport.evidence.metrics import find_metrics, measure_quality
 from kdexport.evidence.shape import Interval, Quality
 from kdexport.records import Answers, CheckResult, Column, Inputs, Rows, Table
@@ -51,7 +51,7 @@ def take_user_rows(table: Table, signature: Signature, *, weight: str | None = N
     """
     origins = np.array([f"{table.source} row {i}" for i in table.row_ids], object)
     inputs, target = signature.take_inputs(table), signature.target
-    if target not in table.columns or is_missing(table.columns[target]).all():
+    if target not in table.columns or is_unlabelled(table.columns[target]).all():
         return UserRows(inputs, origins, None, table.source)
     if weight is not None and weight not in table.columns:
         reason = f"the evidence's rows count by {weight!r}, which {table.source} has no column of"

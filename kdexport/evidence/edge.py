@@ -4,6 +4,7 @@ Takes one score per row for teacher, controls and students; gives estimates, 95 
 verdict. How rows and replicates are resampled: `resample`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from kdexport.records import Float64
 TEACHER, CONTROL, STUDENT = "teacher", "control", "student"
 PLAIN_CONTROL, RIVAL = "plain_control", "rival"
 CONTROLS: tuple[ControlRole, ...] = ("control", "plain_control")
+MOST_ROWS = 10**12  # beyond: no table settles it
 HANG_ON_OTHERS = {"log_loss", "brier"}  # what rows outside the most frequent class decide
 
 
@@ -194,9 +196,11 @@ def decide_verdict(edge: Interval, share: Interval, asked_share: float) -> Verdi
 def _rows_to_settle(gap: float, draws: Float64, rows_only: Float64, n_rows: int) -> int | None:
     """Return how many test rows would move the interval clear of the asked share.
 
-    The variance from rows shrinks with their number, that from replicates does not.
+    The variance from rows shrinks with their number, that from replicates does not. None where no
+    number would, or none that anybody has.
     """
     from_rows = float(rows_only[np.isfinite(rows_only)].var())
     from_replicates = max(0.0, float(draws.var()) - from_rows)
     allowed = (gap / Z_95) ** 2 - from_replicates
-    return int(np.ceil(n_rows * from_rows / allowed)) if allowed > 0 else None
+    asked = n_rows * from_rows / allowed if allowed > 0 else math.inf
+    return math.ceil(asked) if asked <= MOST_ROWS else None

@@ -1,5 +1,6 @@
 """What every piece of evidence is made of. Imports pydantic only."""
 
+import sys
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -14,10 +15,10 @@ class Fact(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _fits_64_bits(cls, value: Any) -> Any:
-        """A whole number beyond is no count, and more than a float can hold."""
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ValueError("a whole number lies beyond 64 bits")
+    def _fits_a_float(cls, value: Any) -> Any:
+        """A whole number that no float can hold is no count."""
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise ValueError("a whole number lies beyond what a float can hold")
         return value
 
 

@@ -35,6 +35,12 @@ def test_the_layer_that_a_form_adds_is_said(setting: str | None, said: str | Non
         assert methods[is_there.index(True) - 1].startswith("95 % intervals")
 
 
+def test_percentiles_are_named_as_in_the_tables() -> None:
+    """What p99.9 needs is said of p99.9, not of the key that it has in the evidence."""
+    (said,) = [line for line in list_limits(clicks()) if line.startswith("Percentiles")]
+    assert said.endswith("they need: p99.9 5,296.")
+
+
 def with_int8() -> Evidence:
     """A bundle whose student is in int8, 5e-3 from the file that it was made of."""
     fact = QuantizedFact(

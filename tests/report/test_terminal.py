@@ -7,7 +7,10 @@ import pytest
 from rich.console import Console
 
 from kdexport.bundle import load_bundle
-from kdexport.evidence.facts import Evidence, Interval, SliceFact, SlicesFact
+from kdexport.evidence.facts import Evidence, SliceFact, SlicesFact
+from kdexport.evidence.shape import Interval
+from kdexport.report.figures import round_interval, style_metric, write_difference, write_percent
+from kdexport.report.pages import render_markdown
 from kdexport.report.terminal import render_evidence
 from tests.evidence.records import add_plain_control, add_rival, make_interval
 
@@ -47,6 +50,26 @@ def test_worst_slice(bundle_path: Path) -> None:
     text = " ".join(show(evidence).split())
     assert "worst of 9 slices beside the teacher: town = 'B', log loss 0.3 nats for" in text
     assert "0.2 nats on 77 rows: worse by 0.10 nats [0.05, 0.15]; worse beyond chance on 1" in text
+
+
+def test_figures_are_those_of_the_report(bundle_path: Path) -> None:
+    """Quality, recovered edge and times are rounded as the report rounds them."""
+    evidence = load_bundle(bundle_path).evidence
+    text = " ".join(show(evidence).split())
+    report = render_markdown(evidence, "0" * 64)
+    for metric in ("accuracy", "log_loss"):
+        for said in (
+            write_percent(evidence.recovered[metric]),
+            write_difference(metric, evidence.edge[metric]),
+        ):
+            assert said in text
+            assert said in report
+        scale = style_metric(metric).scale
+        value, low, high = round_interval(evidence.quality["teacher"][metric], scale=scale)
+        assert f" {value} " in text
+        assert f" {low} " in text
+        assert f" {high} " in text
+        assert f"{value} [{low}, {high}]" in report
 
 
 @pytest.mark.parametrize("is_native", [False, True])

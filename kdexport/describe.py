@@ -12,14 +12,8 @@ import numpy as np
 
 from kdexport.errors import KdexportWarning
 from kdexport.evidence.curves import trace_curve
-from kdexport.evidence.facts import (
-    CurveFact,
-    JudgedBy,
-    PartFact,
-    TaskFact,
-    TaskKind,
-    UnlabeledFact,
-)
+from kdexport.evidence.facts import PartFact, TaskFact, TaskKind, UnlabeledFact
+from kdexport.evidence.learning_facts import CurveFact, JudgedBy
 from kdexport.prepared import Prepared, Trained
 from kdexport.runtime import describe_runtime
 from kdexport.training.own_teacher import OwnTeacher

@@ -6,8 +6,9 @@ Source: Guo et al., "On Calibration of Modern Neural Networks" (2017).
 
 import numpy as np
 
-from kdexport.evidence.facts import BinFact, Evidence
+from kdexport.evidence.facts import Evidence
 from kdexport.evidence.few_rows import bound_share, count_effective
+from kdexport.evidence.learning_facts import BinFact
 from kdexport.evidence.metrics import bin_by_confidence
 from kdexport.records import Answers, Column, Float64
 

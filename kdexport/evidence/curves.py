@@ -6,7 +6,8 @@ contradict it.
 
 import numpy as np
 
-from kdexport.evidence.facts import CurveFact, Evidence, JudgedBy
+from kdexport.evidence.facts import Evidence
+from kdexport.evidence.learning_facts import CurveFact, JudgedBy
 from kdexport.records import Float64, Int64
 
 DIGITS = 6

@@ -10,6 +10,7 @@ from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
+from kdexport.evidence.learning_facts import BinFact, CurveFact
 from kdexport.evidence.search_facts import SearchFact
 from kdexport.evidence.shape import Fact, Interval, Quality, Recovered
 from kdexport.sections import GoldenKind
@@ -18,7 +19,6 @@ from kdexport.signature import Classes, Signature
 TaskKind = Literal["binary", "multiclass", "regression"]
 ControlRole = Literal["control", "plain_control"]
 ROLES = ("teacher", "control", "student")
-JudgedBy = Literal["labels", "teacher", "both"]
 T = TypeVar("T")
 RivalVerdict = Literal["SHIP_THE_RIVAL", "SHIP_THE_STUDENT", "NO_DIFFERENCE", "MIXED"]
 
@@ -175,48 +175,6 @@ class SlicesFact(Fact):
     n_worse: dict[str, int]
     worst: dict[str, list[SliceFact]]
     classes: list[ClassFact]
-
-
-class BinFact(Fact):
-    """Test rows of whose answers a model is about equally sure.
-
-    Attributes:
-        rows: How many.
-        share: Their share of the weight of all test rows.
-        confidence: Mean probability of the class that was found the most probable.
-        accuracy: How often that class is the label; a 95 % interval over the rows.
-    """
-
-    rows: int
-    share: float
-    confidence: float
-    accuracy: Interval
-
-
-class CurveFact(Fact):
-    """How training went: the loss on the validation rows, in nats of classes, in variances of the
-    training target of numbers.
-
-    Attributes:
-        judged_by: What the loss compares with: the labels, what the teacher answers for the same
-            rows, or the mixture that the loss is trained on.
-        steps: Optimiser steps at which the rows were looked at.
-        mean: Over the networks of the role, each at its best temperature of that look.
-        low: Of the best of them.
-        high: Of the worst of them.
-    """
-
-    judged_by: JudgedBy
-    steps: list[int]
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-
-    @model_validator(mode="after")
-    def _has_a_loss_for_each_step(self) -> "CurveFact":
-        if not self.steps or {*map(len, (self.mean, self.low, self.high))} != {len(self.steps)}:
-            raise ValueError("a curve has one loss for each step, and a step")
-        return self
 
 
 class Evidence(Fact):

@@ -1,10 +1,10 @@
 """What every piece of evidence is made of. Imports pydantic only."""
 
-import sys
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+LARGEST = 10**100
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
 
 
@@ -15,10 +15,10 @@ class Fact(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _fits_a_float(cls, value: Any) -> Any:
-        """A whole number that no float can hold is no count."""
-        if isinstance(value, int) and abs(value) > sys.float_info.max:
-            raise ValueError("a whole number lies beyond what a float can hold")
+    def _is_no_larger_than_a_float(cls, value: Any) -> Any:
+        """Figures are divided by each other: whole numbers stay where floats are."""
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError("a whole number lies beyond 10^100")
         return value
 
 

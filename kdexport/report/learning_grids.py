@@ -3,7 +3,8 @@
 Takes evidence, gives `Grid`s; none where the evidence does not have the figures.
 """
 
-from kdexport.evidence.facts import BinFact, CurveFact, Evidence
+from kdexport.evidence.facts import Evidence
+from kdexport.evidence.learning_facts import BinFact, CurveFact
 from kdexport.report.figures import write_number, write_percent
 from kdexport.report.grids import Grid
 

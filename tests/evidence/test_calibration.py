@@ -7,7 +7,8 @@ import pytest
 
 from kdexport.bundle import load_bundle
 from kdexport.evidence.calibration import find_wrong_bins, measure_bins
-from kdexport.evidence.facts import BinFact, Evidence
+from kdexport.evidence.facts import Evidence
+from kdexport.evidence.learning_facts import BinFact
 from kdexport.evidence.metrics import measure_quality
 from kdexport.records import Answers
 

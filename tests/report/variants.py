@@ -4,16 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kdexport.evidence.facts import (
-    BinFact,
-    ClassFact,
-    CurveFact,
-    Evidence,
-    JudgedBy,
-    SliceFact,
-    SlicesFact,
-    parse_evidence,
-)
+from kdexport.evidence.facts import ClassFact, Evidence, SliceFact, SlicesFact, parse_evidence
 from kdexport.evidence.few_rows import bound_share
 from kdexport.evidence.latency_facts import (
     Histogram,
@@ -22,6 +13,7 @@ from kdexport.evidence.latency_facts import (
     RawTimes,
     find_block_medians,
 )
+from kdexport.evidence.learning_facts import BinFact, CurveFact, JudgedBy
 from kdexport.evidence.shape import Interval, Recovered, Verdict
 from kdexport.signature import Signature
 from tests.evidence.records import add_plain_control, add_rival

@@ -1,6 +1,6 @@
 """docs/faq.md: every message in it is one that is printed, and the commands run."""
 
-import importlib
+import builtins
 import re
 import shutil
 from collections.abc import Callable
@@ -82,14 +82,14 @@ def folder(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     onnx.save(plain, "plain.onnx")
     shutil.copy(bundle_path / "student.onnx", "abcd.onnx")
     Path("test.csv").write_text("a,y\n" + "1,maybe\n2,no\n" * 5)
-    import_module = importlib.import_module
+    import_as_usual = builtins.__import__
 
-    def import_without_torch(name: str, package: str | None = None) -> Any:
+    def import_without_torch(name: str, *arguments: Any) -> Any:
         if name.startswith("kdexport.training"):
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
-        return import_module(name, package)
+        return import_as_usual(name, *arguments)
 
-    monkeypatch.setattr(importlib, "import_module", import_without_torch)
+    monkeypatch.setattr(builtins, "__import__", import_without_torch)
     return tmp_path
 
 

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from kdexport.errors import DataError, SlowdownError
 from kdexport.evidence.few_rows import widen_few
 from kdexport.evidence.latency_facts import (
-    AGAIN,
     FLOOR,
     CallPath,
     Difference,
@@ -27,6 +26,7 @@ from kdexport.evidence.latency_facts import (
     RatioFact,
     SlowdownFact,
     find_block_medians,
+    is_again,
 )
 from kdexport.evidence.shape import Interval
 from kdexport.reading import MAX_TEXT_BYTES, read_file
@@ -205,13 +205,13 @@ def find_untimed(old: LatencyRecord, new: LatencyRecord) -> list[str]:
     opened twice says nothing of any: neither counts.
     """
     before, now = _by_key(old), _by_key(new)
-    aside = {FLOOR, *(AGAIN.format(name) for name, *_ in before)}
     plain = {(name, "run", batch, threads) for name, _, batch, threads in now}
     return [
         _name_key(key)
         for key in before
         if key not in now
-        and key[0] not in aside
+        and key[0] != FLOOR
+        and not is_again(key[0])
         and not (key[1] == "io_binding" and (key[0], "run", *key[2:]) in plain)
     ]
 

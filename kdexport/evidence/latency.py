@@ -125,10 +125,10 @@ def measure_latency(
     )
 
 
-def run_bench(candidates: Mapping[str, Timed], feeds: Feeds, bench: BenchRecipe) -> LatencyRecord:
+def run_bench(timed: Mapping[str, Timed], feeds: Feeds, bench: BenchRecipe) -> LatencyRecord:
     """Time every candidate as a recipe asks for."""
     return measure_latency(
-        candidates,
+        timed,
         feeds,
         batches=bench.batches,
         threads=(bench.n_threads,),

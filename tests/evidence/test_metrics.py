@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from kdexport.evidence.edge import measure_edge
-from kdexport.evidence.metrics import METRICS, measure_ece, measure_fidelity, score_rows
+from kdexport.evidence.metrics import (
+    METRICS,
+    measure_ece,
+    measure_fidelity,
+    measure_quality,
+    score_rows,
+)
 from kdexport.evidence.resample import interval_of, resample_means
 from kdexport.records import Answers, Column, Float64
 
@@ -130,3 +136,13 @@ def test_fidelity_counts_weights() -> None:
     assert found["kl"] == pytest.approx(apart / 4, rel=1e-5)
     numbers = answer_numbers(np.array([1.0, 4.0])), answer_numbers(np.array([1.0, 2.0]))
     assert measure_fidelity(*numbers, weights)["rmse"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("n_rows", "quantile"), [(10, 2.2622), (20, 2.0930), (1001, 1.9623)])
+def test_quality_of_few_rows(n_rows: int, quantile: float) -> None:
+    """The interval of one file's mean error is Student's, whose quantiles are in every table."""
+    errors = 10 + np.random.default_rng(0).standard_normal(n_rows)
+    found = measure_quality(answer_numbers(errors), np.zeros(n_rows), np.ones(n_rows))["mae"]
+    margin = quantile * errors.std(ddof=1) / n_rows**0.5
+    assert found.high - found.value == pytest.approx(margin, rel=1e-3)
+    assert found.value - found.low == pytest.approx(margin, rel=1e-3)

@@ -145,8 +145,8 @@ def cast_column(
     if spelling is None or spelling == "digits":
         if not is_number:
             return known
-        plain = _spell_plainly(_trim(known), csv_format)
-        return plain.fill_null(known)
+        trimmed = _trim(known)
+        return _spell_plainly(trimmed, csv_format).fill_null(trimmed)
     trimmed = _trim(known)
     if spelling == "flag":
         return trimmed.str.to_lowercase() == "true"

@@ -9,7 +9,7 @@ import pytest
 
 from kdexport import streams
 from kdexport.cells import CsvFormat
-from kdexport.columns import numbers_of
+from kdexport.columns import flags_of, numbers_of
 from kdexport.errors import DataError
 from kdexport.records import Column, Table
 from kdexport.signature import Signature
@@ -141,3 +141,14 @@ def test_flags_beside_numbers(tmp_path: Path) -> None:
     (frame, _), *_ = file.read_chunks(signature.columns)
     with pytest.raises(DataError, match="'n' of rows holds text in 2 rows, the first 'true'"):
         signature.take_inputs(from_polars(frame, "rows"))
+
+
+@pytest.mark.parametrize("cells", [["true", "false"], ["1", "12345678901234567890"], ["1", "007"]])
+def test_blanks_among_cells_read_one_by_one(tmp_path: Path, cells: list[str]) -> None:
+    """A cell of blanks alone is missing, whatever its neighbours look like."""
+    path = tmp_path / "in.csv"
+    path.write_text("n,s\n" + "".join(f"{cell},a\n" for cell in [*cells, "  ", ""]))
+    (frame, _), *_ = TableFile(path, numbers=["n"]).read_chunks(["n"])
+    for table in (read_table(path, numbers=["n"]), from_polars(frame, "rows")):
+        read = flags_of(table, "n")
+        assert np.isnan(read).tolist() == [False, False, True, True]

@@ -18,6 +18,7 @@ from kdexport.records import Int64
 
 PIECE_BYTES = 2**24
 OTHER_SEPARATORS = (";", "\t", "|")
+BYTE_ORDER_MARK = "\ufeff"
 LINE_END, QUOTE = ord("\n"), ord('"')
 
 Span = tuple[int, int, int]
@@ -93,11 +94,12 @@ def find_empty_lines(path: Path, separator: str, n_columns: int) -> Int64:
     """
     empty: list[int] = []
     n_above = 1  # the header, and empty lines above it
+    blanks = f"{BYTE_ORDER_MARK} \t\r\n".replace(separator, "")
     with path.open("rb") as file:
         for row, start, end in _find_uneven(path, separator, n_columns):
             file.seek(start)
             text = file.read(end - start).decode("utf-8", "replace")
-            if not text.strip(" \r\n"):
+            if not text.strip(blanks):
                 if row == n_above - 1:
                     n_above += 1
                 else:

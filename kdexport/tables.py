@@ -26,7 +26,7 @@ from kdexport.records import Column, Int64, Table
 UNPACK = "unpack it"
 PACKED = {
     b"\x1f\x8b": ("compressed with gzip", UNPACK),
-    b"BZh": ("compressed with bzip2", UNPACK),
+    **{b"BZh%d1AY&SY" % level: ("compressed with bzip2", UNPACK) for level in range(1, 10)},
     b"\xfd7zXZ": ("compressed with xz", UNPACK),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", UNPACK),
     b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save its sheet as CSV"),

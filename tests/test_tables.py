@@ -101,6 +101,11 @@ def test_other_files(tmp_path: Path, content: bytes, found: str) -> None:
             read(path)
 
 
+def test_header_that_begins_like_a_packed_file(tmp_path: Path) -> None:
+    """A name may begin with the letters that bzip2 begins with."""
+    assert list(read_table(write(tmp_path, "BZh,b\n1,2\n")).columns) == ["BZh", "b"]
+
+
 def test_pipe_is_no_file(tmp_path: Path) -> None:
     """Tables are read from files, not from a pipe."""
     os.mkfifo(tmp_path / "pipe")
@@ -372,6 +377,15 @@ def test_empty_lines(tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch) 
         np.testing.assert_array_equal(table.columns["a"], [1, 2, np.nan, 3])
         assert table.columns["b"].tolist() == [f"u{end}{end}v, w", None, None, "x"]
         assert table.row_ids.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("mark", ["\n", "\t \n"])
+def test_empty_line_behind_a_mark(tmp_path: Path, mark: str) -> None:
+    """A line that holds a byte order mark, or tabs, and nothing else is empty."""
+    with pytest.warns(KdexportWarning, match=r"1 empty lines"):
+        tables = read_both(write(tmp_path, "\ufeff\na,b\n1,u\n" + mark + "2,\n"))
+    for table in tables:
+        assert table.columns["a"].tolist() == [1, 2]
 
 
 def test_empty_lines_of_one_column(tmp_path: Path) -> None:

@@ -140,3 +140,20 @@ def test_outputs_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for path in ("x.json", "x.json", "-", "/dev/null"):
         assert kdexport(monkeypatch, "info", "x.onnx", "--json", path) == 0
     assert Path("x.json").read_text().startswith("{")
+
+
+@pytest.mark.parametrize(
+    "own", [("evidence.json", "recipe.toml", STUDENT), ("pack.json", "SHA256SUMS")]
+)
+def test_report_into_another_bundle_or_pack(
+    own: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A report does not take the place of another bundle's, nor is it put into a pack."""
+    for name in own:
+        (tmp_path / name).write_text("")
+    assert kdexport(monkeypatch, "report", ROOT / "models/clicks", "-o", tmp_path) == 3
+    assert "is another one than was read" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {*own}

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from kdexport.disk import write_file
 from kdexport.errors import OutputError
 
+OWN_FILES = "a bundle, a pack or a work folder holds its own files and no others"
+
 
 class OutputPath(click.Path):
     """A path that a command writes; every other path of a command is one that it reads.
@@ -49,6 +51,8 @@ class GuardedCommand(click.Command):
                 sources = () if param.type.adds else inputs
                 refuse_overwriting(path, sources, param.opts[0])
                 refuse_within(path, [*inputs, *_find_whole(path)], param.opts[0])
+                if param.type.adds:
+                    refuse_adding(path, inputs, param.opts[0])
         return super().invoke(ctx)
 
 
@@ -77,10 +81,24 @@ def refuse_within(output: Path, folders: Sequence[Path], flag: str) -> None:
     for folder in folders:
         if _resolve(folder) in place.parents and not folder.is_file():
             raise OutputError(
-                "a bundle, a pack or a work folder holds its own files and no others",
+                OWN_FILES,
                 found=f"{flag} {str(output)!r} lies in {str(folder)!r}",
                 cure=f"pass a {flag} outside it",
             )
+
+
+def refuse_adding(output: Path, sources: Sequence[Path], flag: str) -> None:
+    """Refuse to put files into a bundle or pack that is none of those which are read.
+
+    Raises:
+        OutputError: It is one: the files would be strangers in it, or replace its own.
+    """
+    if _is_whole(output) and not any(_is_same(output, source) for source in sources):
+        raise OutputError(
+            OWN_FILES,
+            found=f"{flag} {str(output)!r} is another one than was read",
+            cure=f"pass another {flag}",
+        )
 
 
 def refuse_unwritable(
@@ -186,15 +204,16 @@ def _resolve(path: Path) -> Path:
 
 def _find_whole(path: Path) -> list[Path]:
     """Return the bundles and packs that a path lies in."""
+    return [folder for folder in _resolve(path).parents if _is_whole(folder)]
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder is a bundle or a pack."""
     from kdexport.bundle import EVIDENCE, RECIPE, STUDENT
     from kdexport.deploy.common import PACK, SUMS
 
     marks = ((EVIDENCE, RECIPE, STUDENT), (PACK, SUMS))
-    return [
-        folder
-        for folder in _resolve(path).parents
-        if any(all((folder / name).is_file() for name in names) for names in marks)
-    ]
+    return any(all((folder / name).is_file() for name in names) for names in marks)
 
 
 def _refuse_file(flag: str, path: str, found: str) -> OutputError:

@@ -106,8 +106,8 @@ def find_spellings(
 ) -> set[Spelling] | None:
     """Return all that the cells of a column, or of a piece of it, spell; None where none is known.
 
-    A column spells what each of its pieces spells. Warns of one that nearly is numbers; of zeros
-    only where it is not to be numbers anyway.
+    A column spells what each of its pieces spells. Warns of one that nearly is numbers; of zeros,
+    and of flags, only where it is not to be numbers anyway.
     """
     trimmed = _trim(_find_known(cells, csv_format))
     n_known = len(trimmed) - trimmed.null_count()
@@ -121,12 +121,13 @@ def find_spellings(
     codes = trimmed.filter(trimmed.str.contains(CODE_WITH_ZEROS))
     if len(codes):
         spelled.clear()
+    are_flags = trimmed.str.to_lowercase().is_in(["true", "false"])
     if not spelled:
-        others = trimmed.filter(numbers["number"].is_null() & trimmed.is_not_null())
+        are_others = numbers["number"].is_null() & trimmed.is_not_null()
+        others = trimmed.filter(are_others & ~are_flags if is_number else are_others)
         if len(others) or not is_number:
             _warn_about_numbers(others, codes, n_known)
-    words = trimmed.str.to_lowercase()
-    if (words.is_in(["true", "false"]) | words.is_null()).all():
+    if (are_flags | trimmed.is_null()).all():
         spelled.add("flag")
     if not spelled and parse_dates(trimmed.to_list()) is not None:  # no date looks like the others
         spelled.add("date")

@@ -152,3 +152,15 @@ def test_blanks_among_cells_read_one_by_one(tmp_path: Path, cells: list[str]) ->
     for table in (read_table(path, numbers=["n"]), from_polars(frame, "rows")):
         read = flags_of(table, "n")
         assert np.isnan(read).tolist() == [False, False, True, True]
+
+
+def test_few_flags_beside_numbers_not_warned(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Where cells are read one by one, a few that say true are no gaps: none is proposed."""
+    path = tmp_path / "in.csv"
+    path.write_text("flag,s\n" + "1,a\n" * 6 + "true,a\n" + "0,a\n" * 40)
+    table = read_table(path, numbers=["flag"])
+    assert flags_of(table, "flag").sum() == 7
+    assert sum(len(frame) for frame, _ in TableFile(path, numbers=["flag"]).read_chunks(["flag"]))
+    assert not recwarn.list

@@ -19,7 +19,8 @@ def count_effective(weights: Float64) -> float:
 
     Source: Kish, "Survey Sampling" (1965).
     """
-    return float(weights.sum() ** 2 / np.square(weights).sum())
+    shares = weights / weights.max()  # squares of tiny weights would be 0
+    return float(shares.sum() ** 2 / np.square(shares).sum())
 
 
 def count_rarest(targets: Column, weights: Float64) -> float:
@@ -27,8 +28,11 @@ def count_rarest(targets: Column, weights: Float64) -> float:
 
     **Shape** targets `[n]` class positions, weights `[n]`. A class without rows does not count.
     """
-    _, position = np.unique(targets, return_inverse=True)
-    sums, squares = (np.bincount(position, weights=w) for w in (weights, np.square(weights)))
+    classes, position = np.unique(targets, return_inverse=True)
+    largest = np.zeros(len(classes))
+    np.maximum.at(largest, position, weights)
+    shares = weights / largest[position]  # of its class: squares of tiny weights would be 0
+    sums, squares = (np.bincount(position, weights=w) for w in (shares, np.square(shares)))
     return float((np.square(sums) / squares).min())
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kdexport.evidence.edge import measure_edge
+from kdexport.evidence.few_rows import count_effective, count_rarest
 from kdexport.evidence.metrics import (
     METRICS,
     measure_ece,
@@ -146,3 +147,12 @@ def test_quality_of_few_rows(n_rows: int, quantile: float) -> None:
     margin = quantile * errors.std(ddof=1) / n_rows**0.5
     assert found.high - found.value == pytest.approx(margin, rel=1e-3)
     assert found.value - found.low == pytest.approx(margin, rel=1e-3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_of_next_to_no_weight_are_counted() -> None:
+    """Weights whose squares float64 cannot hold leave a class as many rows as any others do."""
+    targets, weights = np.array([0, 0, 1, 1, 1]), np.array([1e-200, 1e-200, 1.0, 1.0, 1.0])
+    assert count_rarest(targets, weights) == pytest.approx(2.0)
+    assert count_effective(weights) == pytest.approx(3.0)
+    assert count_effective(weights[:2]) == pytest.approx(2.0)

@@ -13,6 +13,7 @@ Better = Literal["higher", "lower", ""]
 MOST_EXTRA_DECIMALS = 3
 NO_INTERVAL_DIGITS = 4
 MOST_DECIMALS = 8  # what needs more is written with a power of ten
+LARGEST = 1e15  # so is what is as large: further digits would be noise, and no column holds them
 
 
 class Quoted(str):
@@ -151,10 +152,11 @@ def _keep_off_zero(value: float, bounds: tuple[float, float], decimals: int) -> 
 
 def write_rounded(value: float, decimals: int) -> str:
     """Return a number with so many decimals, thousands marked; where they would be a row of zeros,
-    as of what float64's rounding leaves of a difference of 0, with its power of ten.
+    as of what float64's rounding leaves of a difference of 0, or the number a long row of digits,
+    with its power of ten.
     """
     rounded = round(value, decimals) + 0.0  # no minus zero
-    if decimals > MOST_DECIMALS:
+    if decimals > MOST_DECIMALS or abs(rounded) >= LARGEST:
         digits = decimals + math.floor(math.log10(abs(rounded))) if rounded else 0
         return f"{rounded:.{max(0, digits)}e}" if rounded else "0"
     return f"{rounded:,.{max(0, decimals)}f}"
@@ -163,10 +165,12 @@ def write_rounded(value: float, decimals: int) -> str:
 def write_number(value: float) -> str:
     """Return a number that has no interval, with four digits."""
     if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
+        return f"{value + 0.0:g}"  # no minus zero
     decimals = NO_INTERVAL_DIGITS - 1 - math.floor(math.log10(abs(value)))
     if decimals > MOST_DECIMALS:
         return f"{value:.1e}"
+    if abs(value) >= LARGEST:
+        return f"{value:.{NO_INTERVAL_DIGITS - 1}e}"
     text = f"{round(value, decimals):,.{max(0, decimals)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdexport.errors import ParityError
-from kdexport.evidence.parity import compare_answers
+from kdexport.evidence.parity import Tolerance, compare_answers
 from kdexport.records import Answers
 
 CLASSES = np.array(["a", "b"], dtype=object)
@@ -124,6 +124,18 @@ def test_absurd_rows_excuse_nothing() -> None:
     fact = compare_answers(source, predict(moved.tolist()))
     assert not fact.passed
     assert (fact.worst_row, fact.failed_rows) == (0, 1)
+
+
+def test_rounded_weights_on_rows_that_are_mostly_absurd() -> None:
+    """However many rows have an absurd cell, rounded weights may answer them as they do."""
+    logits = np.concatenate([LOGITS, [[1e15, -1e15]] * 9]).astype(np.float32)
+    source = replace(answer(logits), terms=np.abs(logits).max(axis=1).astype(np.float64) + 1)
+    moved = logits.copy()
+    moved[3:] = -moved[3:]
+    coarse = Tolerance(probability=0.1, relative=0.1, is_coarse=True)
+    assert compare_answers(source, answer(moved), coarse).passed
+    moved[0] -= 5
+    assert compare_answers(source, answer(moved), coarse).failed_rows == 1
 
 
 def test_absurd_terms_that_cancel() -> None:

@@ -54,7 +54,8 @@ def drop_unlabelled(table: Table, target: str) -> Table:
 
 
 def drop_weightless(table: Table, weight: str | None) -> Table:
-    """Return the table with its weights as numbers, without the rows that weigh 0.
+    """Return the table with its weights as numbers, without the rows that weigh 0, or next to
+    nothing beside the heaviest: what float64 does not tell from 0.
 
     Raises:
         DataError: A weight is missing, negative, infinite or no number, or all are 0.
@@ -77,7 +78,8 @@ def drop_weightless(table: Table, weight: str | None) -> Table:
             else f"column {weight!r} of {table.source} is 0 in every row",
             cure="mend those cells, or pass another --weight-column",
         )
-    return table.replacing(weight, values).take(values > 0)
+    shares = values / values.max()
+    return table.replacing(weight, values).take(shares > np.finfo(np.float64).tiny)
 
 
 def split_table(

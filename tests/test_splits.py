@@ -114,6 +114,13 @@ def test_weightless_rows_dropped(weights: Column) -> None:
     assert kept.columns["w"][1] == 3 * kept.columns["w"][0]
 
 
+def test_weights_of_next_to_nothing() -> None:
+    """A row whose share of the heaviest one's weight is 0 to float64 is dropped, and no other."""
+    weights = np.array([1e-200, 1e200, 1e-100, 2e200])
+    kept = drop_weightless(as_table({"a": np.arange(4), "w": weights}), "w")
+    assert kept.row_ids.tolist() == [1, 2, 3]
+
+
 def test_no_weights() -> None:
     """Without a column of weights, the table comes back as it is."""
     table = labelled(8)

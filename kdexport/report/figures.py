@@ -13,7 +13,7 @@ Better = Literal["higher", "lower", ""]
 MOST_EXTRA_DECIMALS = 3
 NO_INTERVAL_DIGITS = 4
 MOST_DECIMALS = 8  # what needs more is written with a power of ten
-LARGEST = 1e15  # so is what is as large: further digits would be noise, and no column holds them
+LARGEST = 1e10  # so is what is as large: five columns of 80 characters hold no more digits
 
 
 class Quoted(str):

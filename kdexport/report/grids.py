@@ -178,7 +178,7 @@ def make_quality_grid(evidence: Evidence) -> Grid:
 def make_fidelity_grid(evidence: Evidence) -> Grid:
     """How the student answers beside its teacher."""
     n, rows = evidence.task.rows["test"].rows, []
-    is_weighted = evidence.recipe.get("columns", {}).get("weight") is not None
+    is_weighted = bool(evidence.read_setting("columns", "weight", ""))
     for name, value in evidence.fidelity.items():
         if name == "agreement" and not is_weighted:
             rows.append((FIDELITIES[name], write_percent(bound_share(value, n))))

@@ -6,7 +6,7 @@ import pytest
 
 from kdexport.evidence.facts import Evidence, QuantizedFact
 from kdexport.evidence.shape import Interval
-from kdexport.report.grids import make_parity_grid
+from kdexport.report.grids import make_fidelity_grid, make_parity_grid
 from kdexport.report.prose import list_limits, list_methods
 from kdexport.report.quality_pictures import draw_parity
 from kdexport.report.quantized import describe_quantized
@@ -39,6 +39,17 @@ def test_percentiles_are_named_as_in_the_tables() -> None:
     """What p99.9 needs is said of p99.9, not of the key that it has in the evidence."""
     (said,) = [line for line in list_limits(clicks()) if line.startswith("Percentiles")]
     assert said.endswith("they need: p99.9 5,296.")
+
+
+@pytest.mark.parametrize(
+    ("columns", "has_interval"), [(None, True), ({"weight": "w"}, False), (3, True)]
+)
+def test_agreement_of_weighted_rows_has_no_interval(columns: object, has_interval: bool) -> None:
+    """Wilson's interval counts rows; a recipe whose columns are none says nothing of weights."""
+    evidence = clicks()
+    evidence = evidence.model_copy(update={"recipe": {**evidence.recipe, "columns": columns}})
+    said = dict(make_fidelity_grid(evidence).rows)["rows with the same class"]
+    assert ("no interval" not in said) == has_interval
 
 
 def with_int8() -> Evidence:

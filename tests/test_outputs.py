@@ -133,6 +133,24 @@ def test_recipes_own_teacher(
         assert "what is read is not written over" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("again", ["x.txt", "link.txt"])
+def test_two_results_in_one_file(
+    again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of them would be lost; a device that swallows both is nobody's file."""
+    monkeypatch.chdir(tmp_path)
+    Path("link.txt").symlink_to("x.txt")
+    model = str(ROOT / "models/clicks" / STUDENT)
+    assert kdexport(monkeypatch, "check", model, "--json", "x.txt", "--junit", again) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is asked for twice" in line
+    assert not Path("x.txt").exists()
+    null = ("--json", "/dev/null", "--junit", "/dev/null")
+    long = ("--json", "x" * 300, "--junit", "x" * 300)
+    assert kdexport(monkeypatch, "check", model, *long) == 3
+    assert kdexport(monkeypatch, "check", model, *null) == 0
+
+
 def test_outputs_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside what is read, or in place of an older output, files are written as ever."""
     monkeypatch.chdir(tmp_path)

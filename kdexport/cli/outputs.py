@@ -46,6 +46,7 @@ class GuardedCommand(click.Command):
             for path in _listed(ctx.params[str(param.name)])
         ]
         inputs = [path for param, path in paths if not isinstance(param.type, OutputPath)]
+        refuse_twice([path for param, path in paths if _is_replaced(param)])
         for param, path in paths:
             if isinstance(param.type, OutputPath):
                 sources = () if param.type.adds else inputs
@@ -54,6 +55,24 @@ class GuardedCommand(click.Command):
                 if param.type.adds:
                     refuse_adding(path, inputs, param.opts[0])
         return super().invoke(ctx)
+
+
+def refuse_twice(outputs: Sequence[Path]) -> None:
+    """Refuse a file or folder that is asked for by two flags: the later result would replace the
+    earlier one.
+
+    Raises:
+        OutputError: One is there twice.
+    """
+    kept = [path for path in outputs if not _is_device(path)]
+    places = [_resolve(path) for path in kept]
+    for i, place in enumerate(places):
+        if place in places[:i]:
+            raise OutputError(
+                "each result has a place of its own",
+                found=f"{str(kept[i])!r} is asked for twice",
+                cure="pass another path for one of them",
+            )
 
 
 def refuse_overwriting(output: Path, sources: Sequence[Path], flag: str) -> None:
@@ -185,6 +204,17 @@ def _listed(given: Any) -> list[str | Path]:
     """Return the paths that a parameter was given; `-` is none."""
     given = given if isinstance(given, tuple) else (given,)
     return [path for path in given if path is not None and str(path) != "-"]
+
+
+def _is_replaced(param: click.Parameter) -> bool:
+    return isinstance(param.type, OutputPath) and not param.type.adds
+
+
+def _is_device(path: Path) -> bool:
+    try:
+        return path.exists() and not (path.is_file() or path.is_dir())
+    except OSError:  # no name for a file: whoever writes it says so
+        return False
 
 
 def _is_same(output: Path, source: Path) -> bool:

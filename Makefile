@@ -15,8 +15,9 @@ SERVERS := servers mlflow runtimes oldest
 demo: $(INSTALLED)  ## install, then the whole job on the built-in task
 	$(BIN)/kdexport run -o runs/clicks --force
 
+# In the order of their names: files of most tests first would leave the few slow ones for the end.
 test: $(INSTALLED)  ## the tests, JOBS files at a time
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-thorough: $(INSTALLED)  ## made-up tables by the hundred, simulated test sets by the thousand
 	KDEXPORT_EXAMPLES=200 KDEXPORT_RUNS=1000 $(BIN)/python -m pytest tests/test_property.py \

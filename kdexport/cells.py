@@ -143,12 +143,12 @@ def cast_column(
     then written plainly: one odd cell does not change what its neighbours mean.
     """
     known = _find_known(cells, csv_format)
-    if spelling is None or spelling == "digits":
-        if not is_number:
-            return known
-        trimmed = _trim(known)
-        return _spell_plainly(trimmed, csv_format).fill_null(trimmed)
+    spelling = None if spelling == "digits" else spelling  # which stay text
+    if spelling is None and not is_number:
+        return known
     trimmed = _trim(known)
+    if spelling is None:
+        return _spell_plainly(trimmed, csv_format).fill_null(trimmed)
     if spelling == "flag":
         return trimmed.str.to_lowercase() == "true"
     if spelling == "date":

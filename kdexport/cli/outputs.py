@@ -13,6 +13,7 @@ from typing import Any, Literal
 import click
 from pydantic import BaseModel
 
+from kdexport.deploy.targets import PACK, SUMS
 from kdexport.disk import write_file
 from kdexport.errors import OutputError
 
@@ -240,7 +241,6 @@ def _find_whole(path: Path) -> list[Path]:
 def _is_whole(folder: Path) -> bool:
     """Whether a folder is a bundle or a pack."""
     from kdexport.bundle import EVIDENCE, RECIPE, STUDENT
-    from kdexport.deploy.common import PACK, SUMS
 
     marks = ((EVIDENCE, RECIPE, STUDENT), (PACK, SUMS))
     return any(all((folder / name).is_file() for name in names) for names in marks)

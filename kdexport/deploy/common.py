@@ -15,10 +15,11 @@ import onnx
 from kdexport.bundle import hash_bytes
 from kdexport.deploy.model import THREADS, Packable
 from kdexport.deploy.rows import name_classes, write_answers, write_rows
+from kdexport.deploy.targets import PACK, SUMS
 from kdexport.deploy.tensors import name_datatype
 from kdexport.errors import one_line
 
-PACK, SUMS, README = "pack.json", "SHA256SUMS", "README.md"
+README = "README.md"
 COLUMNS, MODEL = "columns.json", "model.onnx"
 FORMAT_VERSION = 1
 MAX_NAMED = 12

@@ -20,7 +20,7 @@ from kdexport.bundle import (
     read_bundle,
     refuse_immovable,
 )
-from kdexport.deploy.common import FORMAT_VERSION, MODEL, PACK, SUMS, is_pack
+from kdexport.deploy.common import FORMAT_VERSION, MODEL, is_pack
 from kdexport.deploy.javascript import build_node, build_web
 from kdexport.deploy.mlflow import build_mlflow
 from kdexport.deploy.model import Packable
@@ -29,7 +29,7 @@ from kdexport.deploy.plain import build_onnx
 from kdexport.deploy.replay import replay_golden
 from kdexport.deploy.service import build_service
 from kdexport.deploy.signing import sign_files
-from kdexport.deploy.targets import Target
+from kdexport.deploy.targets import PACK, SUMS, Target
 from kdexport.deploy.triton import build_triton
 from kdexport.disk import claim
 from kdexport.errors import DataError, OutputError

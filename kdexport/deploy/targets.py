@@ -1,6 +1,10 @@
-"""The targets that a bundle is packed for. Imports the standard library alone."""
+"""The targets that a bundle is packed for, and what every pack holds. Imports the standard library
+alone.
+"""
 
 from typing import Literal
+
+PACK, SUMS = "pack.json", "SHA256SUMS"  # in every pack
 
 Target = Literal["triton", "oip", "mlflow", "python", "web", "node", "onnx"]
 

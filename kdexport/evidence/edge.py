@@ -87,9 +87,12 @@ def measure_edge(
         for name, metric in metrics.items()
     }
 
+    parts_of = {
+        name: {role: by_metric[name] for role, by_metric in estimates.items()} for name in metrics
+    }
+
     def compare(name: str, role: str, reference: str) -> Interval:
-        parts = {role: by_metric[name] for role, by_metric in estimates.items()}
-        found = _compare(metrics[name], parts, role, reference, rng)
+        found = _compare(metrics[name], parts_of[name], role, reference, rng)
         found = bound_difference(metrics[name], found, n_carrying[name])
         return reach_zero(found) if has_few and name in HANG_ON_OTHERS else found
 
@@ -99,7 +102,7 @@ def measure_edge(
     controls: dict[str, ControlRole] = {}
     lead: dict[str, Interval] = {}
     for name, metric in metrics.items():
-        parts = {role: by_metric[name] for role, by_metric in estimates.items()}
+        parts = parts_of[name]
         for role, part in parts.items():
             factor = stretch({role: 1.0}, parts, rng)
             draws = part.value + factor * (part.moved - part.value)

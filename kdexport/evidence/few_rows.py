@@ -1,6 +1,7 @@
 """What few rows allow: how many they are in effect, and how much wider an interval of them is.
 
-Takes counts, shares and weights, gives numbers and intervals. Imports numpy and `shape` only.
+Takes counts, shares and weights, gives numbers and intervals. Imports numpy, `records` and `shape`
+alone.
 """
 
 import math

@@ -48,7 +48,8 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 ENDED_BY = {signal.SIGINT: -2, signal.SIGTERM: -15}  # before the command line was there to say it
 COMMANDS = ("run", "export", "report")
 LONGEST_S = 120.0
-MAX_SAID = 3000  # characters: a crash says where each thread was
+CRASH = "Fatal Python error"  # the interpreter says then where each thread was, and lists modules
+MAX_SAID = 3000  # characters
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,8 @@ def stop(
     before = stand.evidence_hash()
     for path in stand.temporary.iterdir():  # a killed process leaves what others must not
         path.unlink() if path.is_file() else path.rmdir()
+    with claim(stand.output):  # nor is what a crash left the next command's fault
+        pass
     arguments = stand.arguments(command)
     process = None
     if way == "warm":
@@ -263,7 +266,7 @@ def _find_faults(
         is_done = code == 0 and (command == "report" or left == "new")
         is_early = is_cold and code == ENDED_BY[number] and "interrupted" not in said
         if code != CODES[number] and not is_done and not is_early:
-            yield f"exit code {code}: {said[-MAX_SAID:]}"
+            yield f"exit code {code}: {_most_telling(said)}"
         if code == CODES[number] and not said.rstrip().splitlines()[-1].startswith("interrupted: "):
             yield f"said {said[-300:]!r}"
         if code == CODES[number] and "Traceback" in said:
@@ -271,3 +274,9 @@ def _find_faults(
         yield from (f"left {path}" for path in stand.temporary.rglob("*"))
     if beside := sorted(set(os.listdir(stand.models)) - {"x"}):
         yield f"left {beside}"
+
+
+def _most_telling(said: str) -> str:
+    """The first lines of a crash, which name the place, or the last ones of anything else."""
+    start = said.find(CRASH)
+    return said[start : start + MAX_SAID] if start >= 0 else said[-MAX_SAID:]

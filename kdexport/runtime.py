@@ -6,6 +6,7 @@ model needs, and what leaves the other cores to the service around it.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from kdexport.reading import MAX_MODEL_BYTES, name_of, read_file
 from kdexport.records import Answers, Column, Inputs, Table
 from kdexport.signature import Signature
 from kdexport.sound import check_confined, check_sound
+from kdexport.stops import unstoppable
 
 ROWS_AT_ONCE = 16_384  # few enough that a wide teacher's layers take some 100 MB, not all memory
 MAX_SAID = 500  # characters of onnxruntime's own message
@@ -110,7 +112,8 @@ class Session:
             DataError: The file does not take these inputs.
         """
         try:
-            values = self._session.run(self.output_names, dict(feeds))
+            with sheltered(feeds):
+                values = self._session.run(self.output_names, dict(feeds))
         except Exception as error:  # onnxruntime's own kinds share no base but Exception
             shapes = ", ".join(f"{name} {values.shape}" for name, values in feeds.items())
             raise DataError(
@@ -121,7 +124,7 @@ class Session:
         return dict(zip(self.output_names, values, strict=True))
 
     def prepare_call(self, feeds: Feeds) -> Callable[[], Any]:
-        """Return a call that only runs the file, for timing.
+        """Return a call that only runs the file, for timing; it is made `sheltered`.
 
         Outputs are asked for by name: for None, onnxruntime reads the names anew at every call.
         """
@@ -165,6 +168,16 @@ class Session:
         if PREDICTION in outputs:
             return Answers.of_numbers(outputs[PREDICTION])
         return Answers(outputs[LABEL], outputs[PROBABILITIES], outputs.get(LOGITS))
+
+
+def sheltered(feeds: Feeds) -> AbstractContextManager[None]:
+    """Put stops off where a file reads text: one that arrives meanwhile crashes onnxruntime.
+
+    It reads every text by a function of Python's, PyObject_Str, that lets signals be handled, and
+    goes on with the null pointer that an interrupt makes of the answer.
+    """
+    has_text = any(values.dtype.kind == "O" for values in feeds.values())
+    return unstoppable() if has_text else nullcontext()
 
 
 def open_session(

@@ -1,6 +1,10 @@
 """Opening files."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +50,37 @@ def test_batch_that_does_not_fit(tmp_path: Path) -> None:
     """Inputs of another width are an error of the data, with the shape that was passed."""
     with pytest.raises(DataError, match=r"numeric \(2, 3\)"):
         open_session(make_file()).run({"numeric": np.zeros((2, 3), np.float32)})
+
+
+N_STOPS = 20
+ANSWER_TEXTS = f"""
+import numpy as np
+from kdexport.evidence.timed import build_floor
+from kdexport.runtime import open_session
+
+texts = {{"city": np.array(["Oslo"] * 200_000, object)}}
+session = open_session(build_floor(texts))
+for _ in range({N_STOPS}):
+    try:
+        print("answers", flush=True)
+        while True:
+            session.run(texts)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+"""
+
+
+def test_stop_while_texts_are_read() -> None:
+    """An interrupt while onnxruntime reads texts is an interrupt: by itself it would crash."""
+    said = []
+    with subprocess.Popen(
+        [sys.executable, "-c", ANSWER_TEXTS], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line.strip())
+            if said[-1] == "answers":
+                time.sleep(0.001 * len(said))
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+    assert said == ["answers", "stopped"] * N_STOPS

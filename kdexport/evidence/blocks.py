@@ -27,7 +27,7 @@ from kdexport.evidence.timing import (
     warm_up,
 )
 from kdexport.records import Int64
-from kdexport.runtime import Feeds, Session
+from kdexport.runtime import Feeds, Session, sheltered
 
 Timed = Session | Callable[[Feeds], Any]
 """What is timed: a file, or a function of the feeds. Tables of latency call it a candidate."""
@@ -83,7 +83,10 @@ def measure_blocks(
     rng: np.random.Generator,
     clocks: Clocks,
 ) -> list[Block]:
-    """Measure 30 equal blocks, or as many as the time allows, at least 5."""
+    """Measure 30 equal blocks, or as many as the time allows, at least 5.
+
+    A stop ends it between two blocks where files read text.
+    """
     start = clocks.wall_ns()
     n_chunks = max(2, min(N_CHUNKS, MAX_CHUNK_ROWS // setting.batch))
     chunks = take_chunks(feeds, setting.batch, n_chunks, rng)
@@ -91,9 +94,11 @@ def measure_blocks(
     with garbage_collection_off():
         # By candidate, not by name: the second opening of a file is called as the first one is.
         distinct = {id(one): one for one in timed.values()}
-        paths = {
-            key: choose_paths(one, chunks, setting, clocks.wall_ns) for key, one in distinct.items()
-        }
+        with sheltered(feeds):
+            paths = {
+                key: choose_paths(one, chunks, setting, clocks.wall_ns)
+                for key, one in distinct.items()
+            }
 
         def open_anew(name: str) -> tuple[Start, list[Lane]]:
             one = timed[name]
@@ -105,7 +110,8 @@ def measure_blocks(
             elapsed_ns, n = clocks.wall_ns() - start, len(blocks)
             if n >= MIN_BLOCKS and elapsed_ns * (n + 1) / n > budget_ns:
                 break  # another block would end after the time is up
-            block = _measure_block(list(timed), open_anew, n_turns, block_ns, rng, clocks)
+            with sheltered(feeds):
+                block = _measure_block(list(timed), open_anew, n_turns, block_ns, rng, clocks)
             n_turns = block.times_ns.shape[1]
             blocks.append(block)
     return blocks

@@ -38,7 +38,7 @@ from kdexport.evidence.percentiles import estimate_percentiles, percentile_inter
 from kdexport.evidence.timed import build_floor, check_batches, take_chunks
 from kdexport.evidence.timing import AFTER_ITSELF, AFTER_OTHERS, Clocks
 from kdexport.records import Int64, Progress, ProgressSink, ignore_progress
-from kdexport.runtime import Feeds, open_session
+from kdexport.runtime import Feeds, open_session, sheltered
 from kdexport.sections import MAX_THREADS, BenchRecipe
 
 N_MEMORY_CALLS = 3
@@ -248,9 +248,10 @@ def _measure_memory(
     before = read_memory_bytes(RESIDENT)
     if before is None or not is_reset:
         return None
-    _, lanes = open_timed(name, one, ["run"], chunks, setting, clocks.wall_ns)
-    for _ in range(N_MEMORY_CALLS):
-        lanes[0].calls[0]()
+    with sheltered(feeds):
+        _, lanes = open_timed(name, one, ["run"], chunks, setting, clocks.wall_ns)
+        for _ in range(N_MEMORY_CALLS):
+            lanes[0].calls[0]()
     after, peak = read_memory_bytes(RESIDENT), read_memory_bytes(PEAK)
     if after is None or peak is None:
         return None

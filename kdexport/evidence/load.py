@@ -14,7 +14,7 @@ from kdexport.evidence.latency_facts import LoadFact
 from kdexport.evidence.percentiles import estimate_percentiles
 from kdexport.evidence.timed import select_feeds, take_chunks
 from kdexport.evidence.timing import Clock, Clocks, garbage_collection_off, time_calls
-from kdexport.runtime import Feeds, Session
+from kdexport.runtime import Feeds, Session, sheltered
 
 N_CHUNKS = 32
 REAL_CLOCK = Clocks().wall_ns
@@ -43,8 +43,9 @@ def measure_load(
     """
     chunks = take_chunks(select_feeds(session, feeds), batch, N_CHUNKS, np.random.default_rng(0))
     calls = [session.prepare_call(chunk) for chunk in chunks]
-    for call in calls:
-        call()
+    with sheltered(feeds):
+        for call in calls:
+            call()
     times: list[list[int]] = [[] for _ in range(n_clients)]
     start = threading.Barrier(n_clients)
     clients = [

@@ -1,5 +1,7 @@
 """The latency run, on files whose times the test sets, or real ones whose times do not count."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -138,3 +140,17 @@ def test_threads_are_bounded() -> None:
         measure_latency(
             {"f": lambda _: []}, {"x": np.zeros((4, 1))}, batches=[1], threads=[1, 9999], seconds=1
         )
+
+
+def test_stop_comes_between_blocks_where_texts_are_read() -> None:
+    """A stop while a file may be reading texts waits: onnxruntime would crash."""
+    done = []
+
+    def stop(_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append("the call went on")
+
+    texts = {"x": np.array(["a", "b"], object)}
+    with pytest.raises(KeyboardInterrupt):
+        measure_latency({"stops": stop}, texts, batches=[1], seconds=0.1)
+    assert done

@@ -27,6 +27,7 @@ from kdexport.training.own_teacher import OwnTeacher, ask_teacher
 from kdexport.training.teachers import EstimatorTeacher, Teacher
 
 TOO_SURE = 0.99  # agreement with the training labels, or R2, from which they were probably seen
+RARE = 0.1  # and of the rows that are not of the most frequent class, the share missed at most
 
 
 def warn_of_seen_rows(
@@ -34,14 +35,19 @@ def warn_of_seen_rows(
 ) -> None:
     """Warn where a teacher agrees with the training labels so well that it has seen them."""
     answers = teacher.answer(teacher.restorer.restore(train.inputs), on_progress)
+    targets, weights = train.targets, train.weights
     if teacher.schema.signature.is_regression:
-        spread = np.average((train.targets - train.targets.mean()) ** 2, weights=train.weights)
-        missed = np.average((train.targets - answers[:, 0]) ** 2, weights=train.weights)
-        share, what = 1.0 - float(missed / spread), "explains {:.1%} of the training target"
+        center = np.average(targets, weights=weights)
+        missed = np.average((targets - answers[:, 0]) ** 2, weights=weights)
+        all_there_is = np.average((targets - center) ** 2, weights=weights)
+        share, what = 1.0 - float(missed / all_there_is), "explains {:.1%} of the training target"
+        is_too_sure = share >= TOO_SURE
     else:
-        agrees = answers.argmax(axis=1) == train.targets
-        share, what = float(agrees.mean()), "agrees with {:.1%} of the training labels"
-    if share >= TOO_SURE:
+        share = float(np.average(answers.argmax(axis=1) == targets, weights=weights))
+        what = "agrees with {:.1%} of the training labels"
+        most_frequent = np.bincount(targets, weights).max() / weights.sum()
+        is_too_sure = 1 - share < min(1 - TOO_SURE, RARE * (1 - most_frequent))
+    if is_too_sure:
         warnings.warn(
             f"the teacher {what.format(share)}: it has probably been fitted on these rows. Then "
             "it teaches their labels more than what it knows of other rows, and its score on test "

@@ -25,14 +25,14 @@ import time
 from kdexport.prepare import prepare
 from kdexport.recipe import read_recipe
 from kdexport.training.ensemble import train_ensemble
-from kdexport.training.steps import set_threads
 from kdexport.training.tasks import make_clicks
+from kdexport.training.threads import use_threads
 task = make_clicks(draw=7)
 recipe = read_recipe(None, {"data.target": task.target, "teacher.max_epochs": 5})
 prepared = prepare(recipe, data=task.learn, test=task.test)
-set_threads(0)
 start = time.perf_counter()
-train_ensemble(prepared.rows, prepared.schema, recipe)
+with use_threads(0):
+    train_ensemble(prepared.rows, prepared.schema, recipe)
 print(time.perf_counter() - start)
 """
 

@@ -25,8 +25,8 @@ from kdexport.records import Parts, Rows
 from kdexport.training.encode import Encoder
 from kdexport.training.ensemble import train_ensemble
 from kdexport.training.nets import compute_mean_outputs
-from kdexport.training.steps import set_threads
 from kdexport.training.tasks import make_clicks
+from kdexport.training.threads import use_threads
 
 import torch  # isort: skip  # after the package, which bounds OpenMP's spinning first
 from torch import nn  # isort: skip
@@ -47,12 +47,12 @@ def main() -> None:
     parser.add_argument("--draws", default="42,0,1,2,3")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
-    n_threads = set_threads(options.threads)
     rows = []
-    for draw in map(int, options.draws.split(",")):
-        row = time_draw(draw)
-        rows.append(row)
-        print(json.dumps(row), flush=True)
+    with use_threads(options.threads) as n_threads:
+        for draw in map(int, options.draws.split(",")):
+            row = time_draw(draw)
+            rows.append(row)
+            print(json.dumps(row), flush=True)
     speedups = np.array([row["loop_s"] / row["stacked_s"] for row in rows])
     losses = np.array([row["loop_accuracy"] - row["stacked_accuracy"] for row in rows])
     default_losses = np.array([row["loop_accuracy"] - row["default_accuracy"] for row in rows])

@@ -52,7 +52,8 @@ from kdexport.schema import Schema
 from kdexport.sources import Sources
 from kdexport.training.encode import Encoder
 from kdexport.training.own_teacher import OwnTeacher
-from kdexport.training.steps import TORCH_VERSION, set_threads
+from kdexport.training.steps import TORCH_VERSION
+from kdexport.training.threads import use_threads
 from kdexport.trees import Trees
 
 if TYPE_CHECKING:
@@ -84,46 +85,24 @@ def assemble_bundle(
     Raises:
         ParityError: A file does not answer as its source does; nothing ships.
     """
-    n_threads = set_threads(prepared.recipe.threads)
-    sources = Sources(prepared, teacher, students, rival)
-    test = prepared.rows.test.inputs
-    _tell(on_progress, 0)
-    files = _export(sources)
-    _tell(on_progress, 1)
-    members = sources.ask_students(test)
-    by_file = {name: open_session(content).answer(test) for name, content in files.items()}
-    taught = by_file[TEACHER] if TEACHER in by_file else sources.ask_teacher(test)
-    groups = {"teacher": [taught], **members}
-    if RIVAL in by_file:
-        groups["rival"] = [by_file[RIVAL]]
-    edge, replicates = measure_groups(prepared, groups)
-    rows = prepared.rows.test
-    shipped = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
-    claims: dict[str, Any] = {
-        "task": describe_task(prepared),
-        "signature": prepared.schema.signature,
-        "quality": {**edge.quality, "shipped": shipped},
-        "replicates": replicates,
-        "controls": edge.controls if "plain_control" in groups else {},
-        "rival": judge_rival(RIVAL_NAME, edge.lead) if "rival" in groups else None,
-        "edge": edge.edge,
-        "recovered": edge.recovered,
-        "gained": edge.gained,
-        **compare_with_teacher(rows, prepared.schema.signature, by_file[STUDENT], taught),
-        "curves": trace_curves(prepared, teacher, students),
-        "unlabeled": describe_unlabeled(prepared),
-        "copied_test_rows": count_copies(prepared),
-        "search": search,
-    }
-    headline = make_headline(claims)
-    files = {name: stamp(content, prepared, headline) for name, content in files.items()}
-    _tell(on_progress, 2)
-    parity = _check_parity(files, sources, prepared)
-    _tell(on_progress, 3)
-    latency = _measure_latency(files, sources, prepared)
-    _tell(on_progress, 4)
+    with use_threads(prepared.recipe.threads) as n_threads:
+        sources = Sources(prepared, teacher, students, rival)
+        test = prepared.rows.test.inputs
+        _tell(on_progress, 0)
+        files = _export(sources)
+        _tell(on_progress, 1)
+        by_file = {name: open_session(content).answer(test) for name, content in files.items()}
+        claims = _make_claims(by_file, sources, prepared)
+        claims |= {"curves": trace_curves(prepared, teacher, students), "search": search}
+        headline = make_headline(claims)
+        files = {name: stamp(content, prepared, headline) for name, content in files.items()}
+        _tell(on_progress, 2)
+        parity = _check_parity(files, sources, prepared)
+        _tell(on_progress, 3)
+        latency = _measure_latency(files, sources, prepared)
+        _tell(on_progress, 4)
+        golden = _choose_golden(prepared, sources, by_file[STUDENT])
     models = dict(files)
-    golden = _choose_golden(prepared, sources, by_file[STUDENT])
     files |= pack_golden(golden) if golden else {}
     files[RECIPE] = prepared.recipe.to_toml().encode()
     evidence = Evidence(
@@ -151,6 +130,39 @@ def assemble_bundle(
     )
     files[EVIDENCE] = evidence.to_json()
     return evidence, files
+
+
+def _make_claims(
+    by_file: Mapping[str, Answers], sources: Sources, prepared: Prepared
+) -> dict[str, Any]:
+    """Return what the test rows say of every role, and what there is to know of the rows.
+
+    Args:
+        by_file: What every file answers to the test rows.
+        sources: The networks and trees that files were made of.
+        prepared: The task.
+    """
+    rows, signature = prepared.rows.test, prepared.schema.signature
+    taught = by_file[TEACHER] if TEACHER in by_file else sources.ask_teacher(rows.inputs)
+    groups = {"teacher": [taught], **sources.ask_students(rows.inputs)}
+    if RIVAL in by_file:
+        groups["rival"] = [by_file[RIVAL]]
+    edge, replicates = measure_groups(prepared, groups)
+    shipped = measure_quality(by_file[STUDENT], rows.targets, rows.weights)
+    return {
+        "task": describe_task(prepared),
+        "signature": signature,
+        "quality": {**edge.quality, "shipped": shipped},
+        "replicates": replicates,
+        "controls": edge.controls if "plain_control" in groups else {},
+        "rival": judge_rival(RIVAL_NAME, edge.lead) if "rival" in groups else None,
+        "edge": edge.edge,
+        "recovered": edge.recovered,
+        "gained": edge.gained,
+        **compare_with_teacher(rows, signature, by_file[STUDENT], taught),
+        "unlabeled": describe_unlabeled(prepared),
+        "copied_test_rows": count_copies(prepared),
+    }
 
 
 def _export(sources: Sources) -> dict[str, bytes]:

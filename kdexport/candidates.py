@@ -23,7 +23,8 @@ from kdexport.training.small_trees import (
     train_taught_trees,
     train_untaught_trees,
 )
-from kdexport.training.steps import choose_recipe, make_lesson, set_threads
+from kdexport.training.steps import choose_recipe, make_lesson
+from kdexport.training.threads import use_threads
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 from kdexport.trees import Trees
 
@@ -91,27 +92,27 @@ def train_candidates(
     is_own_table: bool,
 ) -> Found:
     """Label one transfer set and train every candidate on it."""
-    n_threads = set_threads(prepared.recipe.threads)
-    lesson = make_lesson(prepared, teacher, on_progress)
-    recipe, _ = choose_recipe(lesson, prepared.recipe, on_progress)
-    transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
-    tried = search_students(
-        lesson,
-        recipe,
-        transfer,
-        is_own_table=is_own_table,
-        n_threads=n_threads,
-        on_progress=on_progress,
-    )
-    groves: list[TriedGrove] = []
-    if len(prepared.schema.signature.classes) <= MAX_CLASSES_OF_GROVES:
-        with ThreadPoolExecutor(n_threads) as pool:
-            train = partial(_train_grove, lesson, transfer, recipe)
-            for grove in pool.map(train, GROVES):
-                groves.append(grove)
-                on_progress(Progress("small trees", len(groves), len(GROVES)))
-    usual = list_shapes(prepared.schema, recipe)[0].name
-    return Found(tried, groves, usual, transfer.inputs.n_rows, lesson)
+    with use_threads(prepared.recipe.threads) as n_threads:
+        lesson = make_lesson(prepared, teacher, on_progress)
+        recipe, _ = choose_recipe(lesson, prepared.recipe, on_progress)
+        transfer = build_transfer_set(lesson, recipe, [recipe.transfer])
+        tried = search_students(
+            lesson,
+            recipe,
+            transfer,
+            is_own_table=is_own_table,
+            n_threads=n_threads,
+            on_progress=on_progress,
+        )
+        groves: list[TriedGrove] = []
+        if len(prepared.schema.signature.classes) <= MAX_CLASSES_OF_GROVES:
+            with ThreadPoolExecutor(n_threads) as pool:
+                train = partial(_train_grove, lesson, transfer, recipe)
+                for grove in pool.map(train, GROVES):
+                    groves.append(grove)
+                    on_progress(Progress("small trees", len(groves), len(GROVES)))
+        usual = list_shapes(prepared.schema, recipe)[0].name
+        return Found(tried, groves, usual, transfer.inputs.n_rows, lesson)
 
 
 def _train_grove(lesson: Lesson, transfer: TransferSet, recipe: Recipe, grove: Grove) -> TriedGrove:

@@ -31,7 +31,7 @@ from kdexport.sources import Sources
 from kdexport.training.mixture import stand_alone
 from kdexport.training.own_teacher import OwnTeacher
 from kdexport.training.search import Tried
-from kdexport.training.steps import set_threads
+from kdexport.training.threads import use_threads
 from kdexport.trees import Trees
 
 N_GROVES = 2  # that are measured
@@ -48,39 +48,45 @@ def measure_finalists(
     Returns:
         Facts of all candidates, the smallest first.
     """
-    files: dict[str, bytes] = {}
-    small: dict[str, Int8File] = {}
-    networks = {
-        one.shape.name: Sources(
-            replace(prepared, recipe=one.recipe), teacher, found.students_of(one.shape.name), None
-        )
-        for one in found.finalists
-    }
-    groves = sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]
-    for position, tried in enumerate(found.finalists):
-        on_progress(Progress("files", position, len(networks)))
-        name = tried.shape.name
-        asked_for = replace(prepared, recipe=tried.recipe)
-        files[name] = stamp(export_student(networks[name]), asked_for, _stand_in(prepared))
-        if (file := make_int8_file(files[name], prepared)) is not None:
-            small[name] = file
-    for grove in groves:
-        trees = stand_alone(grove.taught[0], prepared.schema).trees
-        content = export_model(None, trees, networks[found.usual].encoder)
-        files[grove.grove.name] = stamp(content, prepared, _stand_in(prepared))
-    asked = files | {name_int8(name): file.after for name, file in small.items()}
-    times, slower = _time(asked, prepared, usual=found.usual)
-    edges = _measure_edges(networks, groves, prepared, networks[found.usual], on_progress)
-    facts = [*map(_describe, found.tried), *map(_describe_grove, found.groves)]
-    measured = [_add_edge(fact, edges) for fact in facts]
-    for tried, fact in zip(found.tried, tuple(measured), strict=False):
-        if fact.name in small and tried.alone is not None:
-            file, edge = small[fact.name], edges[fact.name]
-            measured.append(
-                describe_int8_file(fact, file, edge, prepared, found.lesson, alone=tried.alone)
+    with use_threads(prepared.recipe.threads) as n_threads:
+        files: dict[str, bytes] = {}
+        small: dict[str, Int8File] = {}
+        networks = {
+            one.shape.name: Sources(
+                replace(prepared, recipe=one.recipe),
+                teacher,
+                found.students_of(one.shape.name),
+                None,
             )
-    measured = [_add_file(fact, asked, times, slower) for fact in measured]
-    return mark_front(sorted(measured, key=lambda fact: fact.bytes or 4 * fact.parameters))
+            for one in found.finalists
+        }
+        groves = sorted(found.groves, key=lambda grove: grove.loss)[:N_GROVES]
+        for position, tried in enumerate(found.finalists):
+            on_progress(Progress("files", position, len(networks)))
+            name = tried.shape.name
+            asked_for = replace(prepared, recipe=tried.recipe)
+            files[name] = stamp(export_student(networks[name]), asked_for, _stand_in(prepared))
+            if (file := make_int8_file(files[name], prepared)) is not None:
+                small[name] = file
+        for grove in groves:
+            trees = stand_alone(grove.taught[0], prepared.schema).trees
+            content = export_model(None, trees, networks[found.usual].encoder)
+            files[grove.grove.name] = stamp(content, prepared, _stand_in(prepared))
+        asked = files | {name_int8(name): file.after for name, file in small.items()}
+        times, slower = _time(asked, prepared, usual=found.usual)
+        edges = _measure_edges(
+            networks, groves, prepared, networks[found.usual], n_threads, on_progress
+        )
+        facts = [*map(_describe, found.tried), *map(_describe_grove, found.groves)]
+        measured = [_add_edge(fact, edges) for fact in facts]
+        for tried, fact in zip(found.tried, tuple(measured), strict=False):
+            if fact.name in small and tried.alone is not None:
+                file, edge = small[fact.name], edges[fact.name]
+                measured.append(
+                    describe_int8_file(fact, file, edge, prepared, found.lesson, alone=tried.alone)
+                )
+        measured = [_add_file(fact, asked, times, slower) for fact in measured]
+        return mark_front(sorted(measured, key=lambda fact: fact.bytes or 4 * fact.parameters))
 
 
 def _stand_in(prepared: Prepared) -> dict[str, Any]:
@@ -99,6 +105,7 @@ def _measure_edges(
     groves: Sequence[TriedGrove],
     prepared: Prepared,
     usual: Sources,
+    n_threads: int,
     on_progress: ProgressSink,
 ) -> dict[str, EdgeResult]:
     """Score every finalist on the test rows, several at a time: its name to its edges."""
@@ -120,7 +127,7 @@ def _measure_edges(
 
     finalists = {**networks, **{grove.grove.name: grove for grove in groves}}
     edges: dict[str, EdgeResult] = {}
-    with ThreadPoolExecutor(set_threads(prepared.recipe.threads)) as pool:
+    with ThreadPoolExecutor(n_threads) as pool:
         for name, edge in zip(finalists, pool.map(measure, finalists.values()), strict=True):
             edges[name] = edge
             on_progress(Progress("finalists", len(edges), len(finalists)))

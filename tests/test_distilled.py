@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -159,6 +160,15 @@ def test_unfitted_models_are_fitted_out_of_fold_only() -> None:
     model = DistilledClassifier(lambda frame: frame, oof=True, recipe=SMALL)
     with pytest.raises(DataError, match="cannot be fitted"):
         model.fit(FRAME[["a", "b"]], LABELS)
+
+
+def test_torch_is_left_as_it_was() -> None:
+    """To fit, and to measure, sets torch's threads for as long as it takes."""
+    before = torch.get_num_threads()
+    model = DistilledClassifier(recipe={**SMALL, "threads": before + 1}).fit(FRAME, LABELS)
+    assert torch.get_num_threads() == before
+    assert model.evidence_.environment["training_threads"] == str(before + 1)
+    assert torch.get_num_threads() == before
 
 
 def test_several_teachers_are_mixed() -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from kdexport.bundle import load_bundle
 from kdexport.cli import cli
@@ -102,10 +103,11 @@ def test_nearest_is_named() -> None:
     assert describe_nearest(ALL, Limits(max_bytes=100)).startswith("8-8")
 
 
-def quick_search(csv_path: Path, output: Path, limits: Limits) -> Evidence:
+def quick_search(csv_path: Path, output: Path, limits: Limits, *, threads: int = 1) -> Evidence:
     """Search among shapes that are trained for a moment."""
     shape = {"student.hidden": [64, 32], "student.max_steps": 40, "student.form": "plain"}
-    recipe: Recipe = read_recipe(None, {**QUICK, "data.target": "y", **shape})
+    given = {**QUICK, "data.target": "y", **shape, "threads": threads}
+    recipe: Recipe = read_recipe(None, given)
     return search(recipe, output, limits=limits, data=csv_path)
 
 
@@ -115,7 +117,9 @@ def test_search_makes_a_bundle(
     """A search ends in a bundle that passes its checks and says among how many it chose."""
     monkeypatch.setattr("kdexport.int8_candidates.MAX_LOSS", 1.0)  # hardly trained, so any loss
     output = tmp_path / "found"
-    evidence = quick_search(csv_path, output, Limits(max_bytes=4000))
+    n_threads = torch.get_num_threads()
+    evidence = quick_search(csv_path, output, Limits(max_bytes=4000), threads=n_threads + 1)
+    assert torch.get_num_threads() == n_threads
     fact = evidence.search
     assert fact is not None
     assert len(fact.candidates) >= 24

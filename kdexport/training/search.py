@@ -9,9 +9,8 @@ Hyperparameter Optimization" (2016).
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from threading import Event
@@ -24,6 +23,7 @@ from kdexport.schema import Schema
 from kdexport.student_section import Form
 from kdexport.training.distill import Students, build_student_stack, fit_students, train_students
 from kdexport.training.nets import compute_member_outputs
+from kdexport.training.threads import use_threads
 from kdexport.training.transfer import Lesson, TransferSet
 
 # From no hidden layer to three; the recipe's own widths are always among them.
@@ -135,7 +135,7 @@ def search_students(
     there = [_describe(lesson.schema, recipe, shape, is_own_table) for shape in shapes]
     usual, left = there[0], []
     n_rounds = len(SHARES) + 1
-    with _one_torch_thread():
+    with use_threads(1):
         for number, share in enumerate(SHARES, start=1):
 
             def attempt(tried: Tried, stop: ProgressSink, share: float = share) -> Tried:
@@ -151,17 +151,6 @@ def search_students(
 
         there = _do_all(finish, there, n_threads, f"round {n_rounds} of {n_rounds}", on_progress)
     return sorted(there + left, key=lambda tried: tried.n_bytes)
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Have torch run each operation on the thread that asks for it, until the block is left."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _do_all(

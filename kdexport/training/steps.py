@@ -1,6 +1,6 @@
 """Between arrays and stacks: each training step from a prepared task to a checkpoint's content.
 
-Takes `Prepared` and `Trained` records, gives `Trained` records; sets torch's threads on purpose.
+Takes `Prepared` and `Trained` records, gives `Trained` records.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdexport.cores import count_cores
 from kdexport.errors import RecipeError
 from kdexport.prepared import Prepared, Trained
 from kdexport.recipe import Recipe
@@ -30,27 +29,19 @@ from kdexport.training.checkpoints import (
     weights_of,
 )
 from kdexport.training.choose import choose_form, choose_transfer
-from kdexport.training.distill import (
-    train_students,
-)
+from kdexport.training.distill import train_students
 from kdexport.training.ensemble import build_ensemble, choose_regularisation, train_ensemble
 from kdexport.training.mixture import mix_with_boosting, train_rival
 from kdexport.training.out_of_fold import refit_out_of_fold, warn_of_seen_rows
 from kdexport.training.own_teacher import OwnTeacher, mix_teachers, refuse_other_columns
 from kdexport.training.stored import read_stored
+from kdexport.training.threads import use_threads
 from kdexport.training.transfer import LabelRows, Lesson
 
 TORCH_VERSION = str(torch.__version__)  # with its build, as in 2.9.0+cpu
 
 # What each way of making synthetic rows is set by; those that are not here have no strength.
 STRENGTHS = {"munge": "swap_probability", "jitter": "noise", "marginal": "swap_probability"}
-
-
-def set_threads(asked: int) -> int:
-    """Set torch's threads: `asked`, or with 0 what this process may use. Returns their number."""
-    n_threads = asked or count_cores()
-    torch.set_num_threads(n_threads)
-    return n_threads
 
 
 def refuse_device(name: str) -> None:
@@ -80,23 +71,23 @@ def train_teacher(
         steps: Where finished steps are kept.
     """
     recipe = prepared.recipe
-    n_threads = set_threads(recipe.threads)
-    learn = (prepared.rows, prepared.schema)
-    if recipe.teacher.regularisation == "chosen":
-        chosen = steps.choose(
-            "regularisation",
-            TeacherRecipe,
-            lambda: choose_regularisation(*learn, recipe, on_progress=on_progress),
+    with use_threads(recipe.threads) as n_threads:
+        learn = (prepared.rows, prepared.schema)
+        if recipe.teacher.regularisation == "chosen":
+            chosen = steps.choose(
+                "regularisation",
+                TeacherRecipe,
+                lambda: choose_regularisation(*learn, recipe, on_progress=on_progress),
+            )
+            recipe = recipe.model_copy(update={"teacher": chosen})
+        settings = {"dropout": recipe.teacher.dropout, "weight_decay": recipe.teacher.weight_decay}
+        ensemble = steps.take(
+            "ensemble",
+            lambda: freeze(*train_ensemble(*learn, recipe, on_progress=on_progress), settings),
         )
-        recipe = recipe.model_copy(update={"teacher": chosen})
-    settings = {"dropout": recipe.teacher.dropout, "weight_decay": recipe.teacher.weight_decay}
-    ensemble = steps.take(
-        "ensemble",
-        lambda: freeze(*train_ensemble(*learn, recipe, on_progress=on_progress), settings),
-    )
-    if recipe.teacher.family == "mlp":
-        return ensemble
-    return steps.take("teacher", lambda: _mix(prepared, ensemble, n_threads, on_progress))
+        if recipe.teacher.family == "mlp":
+            return ensemble
+        return steps.take("teacher", lambda: _mix(prepared, ensemble, n_threads, on_progress))
 
 
 def _mix(
@@ -204,16 +195,19 @@ def train_students_of(
         on_progress: Told how it goes.
         steps: Where finished steps are kept; those on a user's own teacher under its answers.
     """
-    set_threads(prepared.recipe.threads)
-    suffix = ""
-    if isinstance(teacher, OwnTeacher) and steps.are_kept:
-        suffix = f"-{hash_answers(teacher, prepared)}"
-    lesson = make_lesson(prepared, teacher, on_progress)
-    recipe, settings = choose_recipe(lesson, prepared.recipe, on_progress, steps, suffix)
-    return steps.take(
-        f"students{suffix}",
-        lambda: freeze_students(train_students(lesson, recipe, on_progress=on_progress), settings),
-    )
+    with use_threads(prepared.recipe.threads):
+        suffix = ""
+        if isinstance(teacher, OwnTeacher) and steps.are_kept:
+            suffix = f"-{hash_answers(teacher, prepared)}"
+        lesson = make_lesson(prepared, teacher, on_progress)
+        recipe, settings = choose_recipe(lesson, prepared.recipe, on_progress, steps, suffix)
+
+        def train() -> Trained:
+            return freeze_students(
+                train_students(lesson, recipe, on_progress=on_progress), settings
+            )
+
+        return steps.take(f"students{suffix}", train)
 
 
 def choose_recipe(

@@ -152,7 +152,7 @@ def fit_students(
         n_steps=count_steps(recipe.student, max(len(pool) for pool in pools)),
         seeds=seeds,
         step_name=step_name,
-        rates=None if share == 1 else torch.where(taught, 1.0, share),
+        rates=None if share == 1 or all(is_taught) else torch.where(taught, 1.0, share),
         on_progress=on_progress,
     )
 

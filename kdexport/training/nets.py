@@ -186,6 +186,18 @@ def _round_to_float16(values: Tensor) -> Tensor:
     return values.clamp(-LARGEST_FLOAT16, LARGEST_FLOAT16).half().float()
 
 
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, and every part of it back into its own mode after."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
 @torch.no_grad()
 def compute_chunks(
     stack: StackedMLP, rows: Tensor, *, n_rows_at_once: int = 512
@@ -200,11 +212,8 @@ def compute_chunks(
     Returns:
         One tensor of outputs per chunk, **Shape** each `[M, <= n_rows_at_once, K]`.
     """
-    was_training = stack.training
-    stack.eval()
-    chunks = tuple(stack(chunk) for chunk in torch.split(rows, n_rows_at_once))
-    stack.train(was_training)
-    return chunks
+    with evaluating(stack):
+        return tuple(stack(chunk) for chunk in torch.split(rows, n_rows_at_once))
 
 
 def compute_member_outputs(stack: StackedMLP, rows: Tensor) -> Tensor:
@@ -253,15 +262,3 @@ def follow_terms(stack: StackedMLP, member: int, rows: Tensor) -> tuple[Tensor, 
         outputs.append(hidden)
         sizes.append(size.amax(dim=1))
     return torch.cat(outputs), torch.cat(sizes)
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back into its own mode after."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

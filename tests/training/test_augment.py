@@ -118,6 +118,15 @@ def test_munge_keeps_neighbourhoods() -> None:
     assert (made[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.02)
 
 
+def test_munge_walks_to_another_row() -> None:
+    """No row is its own neighbour: with every cell swapped, none stays where it was."""
+    features = np.random.default_rng(2).normal(size=(60, 3)).astype(np.float32)
+    rows = label(Inputs(features, np.empty((60, 0), object)))
+    recipe = TransferRecipe(n_synthetic=600, method="munge", swap_probability=1.0)
+    made, sources = make_synthetic_inputs(rows, make_encoder(3), recipe, seed=0)
+    assert (made.numeric != features[sources]).any(axis=1).all()
+
+
 def test_mixture_keeps_what_hangs_together() -> None:
     """A sum of two columns is still their sum, and clusters are as far apart as they were."""
     rng = np.random.default_rng(0)

@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdexport.records import Float64, Progress
+from kdexport.schema import Category
 from kdexport.sections import FitRecipe
+from kdexport.training.encode import Encoder
 from kdexport.training.fit import FitRecord, _RowOrder, fit_stack
 from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.objective import Classification, fit_temperatures
@@ -57,10 +59,12 @@ def fit(
     n_steps: int = 60,
     log: list[Progress] | None = None,
     rates: Tensor | None = None,
+    encoder: Encoder | None = None,
+    rows: Tensor = FEATURES,
     **changes: object,
 ) -> tuple[StackedMLP, FitRecord]:
     """Train a small stack on the labels; the last 80 rows validate."""
-    stack = StackedMLP(make_encoder(3), hidden=(8,), d_out=2, seeds=seeds)
+    stack = StackedMLP(encoder or make_encoder(3), hidden=(8,), d_out=2, seeds=seeds)
 
     def loss(logits: Tensor, drawn: Tensor) -> Tensor:
         losses = F.cross_entropy(logits.flatten(0, 1), LABELS[drawn].flatten(), reduction="none")
@@ -68,10 +72,10 @@ def fit(
 
     record = fit_stack(
         stack,
-        rows=FEATURES,
+        rows=rows,
         pools=pools or [torch.arange(120)] * len(seeds),
         loss=loss,
-        validation_rows=FEATURES[120:],
+        validation_rows=rows[120:],
         judge=judge,
         recipe=make_recipe(**changes),
         n_steps=n_steps,
@@ -81,6 +85,15 @@ def fit(
         on_progress=(log if log is not None else []).append,
     )
     return stack, record
+
+
+def test_a_category_that_training_never_met() -> None:
+    """Its first-layer weights are those of the mean category, of the weights that are kept."""
+    colours = Category(kept=("blue", "red"), shares=(0.25, 0.75), has_other=False)
+    codes = (LABELS + 1).float()[:, None]
+    stack, _ = fit(encoder=make_encoder(0, categories=(colours,)), rows=codes)
+    unseen, blue, red = stack.weights[0].unbind(dim=1)
+    torch.testing.assert_close(unseen, 0.25 * blue + 0.75 * red)
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5, 4.0])

@@ -70,7 +70,8 @@ class Tried:
         shape: Its shape.
         recipe: The recipe of such students.
         n_weights: Of one of them.
-        loss: Beside the teacher's answers on the validation rows, mean over its students.
+        loss: On the validation rows, mean over its students: beside what they are taught there,
+            in the last round beside the teacher's answers alone.
         n_rounds: Rounds it was in.
         cost: Weights of all its networks times their optimiser steps.
         students: Students and controls trained in full; None before the last round.

@@ -92,7 +92,10 @@ def train_taught_trees(lesson: Lesson, transfer: TransferSet, grove: Grove, *, s
 
 
 def train_untaught_trees(lesson: Lesson, grove: Grove, *, seed: int) -> Trees:
-    """Fit as many trees of the same size to the labels alone: the control of taught ones."""
+    """Fit trees of the same size to the labels alone: the control of taught ones.
+
+    There are at most as many: like every control they stop where validation rows are answered best.
+    """
     settings = BoostingSettings(
         learning_rate=LEARNING_RATE,
         max_leaf_nodes=grove.n_leaves,

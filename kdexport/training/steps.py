@@ -98,6 +98,8 @@ def _mix(
     mixture, own_outputs, share = mix_with_boosting(
         stack, prepared.rows, prepared.recipe, n_threads=n_threads, on_progress=on_progress
     )
+    if mixture.stack is None:  # trees alone: of the ensemble nothing is left to tell of
+        ensemble = Trained({}, 0, np.empty(0), {})
     return replace(
         ensemble,
         weights=weights_of(mixture.stack),

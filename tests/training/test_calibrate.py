@@ -1,11 +1,17 @@
 """The temperature of a user's own teacher."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from kdexport import DistilledClassifier
+from kdexport.records import Rows
 from kdexport.report.prose import list_limits
+from kdexport.tables import as_table
+from kdexport.training.calibrate import calibrate
 from tests.test_distilled import SMALL
+from tests.training.test_teachers import mix
 
 RNG = np.random.default_rng(5)
 FRAME = pd.DataFrame({"a": RNG.normal(size=1500), "b": RNG.normal(size=1500)})
@@ -45,6 +51,18 @@ def test_students_learn_the_calibrated_answers() -> None:
         < evidence.quality["teacher"]["log_loss"].value
     )
     assert any("at the temperature" in limit for limit in list_limits(evidence))
+
+
+def test_answers_out_of_fold_are_cooled_too() -> None:
+    """What stands for the teacher on the training rows has the temperature of its other answers."""
+    teacher = mix(too_sure, FRAME, LABELS)
+    inputs = teacher.schema.signature.take_inputs(as_table(FRAME))
+    rows = Rows(inputs, (LABELS == "yes").astype(np.int64), np.ones(1500), np.arange(1500))
+    own = teacher.compute_outputs(inputs).astype(np.float64)
+    cooled = calibrate(replace(teacher, own_outputs=own), rows)
+    assert 2 < cooled.temperature < 4.5
+    assert cooled.own_outputs is not None
+    np.testing.assert_allclose(cooled.own_outputs, cooled.compute_outputs(inputs), atol=1e-5)
 
 
 def test_none_is_the_default() -> None:

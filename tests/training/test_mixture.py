@@ -74,6 +74,17 @@ def test_mixture_is_the_sum_of_its_parts(is_regression: bool) -> None:
     np.testing.assert_allclose(mixture.compute_outputs(inputs), expected, rtol=0, atol=1e-5)
 
 
+def test_trees_alone_tell_of_no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where trees take the whole share, the ensemble's steps and curve are not the teacher's."""
+    monkeypatch.setattr("kdexport.training.mixture._select_share", lambda *_: (1.0, 2.0))
+    prepared = prepare_rows()
+    trained = train_teacher(prepared, ignore_progress)
+    assert (trained.weights, trained.n_steps, trained.looks) == ({}, 0, None)
+    assert trained.settings == {"boosting_share": 1.0}
+    assert trained.trees is not None
+    assert trained.own_outputs is not None
+
+
 def test_own_outputs_come_from_trees_that_never_saw_the_row() -> None:
     """Out of fold, the trees fit their training labels less well than with them in sight."""
     prepared = prepare_rows(is_regression=True)

@@ -74,6 +74,22 @@ def test_mixture_is_the_sum_of_its_parts(is_regression: bool) -> None:
     np.testing.assert_allclose(mixture.compute_outputs(inputs), expected, rtol=0, atol=1e-5)
 
 
+def test_a_mixture_has_one_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks, trees and answers out of fold are all divided by it."""
+    prepared = prepare_rows()
+    outputs, own_outputs = [], []
+    for temperature in (1.0, 2.0):
+        chosen = (0.25, temperature)
+        monkeypatch.setattr("kdexport.training.mixture._select_share", lambda *_, c=chosen: c)
+        trained = train_teacher(prepared, ignore_progress)
+        mixture = load_mixture(prepared, trained)
+        outputs.append(mixture.compute_outputs(prepared.rows.test.inputs))
+        own_outputs.append(trained.own_outputs)
+    for warm, cold in (outputs, own_outputs):
+        assert np.ptp(warm) > 1
+        np.testing.assert_allclose(cold, warm / 2, rtol=0, atol=1e-5)
+
+
 def test_trees_alone_tell_of_no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where trees take the whole share, the ensemble's steps and curve are not the teacher's."""
     monkeypatch.setattr("kdexport.training.mixture._select_share", lambda *_: (1.0, 2.0))

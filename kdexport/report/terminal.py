@@ -22,6 +22,7 @@ from kdexport.report.figures import (
     write_difference,
     write_metric,
     write_percent,
+    write_roughly,
     write_value,
 )
 from kdexport.report.grids import describe_shipped
@@ -134,8 +135,8 @@ def _recovered_line(metric: str, evidence: Evidence) -> Text:
         line += f", of it gained {write_difference(metric, gained)}"
     line += ")"
     if share.rows_to_settle:
-        line += f"; about {share.rows_to_settle:,} test rows would settle it"
-    elif share.verdict == "INCONCLUSIVE":
+        line += f"; about {write_roughly(share.rows_to_settle)} test rows would settle it"
+    elif share.verdict == "INCONCLUSIVE" and evidence.quantized is None:
         line += "; more replicates are needed, more test rows alone would not settle it"
     return Text(line, style="bold" if share.verdict == "RECOVERED" else "bold yellow")
 

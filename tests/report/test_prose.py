@@ -6,11 +6,13 @@ import pytest
 
 from kdexport.evidence.facts import Evidence, QuantizedFact
 from kdexport.evidence.shape import Interval
-from kdexport.report.grids import make_fidelity_grid, make_parity_grid
+from kdexport.report.grids import make_edge_grid, make_fidelity_grid, make_parity_grid
+from kdexport.report.headline import write_headline
 from kdexport.report.prose import list_limits, list_methods
 from kdexport.report.quality_pictures import draw_parity
 from kdexport.report.quantized import describe_quantized
-from tests.report.variants import clicks, with_slices
+from tests.report.test_terminal import show
+from tests.report.variants import clicks, with_slices, with_verdict
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,17 @@ def test_int8_is_held_to_its_own_tolerance() -> None:
     assert "0.02" in json.dumps(spec)
     assert any("asked beside the float32 file" in text for text in list_methods(evidence))
     assert any("12 test rows have another class" in text for text in list_limits(evidence))
+
+
+def test_what_would_settle_int8_is_not_known() -> None:
+    """Page and terminal do not say that more rows would not do, where nobody knows."""
+    recovered = with_verdict("INCONCLUSIVE").recovered
+    evidence = with_int8().model_copy(update={"recovered": recovered})
+    settled = [row[-1] for row in make_edge_grid(evidence).rows]
+    assert settled == ["not known of int8", "-", "-"]
+    said = write_headline(evidence).sentence + show(evidence)
+    assert "not known of int8" in said
+    assert "replicates are needed" not in said
 
 
 def test_int8_of_numbers_changes_no_class() -> None:

@@ -98,7 +98,7 @@ def draw_recovered(evidence: Evidence) -> Picture:
                 "said": f"{title}, replicate {i + 1}: {100 * (value - control) / edge:.1f} %",
             }
             for i, value in enumerate(own)
-            if edge
+            if edge and evidence.edge[metric].value
         ]
     titles = [row["metric"] for row in means]
     asked = next(iter(evidence.recovered.values())).asked_share

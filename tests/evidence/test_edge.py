@@ -188,6 +188,24 @@ def test_no_row_differs() -> None:
     assert found.recovered["accuracy"].verdict == "NO_EDGE"
 
 
+@pytest.mark.parametrize("level", [67 / 69, 0.1, 1 / 3])
+def test_an_edge_of_rounding_is_none(level: float) -> None:
+    """Means of equal sums differ in their last bit: nothing is divided by that."""
+    scores = {
+        role: {"log_loss": np.full((n, 40), level)}
+        for role, n in (("teacher", 1), ("control", 5), ("student", 3))
+    }
+    scores["control"]["log_loss"] = np.tile(np.linspace(0, 2 * level, 40), (5, 1))
+    scores["student"]["log_loss"] = scores["student"]["log_loss"] + 0.5
+    assert scores["control"]["log_loss"].mean() == pytest.approx(level)
+    metrics = {"log_loss": CLASSIFICATION["log_loss"]}
+    found = measure_edge(scores, metrics, asked_share=0.9, n_draws=N_DRAWS, seed=0)
+    share = found.recovered["log_loss"]
+    assert (found.edge["log_loss"].value, share.value) == (0.0, 0.0)
+    assert share.verdict == "NO_EDGE"
+    assert max(abs(share.low), abs(share.high)) < 1e4
+
+
 @pytest.mark.parametrize("metric", ["log_loss", "brier"])
 @pytest.mark.parametrize(("n_others", "verdict"), [(4, "NO_EDGE"), (5, "RECOVERED")])
 def test_rows_of_one_class_alone_carry_no_edge(n_others: int, verdict: str, metric: str) -> None:

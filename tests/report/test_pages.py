@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 
+import altair as alt
 import pytest
 
 from kdexport.evidence.facts import Evidence
@@ -16,6 +17,7 @@ from tests.report import variants
 from tests.report.variants import HOSTILE, SHA256, clicks
 
 MAX_BYTES = 2_000_000
+SPECIFICATION = r'<script type="application/json"[^>]*>(.*?)</script>'
 VARIANTS: list[Callable[[], Evidence]] = [
     variants.clicks,
     variants.without_teacher,
@@ -99,6 +101,15 @@ def test_library_is_embedded_once() -> None:
     assert len(specs) == len([a for t, a in page.elements if a.get("class") == "chart"]) >= 9
 
 
+@pytest.mark.parametrize("make", [variants.shipped, variants.regression, variants.hostile])
+def test_pictures_are_vega_lite(make: Callable[[], Evidence]) -> None:
+    """Every specification keeps Vega-Lite's schema, to which a report that is made is not held."""
+    specs = re.findall(SPECIFICATION, render_html(make(), SHA256))
+    assert len(specs) >= 7
+    for spec in specs:
+        alt.Chart.from_dict(json.loads(spec))
+
+
 def test_hostile_text_is_text() -> None:
     """Names of columns, classes, files and machines are shown and never become markup."""
     text = render_html(variants.hostile(), SHA256)
@@ -109,7 +120,7 @@ def test_hostile_text_is_text() -> None:
     assert not [name for _, attributes in page.elements for name in attributes if name == "onerror"]
     assert "49" not in HOSTILE[2]
     assert "{{7*7}}" in "".join(page.text)
-    specs = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)
+    specs = re.findall(SPECIFICATION, text)
     assert any(HOSTILE[0] in json.dumps(json.loads(spec)) for spec in specs)
 
 

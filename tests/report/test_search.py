@@ -2,6 +2,7 @@
 
 import json
 
+import altair as alt
 from rich.console import Console
 
 from kdexport.evidence.facts import Evidence
@@ -62,6 +63,7 @@ def test_pages_have_the_front() -> None:
     assert "The search" in markdown
     assert ADVICE in markdown
     (picture,) = draw_search_pictures(with_search())
+    alt.Chart.from_dict(dict(picture.spec))
     drawn = json.dumps(picture.spec)
     assert all(one.name in drawn for one in CANDIDATES if one.bytes is not None)
 

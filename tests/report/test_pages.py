@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import altair as alt
 import pytest
@@ -108,6 +110,27 @@ def test_pictures_are_vega_lite(make: Callable[[], Evidence]) -> None:
     assert len(specs) >= 7
     for spec in specs:
         alt.Chart.from_dict(json.loads(spec))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node to run the page's script in")
+def test_a_picture_that_fails_stops_no_other() -> None:
+    """A specification that is no JSON (NaN of edited evidence) is said in its own place alone."""
+    script = (files("kdexport.report") / "templates/report.js").read_text(encoding="utf-8")
+    page = """
+        const specs = ['{"a": 1}', '{"a": NaN}', '{"a": 3}'];
+        const charts = specs.map((_, i) => ({ dataset: { spec: i }, textContent: "" }));
+        let drawn = 0;
+        global.window = { vegaEmbed: async () => { drawn += 1; } };
+        global.document = {
+          querySelectorAll: () => charts,
+          getElementById: (i) => ({ textContent: specs[i] }),
+          documentElement: { dataset: {} },
+        };
+    """
+    told = "window.drawn.catch(() => console.log(drawn, charts.map((c) => c.textContent.length)));"
+    command = ["node", "-e", page + script + told]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"2 \[ 0, [1-9]\d*, 0 \]\n", said)
 
 
 def test_hostile_text_is_text() -> None:

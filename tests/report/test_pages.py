@@ -141,7 +141,6 @@ def test_hostile_text_is_text() -> None:
     assert "<script>window.hacked" not in text
     assert HOSTILE[1] in "".join(page.text)
     assert not [name for _, attributes in page.elements for name in attributes if name == "onerror"]
-    assert "49" not in HOSTILE[2]
     assert "{{7*7}}" in "".join(page.text)
     specs = re.findall(SPECIFICATION, text)
     assert any(HOSTILE[0] in json.dumps(json.loads(spec)) for spec in specs)

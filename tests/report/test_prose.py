@@ -37,6 +37,17 @@ def test_the_layer_that_a_form_adds_is_said(setting: str | None, said: str | Non
         assert methods[is_there.index(True) - 1].startswith("95 % intervals")
 
 
+@pytest.mark.parametrize(("rate", "said"), [(1.0, False), (1 / 3, True)])
+def test_controls_of_a_lower_rate_are_said_to_be(rate: float, said: bool) -> None:
+    """On a table of one's own controls take smaller steps than students."""
+    evidence = clicks()
+    student = {**evidence.recipe["student"], "control_rate": rate}
+    recipe = {**evidence.recipe, "student": student}
+    text = " ".join(list_methods(evidence.model_copy(update={"recipe": recipe})))
+    assert ("without the teacher, at 0.33 of the learning rate" in text) == said
+    assert "without the teacher" in text
+
+
 def test_percentiles_are_named_as_in_the_tables() -> None:
     """What p99.9 needs is said of p99.9, not of the key that it has in the evidence."""
     (said,) = [line for line in list_limits(clicks()) if line.startswith("Percentiles")]

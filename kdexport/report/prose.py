@@ -82,6 +82,7 @@ def _describe_parity_rows(evidence: Evidence) -> str:
 def list_limits(evidence: Evidence) -> list[str]:
     """Say what the figures do not tell."""
     machine = evidence.latency.machine
+    fidelity = "RMSE" if evidence.signature.is_regression else "KL"
     return [
         f"Quality holds for rows like the {evidence.task.rows['test'].rows:,} test rows, from the "
         "same table; other days and other sources are not in it.",
@@ -91,7 +92,8 @@ def list_limits(evidence: Evidence) -> list[str]:
         *_limit_files(evidence),
         *_limit_training(evidence),
         *_limit_claims(evidence),
-        "Means without a spread in the evidence (fidelity's KL, CPU share) have no interval.",
+        f"Means without a spread in the evidence (fidelity's {fidelity}, CPU share) have no "
+        "interval.",
     ]
 
 

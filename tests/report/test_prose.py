@@ -12,7 +12,7 @@ from kdexport.report.prose import list_limits, list_methods
 from kdexport.report.quality_pictures import draw_parity
 from kdexport.report.quantized import describe_quantized
 from tests.report.test_terminal import show
-from tests.report.variants import clicks, with_slices, with_verdict
+from tests.report.variants import clicks, regression, with_slices, with_verdict
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,12 @@ def test_controls_of_a_lower_rate_are_said_to_be(rate: float, said: bool) -> Non
     text = " ".join(list_methods(evidence.model_copy(update={"recipe": recipe})))
     assert ("without the teacher, at 0.33 of the learning rate" in text) == said
     assert "without the teacher" in text
+
+
+def test_what_has_no_interval_is_what_there_is() -> None:
+    """A regression has no KL, classes have no RMSE between student and teacher."""
+    for evidence, said in ((clicks(), "fidelity's KL,"), (regression(), "fidelity's RMSE,")):
+        assert said in list_limits(evidence)[-1]
 
 
 def test_percentiles_are_named_as_in_the_tables() -> None:

@@ -138,7 +138,7 @@ def _start_table(record: LatencyRecord) -> Table:
             continue
         fact = memory.get(start.name)
         grown = (
-            [f"{n / 1e6:.1f}" for n in (fact.growth_bytes, fact.peak_growth_bytes)]
+            [f"{n / 1e6:z.1f}" for n in (fact.growth_bytes, fact.peak_growth_bytes)]
             if fact
             else ["-", "-"]
         )

@@ -37,6 +37,7 @@ def main() -> int:
             "smallest": search_tables.smallest(_clicks().files["teacher.onnx"].parameters or 0),
             "training": tables.claims("training"),
             "tables": tables.real_tables(),
+            "beside rivals": tables.beside_rivals(),
             "networks alone": tables.networks_alone(),
             "peers": tables.peers(),
             "install": tables.install(),

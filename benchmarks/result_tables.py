@@ -4,6 +4,7 @@ Takes benchmarks/results, gives text; `document.py` puts it where it belongs.
 """
 
 import math
+import re
 import statistics
 from typing import Any, get_args
 
@@ -25,6 +26,21 @@ def claims(name: str) -> str:
         for c in read_result(name)["claims"]
     ]
     return make_table(["claim", "value", "interval", "target", "met"], rows)
+
+
+def beside_rivals() -> str:
+    """On how many real tables the student is as good as the rival, and how many were asked."""
+    named = {c["name"]: c for c in read_result("tables")["claims"]}
+    starts = ("classifications, ", "classifications with an edge, ", "median recovered edge")
+    every, some, share = (next(n for n in named if n.startswith(start)) for start in starts)
+    n_every, n_some = (re.findall(r"\d+", name)[0] for name in (every, some))
+    return (
+        f"The student has the rival's log loss or less on {named[every]['value']} of the {n_every} "
+        f"classifications ({named[every]['target']:g} were asked for), on {named[some]['value']} "
+        f"of the {n_some} with an edge ({named[some]['target']:g} were asked for). The median "
+        f"share of the edge on these is {named[share]['value']:.0%} "
+        f"({named[share]['target']:.0%} was asked for).".replace("%", " %")
+    )
 
 
 def runtimes() -> str:

@@ -15,6 +15,7 @@ from kdexport.evidence.curves import trace_curve
 from kdexport.evidence.facts import PartFact, TaskFact, TaskKind, UnlabeledFact
 from kdexport.evidence.learning_facts import CurveFact, JudgedBy
 from kdexport.prepared import Prepared, Trained
+from kdexport.records import Float64, Int64
 from kdexport.runtime import describe_runtime
 from kdexport.training.own_teacher import OwnTeacher
 
@@ -25,16 +26,36 @@ def trace_curves(
     prepared: Prepared, teacher: Trained | OwnTeacher, students: Trained
 ) -> dict[str, CurveFact]:
     """Return how teacher, students and controls trained, as far as that was kept."""
-    curves = {}
+    looks: dict[str, tuple[Int64, Float64, JudgedBy]] = {}
     if isinstance(teacher, Trained) and teacher.looks is not None:
-        curves["teacher"] = trace_curve(*teacher.looks, "labels")
+        looks["teacher"] = (*teacher.looks, "labels")
     if students.looks is not None:
         steps, losses = students.looks
         alpha, n = prepared.recipe.student.alpha, prepared.recipe.student.n_replicates
         mixed: JudgedBy = "both" if 0 < alpha < 1 else "labels"
-        curves["student"] = trace_curve(steps, losses[:, :n], "teacher" if alpha == 1 else mixed)
-        curves["control"] = trace_curve(steps, losses[:, n : 2 * n], "labels")
-    return curves
+        looks["student"] = (steps, losses[:, :n], "teacher" if alpha == 1 else mixed)
+        looks["control"] = (steps, losses[:, n : 2 * n], "labels")
+    for role, (_, losses, _) in looks.items():
+        _warn_of_divergence(role, losses)
+    traced = {role: trace_curve(*of_role) for role, of_role in looks.items()}
+    return {role: curve for role, curve in traced.items() if curve is not None}
+
+
+def _warn_of_divergence(role: str, losses: Float64) -> None:
+    """Warn of networks that never had a finite loss: they are as they began.
+
+    **Shape** losses `[looks, M]`.
+    """
+    n_lost = int((~np.isfinite(losses).any(axis=0)).sum())
+    if n_lost:
+        section = "teacher" if role == "teacher" else "student"
+        warnings.warn(
+            f"{n_lost} of {losses.shape[1]} networks of the {role} diverged before the first look "
+            "at the validation rows and are as they began, untrained: lower "
+            f"{section}.learning_rate",
+            KdexportWarning,
+            stacklevel=3,
+        )
 
 
 def describe_teacher(teacher: Trained | OwnTeacher) -> dict[str, Any]:

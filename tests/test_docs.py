@@ -10,6 +10,7 @@ import pytest
 
 from kdexport.evidence.facts import RivalVerdict
 from kdexport.recipe import Recipe
+from kdexport.student_section import TABLE_SCHEDULE
 from kdexport.training.distill import PLAIN
 from kdexport.training.mixture import N_SELECTIONS
 from tests.test_readme import ROOT, run_as_written, workplace
@@ -59,11 +60,13 @@ def test_concepts_say_what_the_code_does() -> None:
     text = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
     teacher = Recipe().teacher
     steps = f"a step of {PLAIN['learning_rate']} on batches of {PLAIN['batch_size']} rows"
+    fewer = TABLE_SCHEDULE["max_steps"] * PLAIN["batch_size"] // PLAIN["max_epochs"]
     for said in (
         f"an ensemble of {teacher.n_members} networks",
         f"boosted trees trained in {teacher.n_folds} folds",
         f"{N_SELECTIONS} draws with replacement",
         f"Adam with {steps} for {PLAIN['max_epochs']} epochs",
+        f"(on a table of your own, from about {fewer:,} training rows on)",
     ):
         assert said in text, said
     for verdict in get_args(RivalVerdict):

@@ -9,9 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from kdexport.evidence.edge import decide_verdict
+from kdexport.evidence.edge import HANG_ON_OTHERS, decide_verdict
 from kdexport.evidence.facts import Evidence
-from kdexport.evidence.few_rows import count_effective, count_rarest
+from kdexport.evidence.few_rows import (
+    LEAST_OTHERS,
+    count_effective,
+    count_others,
+    count_rarest,
+    reach_zero,
+)
 from kdexport.evidence.metrics import (
     METRICS,
     bound_difference,
@@ -43,13 +49,16 @@ def measure_loss(rows: Rows, before: Answers, after: Answers, *, n_draws: int, s
     found = estimate_means(
         scores, metrics, weights=rows.weights, n_draws=n_draws, rng=rng, n_rarest=n_rarest
     )
+    is_regression = not before.probabilities.shape[1]
+    has_few = not is_regression and count_others(rows.targets) < LEAST_OTHERS
     loss = {}
     for name, metric in metrics.items():
         first, second = found["before"][name], found["after"][name]
         value = improvement(metric, np.asarray(first.value), np.asarray(second.value))
         drawn = improvement(metric, first.moved, second.moved)
         cost = interval_of(float(value), drawn)
-        loss[name] = bound_difference(metric, cost, metric.count_rows(n_rows, n_rarest))
+        cost = bound_difference(metric, cost, metric.count_rows(n_rows, n_rarest))
+        loss[name] = reach_zero(cost) if has_few and name in HANG_ON_OTHERS else cost
     return loss
 
 
@@ -105,11 +114,9 @@ def lower_share(share: Recovered, cost: Interval, edge: Interval) -> Recovered:
         return share
     lost = Interval(value=cost.value / edge.value, low=min(shares), high=max(shares))
     moved = _less(share, lost)
-    verdict = decide_verdict(edge, moved, share.asked_share)
-    same = verdict == share.verdict
     return Recovered(
         **moved.model_dump(),
-        verdict=verdict,
+        verdict=decide_verdict(edge, moved, share.asked_share),
         asked_share=share.asked_share,
-        rows_to_settle=share.rows_to_settle if same else None,
+        rows_to_settle=None,  # what of its bounds is due to rows is not known any more
     )

@@ -14,10 +14,10 @@ DIGITS = 6
 STEPS = {"teacher": "teacher_steps", "student": "student_steps", "control": "student_steps"}
 
 
-def trace_curve(steps: Int64, losses: Float64, judged_by: JudgedBy) -> CurveFact:
+def trace_curve(steps: Int64, losses: Float64, judged_by: JudgedBy) -> CurveFact | None:
     """Return how the networks of one role trained.
 
-    Looks at which one of them had no finite loss are left out.
+    Looks at which one of them had no finite loss are left out; None where no look is left.
 
     Args:
         steps: Optimiser steps before each look, **Shape** `[L]` int64.
@@ -26,6 +26,8 @@ def trace_curve(steps: Int64, losses: Float64, judged_by: JudgedBy) -> CurveFact
     """
     kept = np.isfinite(losses).all(axis=1)
     lines = losses[kept]
+    if not kept.any():
+        return None
     return CurveFact(
         judged_by=judged_by,
         steps=steps[kept].tolist(),

@@ -11,9 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdexport.evidence.facts import ControlRole
-from kdexport.evidence.few_rows import LEAST_OTHERS, Z_95, count_effective, reach_zero
+from kdexport.evidence.few_rows import LEAST_OTHERS, count_effective, reach_zero
 from kdexport.evidence.metrics import Metric, bound_difference, bound_interval, improvement
-from kdexport.evidence.resample import Estimate, estimate_means, interval_of, stretch
+from kdexport.evidence.resample import (
+    Estimate,
+    estimate_means,
+    interval_of,
+    share_of_rows,
+    stretch,
+)
 from kdexport.evidence.shape import Interval, Quality, Recovered, Verdict
 from kdexport.records import Float64
 
@@ -170,15 +176,16 @@ def _measure_share(
     value = float(share_of(exact))
     # An edge of exactly 0 leaves nothing to recover; JSON has no NaN, so its share is written as 0.
     value = value if np.isfinite(value) else 0.0
-    factor = stretch({STUDENT: 1.0, control: value - 1.0, TEACHER: -value}, parts, rng)
+    weights = {STUDENT: 1.0, control: value - 1.0, TEACHER: -value}
+    factor = stretch(weights, parts, rng)
     draws = share_of({r: exact[r] + factor * (p.moved - exact[r]) for r, p in parts.items()})
-    rows_only = share_of({role: part.rows for role, part in parts.items()})
     finite = draws[np.isfinite(draws)]
     interval = interval_of(value, finite if len(finite) else np.array([value]))
     verdict = decide_verdict(edge, interval, asked_share)
     rows_to_settle = None
     if verdict == "INCONCLUSIVE":
-        rows_to_settle = _rows_to_settle(value - asked_share, finite, rows_only, n_rows)
+        from_rows = share_of_rows(weights, parts)
+        rows_to_settle = _rows_to_settle(interval, asked_share, from_rows, n_rows)
     return Recovered(
         **interval.model_dump(),
         verdict=verdict,
@@ -196,14 +203,17 @@ def decide_verdict(edge: Interval, share: Interval, asked_share: float) -> Verdi
     return "NOT_RECOVERED" if share.high < asked_share else "INCONCLUSIVE"
 
 
-def _rows_to_settle(gap: float, draws: Float64, rows_only: Float64, n_rows: int) -> int | None:
-    """Return how many test rows would move the interval clear of the asked share.
+def _rows_to_settle(
+    share: Interval, asked_share: float, from_rows: float, n_rows: int
+) -> int | None:
+    """Return how many test rows would move the interval clear of the asked share, were its value
+    to stay: more than there are.
 
-    The variance from rows shrinks with their number, that from replicates does not. None where no
-    number would, or none that anybody has.
+    The variance from rows (`from_rows` is its part) shrinks with their number, that from
+    replicates does not. None where no number would, or none that anybody has.
     """
-    from_rows = float(rows_only[np.isfinite(rows_only)].var())
-    from_replicates = max(0.0, float(draws.var()) - from_rows)
-    allowed = (gap / Z_95) ** 2 - from_replicates
-    asked = n_rows * from_rows / allowed if allowed > 0 else math.inf
+    is_below = share.value < asked_share
+    reach = share.high - share.value if is_below else share.value - share.low
+    allowed = (share.value - asked_share) ** 2 - (1 - from_rows) * reach**2
+    asked = n_rows * from_rows * reach**2 / allowed if allowed > 0 else math.inf
     return math.ceil(asked) if asked <= MOST_ROWS else None

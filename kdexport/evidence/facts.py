@@ -218,7 +218,9 @@ class Evidence(Fact):
     rival: RivalFact | None = None
     slices: SlicesFact | None = None
     gained: dict[str, Interval] = Field(default_factory=dict)
-    calibration: dict[str, list[BinFact]] = Field(default_factory=dict)
+    calibration: dict[str, Annotated[list[BinFact], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     curves: dict[str, CurveFact] = Field(default_factory=dict)
     absent: dict[str, str] = Field(default_factory=dict)
     unlabeled: UnlabeledFact | None = None

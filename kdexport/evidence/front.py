@@ -102,7 +102,7 @@ def describe_nearest(candidates: Sequence[CandidateFact], limits: Limits) -> str
     """Return the candidate that misses the limits by least, in words."""
     networks, small = _find_networks(candidates, limits)
     best = max(small, key=lambda c: c.share or 0.0) if small else min(networks, key=_size)
-    return f"{best.name} with {best.share or 0.0:.0%} on validation rows in {_size(best):,} bytes"
+    return f"{best.name} with {best.share or 0.0:z.0%} on validation rows in {_size(best):,} bytes"
 
 
 def _find_networks(

@@ -202,6 +202,12 @@ class RatioFact(Fact):
     noise: float | None
     verdict: Difference
 
+    @model_validator(mode="after")
+    def _is_of_times(self) -> "RatioFact":
+        if min(self.ratio.low, self.ratio.value, self.ratio.high) <= 0:
+            raise ValueError("a ratio of times is more than 0")
+        return self
+
 
 class SlowdownFact(Fact):
     """A candidate's time over the same candidate's in an older record.

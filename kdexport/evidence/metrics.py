@@ -282,9 +282,13 @@ def measure_ece(answers: Answers, targets: Column, weights: Float64, seed: int =
 
 
 def improvement(metric: Metric, value: Float64, reference: Float64) -> Float64:
-    """How much better `value` is than `reference`: positive is better, for every metric."""
-    sign = 1.0 if metric.higher_is_better else -1.0
-    return np.asarray(sign * (value - reference))
+    """How much better `value` is than `reference`: positive is better, for every metric.
+
+    What rounding leaves of a difference that is none is none: shares are divided by it.
+    """
+    apart = (value - reference) if metric.higher_is_better else (reference - value)
+    least = CERTAIN * np.maximum(np.abs(value), np.abs(reference))
+    return np.where(np.abs(apart) <= least, 0.0, apart)
 
 
 def measure_fidelity(student: Answers, teacher: Answers, weights: Float64) -> dict[str, float]:

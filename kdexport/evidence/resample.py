@@ -111,15 +111,15 @@ def stretch(
     ROC analysis", Statistics in Medicine 26 (2007): replicates are its readers, rows its cases.
     """
     used = {role: weight for role, weight in weights.items() if weight}
-    rows = np.sum([weight * parts[role].rows for role, weight in used.items()], axis=0)
     spreads = {role: weight**2 * parts[role].spread for role, weight in used.items()}
     from_spread = sum(spreads.values())
-    from_rows = float(rows.var())
+    from_rows = _vary_rows(used, parts)
     shared = {role: used[role] ** 2 * parts[role].own for role in used}
     wanted = from_spread + max(0.0, from_rows - sum(shared.values()))
     drawn = from_rows + sum(max(0.0, spreads[role] - shared[role]) for role in used)
+    n_draws = len(next(iter(parts.values())).rows)
     if not from_spread or not drawn:
-        return np.ones(len(rows))
+        return np.ones(n_draws)
     # Shares, not variances: the square of a tiny one would be 0.
     known = sum(
         (spread / wanted) ** 2 / (len(parts[role].replicates) - 1)
@@ -127,8 +127,31 @@ def stretch(
         if spread
     )
     freedom = 1 / max(known, SMALLEST_SHARE)
-    stretched: Float64 = np.sqrt(wanted / drawn * freedom / rng.chisquare(freedom, len(rows)))
+    stretched: Float64 = np.sqrt(wanted / drawn * freedom / rng.chisquare(freedom, n_draws))
     return stretched
+
+
+def share_of_rows(weights: Mapping[str, float], parts: Mapping[str, Estimate]) -> float:
+    """Return the share of a sum's variance that more rows would take away; the rest is of
+    replicates.
+
+    Args:
+        weights: Role to its weight in the sum.
+        parts: Role to its estimate, in one metric.
+    """
+    from_rows = _vary_rows(weights, parts)
+    from_replicates = sum(
+        weight**2 * max(0.0, parts[role].spread - parts[role].own)
+        for role, weight in weights.items()
+    )
+    whole = from_rows + from_replicates
+    return from_rows / whole if whole else 1.0
+
+
+def _vary_rows(weights: Mapping[str, float], parts: Mapping[str, Estimate]) -> float:
+    """Variance of a sum of roles under resampled rows."""
+    rows = np.sum([weight * parts[role].rows for role, weight in weights.items()], axis=0)
+    return float(rows.var())
 
 
 def resample_means(

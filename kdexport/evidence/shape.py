@@ -39,7 +39,7 @@ class Recovered(Interval):
     """The recovered share of the edge, and what may be said about it.
 
     `rows_to_settle` is how many test rows would decide an INCONCLUSIVE verdict, None where more
-    rows alone would not.
+    rows alone would not, and of a student in int8, where it is not known.
     """
 
     verdict: Verdict

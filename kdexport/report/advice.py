@@ -20,7 +20,7 @@ def advise(candidates: Sequence[CandidateFact]) -> list[str]:
         rows = "one row" if batch == ONE else f"{int(batch):,} rows"
         lines.append(
             f"Lowest median for {rows}: {lowest.name}, {lowest.p50_us[batch]:,.1f} us, with "
-            f"{lowest.share or 0.0:.0%} of the way from its control to the teacher on validation "
+            f"{lowest.share or 0.0:z.0%} of the way from its control to the teacher on validation "
             "rows; others close to it may be as fast."
         )
     best = min(measured, key=lambda one: one.validation_loss)

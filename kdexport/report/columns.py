@@ -6,9 +6,9 @@ Takes a description, gives a rich renderable. Reads no file and decides nothing.
 from rich import box
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
 from kdexport.kinds import Description
+from kdexport.report.plain import write_plain
 from kdexport.signature import listed
 
 
@@ -26,10 +26,10 @@ def render_columns(description: Description) -> Group:
     table.add_column("why")
     for decision in description.columns:
         table.add_row(
-            Text(decision.name),
+            write_plain(decision.name),
             decision.kind,
             f"{decision.n_missing:,}",
             f"{decision.n_distinct:,}",
-            Text(decision.why),
+            write_plain(decision.why),
         )
-    return Group(Text(head), table)
+    return Group(write_plain(head), table)

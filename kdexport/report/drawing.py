@@ -125,7 +125,7 @@ def layer_charts(*charts: alt.Chart | alt.LayerChart) -> alt.LayerChart:
 def finish_chart(chart: alt.Chart | alt.LayerChart, *, height: int = HEIGHT) -> dict[str, Any]:
     """Return a chart's specification: as wide as the page lets it be, in the page's colours."""
     sized = chart.properties(width="container", height=height)
-    spec: dict[str, Any] = sized.to_dict()
+    spec: dict[str, Any] = sized.to_dict(validate=False)
     spec["config"] = CONFIG
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec

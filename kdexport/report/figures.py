@@ -175,10 +175,15 @@ def write_number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def write_roughly(number: int) -> str:
+    """Return a count that is an estimate: two digits, rounded up."""
+    return f"{number + -number % 10 ** max(0, len(str(number)) - 2):,}"
+
+
 def write_bytes(n_bytes: int) -> str:
     """Return a size in bytes, kB or MB (powers of ten)."""
     for unit, size in (("MB", 1e6), ("kB", 1e3)):
-        if n_bytes >= size:
+        if abs(n_bytes) >= size:  # a process can give memory back
             scaled = n_bytes / size
-            return f"{scaled:,.1f} {unit}" if scaled < 10 else f"{scaled:,.0f} {unit}"
+            return f"{scaled:,.1f} {unit}" if abs(scaled) < 10 else f"{scaled:,.0f} {unit}"
     return f"{n_bytes} bytes"

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from kdexport.evidence.front import list_batches, list_measured
 from kdexport.evidence.search_facts import CandidateFact, SearchFact
+from kdexport.report.figures import write_interval
 
 FULL = 40  # characters of a bar that stands for the whole edge
 
@@ -53,10 +54,8 @@ def _table(measured: list[CandidateFact], fact: SearchFact) -> Table:
             f"{one.bytes:,}",
             f"{one.parameters:,}",
             *[f"{one.p50_us[b]:,.1f}" if b in one.p50_us else "-" for b in batches],
-            f"{one.share:.0%}" if one.share is not None else "-",
-            f"{100 * share.value:.0f} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
-            if share
-            else "-",
+            f"{one.share:z.0%}" if one.share is not None else "-",
+            write_interval(share, scale=100.0) if share else "-",
         )
     return table
 
@@ -68,5 +67,5 @@ def _plot(measured: list[CandidateFact]) -> list[Text]:
     for one in front:
         share = one.share or 0.0
         bar = "#" * round(FULL * min(max(share, 0.0), 1.0))
-        lines.append(Text(f"{one.bytes:>9,} bytes |{bar:<{FULL}}| {share:.0%}  {one.name}"))
+        lines.append(Text(f"{one.bytes:>9,} bytes |{bar:<{FULL}}| {share:z.0%}  {one.name}"))
     return lines

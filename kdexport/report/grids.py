@@ -20,6 +20,7 @@ from kdexport.report.figures import (
     write_interval,
     write_metric,
     write_percent,
+    write_roughly,
 )
 from kdexport.report.headline import find_call, title_verdict
 
@@ -121,9 +122,11 @@ def make_edge_grid(evidence: Evidence) -> Grid:
     """Edge and recovered edge by metric, with verdicts."""
     rows = []
     for metric, share in evidence.recovered.items():
-        settle = f"{share.rows_to_settle:,}" if share.rows_to_settle else ABSENT
-        if share.verdict == "INCONCLUSIVE" and not share.rows_to_settle:
-            settle = "needs more replicates"
+        settle = ABSENT
+        if share.rows_to_settle:
+            settle = write_roughly(share.rows_to_settle)
+        elif share.verdict == "INCONCLUSIVE":
+            settle = "needs more replicates" if evidence.quantized is None else "not known of int8"
         rows.append(
             (
                 style_metric(metric).title,

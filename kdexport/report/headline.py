@@ -16,6 +16,7 @@ from kdexport.report.figures import (
     write_difference,
     write_interval,
     write_percent,
+    write_roughly,
 )
 
 SPOKEN_WITH_VOWEL = re.compile(r"8|1[18]\b")  # eight, eleven, eighteen
@@ -136,11 +137,11 @@ def _say_inconclusive(evidence: Evidence, metric: str, share: Recovered) -> str:
     n_rows = evidence.task.rows["test"].rows
     subject = _subject(evidence)
     subject = subject[0].lower() + subject[1:]
-    settle = (
-        f"about {share.rows_to_settle:,} would"
-        if share.rows_to_settle
-        else "more of them alone would not: more replicates are needed"
-    )
+    settle = "more of them alone would not: more replicates are needed"
+    if share.rows_to_settle:
+        settle = f"about {write_roughly(share.rows_to_settle)} would"
+    elif evidence.quantized is not None:
+        settle = "how many would is not known of int8"
     return (
         f"{n_rows:,} test rows cannot tell whether {subject} keeps the "
         f"{100 * share.asked_share:g} % asked for of the {teacher}'s {title} edge "

@@ -25,6 +25,7 @@ from kdexport.evidence.latency_facts import (
     list_percentiles,
     name_percentile,
 )
+from kdexport.report.plain import write_plain
 
 CAPTION = (
     "bound: through IO binding. others: p50 where the call before was another candidate's. "
@@ -37,14 +38,14 @@ BOUND = "bound"
 def render_latency(record: LatencyRecord) -> Group:
     """Return the tables of a record: steady state, ratios, start, load; machine and notes."""
     parts: list[RenderableType] = [
-        Text(_describe_machine(record)),
+        write_plain(_describe_machine(record)),
         _steady_table(record),
         _ratio_table(record.ratios),
         _start_table(record),
     ]
     if record.load:
         parts.append(_load_table(record.load))
-    parts += [Text(f"noisy: {note}", style="bold yellow") for note in record.notes]
+    parts += [write_plain(f"noisy: {note}", style="bold yellow") for note in record.notes]
     return Group(*parts)
 
 
@@ -96,7 +97,7 @@ def _steady_table(record: LatencyRecord) -> Table:
         p50 = row.p50_us
         table.add_row(
             _setting(row),
-            f"  {BOUND}" if row.path == "io_binding" else row.name,
+            f"  {BOUND}" if row.path == "io_binding" else write_plain(row.name),
             *map(_percentile, list_percentiles(row)),
             _percentile(row.after_others_p50_us),
             "" if row.name == FLOOR else _microseconds(row.over_floor_us.value),
@@ -137,12 +138,12 @@ def _start_table(record: LatencyRecord) -> Table:
             continue
         fact = memory.get(start.name)
         grown = (
-            [f"{n / 1e6:.1f}" for n in (fact.growth_bytes, fact.peak_growth_bytes)]
+            [f"{n / 1e6:z.1f}" for n in (fact.growth_bytes, fact.peak_growth_bytes)]
             if fact
             else ["-", "-"]
         )
         table.add_row(
-            start.name,
+            write_plain(start.name),
             _middle(start.open_us),
             _middle(start.first_call_us),
             _warm_up(start),
@@ -158,7 +159,7 @@ def _load_table(load: Sequence[LoadFact]) -> Table:
     for fact in load:
         table.add_row(
             f"{fact.batch:,}",
-            fact.name,
+            write_plain(fact.name),
             str(fact.clients),
             f"{fact.calls_per_second:,.0f}",
             *map(_percentile, list_percentiles(fact)),
@@ -167,7 +168,8 @@ def _load_table(load: Sequence[LoadFact]) -> Table:
 
 
 def _new_table(title: str) -> Table:
-    return Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    shown = write_plain(title, style="table.title")
+    return Table(title=shown, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
 
 
 def _add_columns(table: Table, left: Sequence[str], right: Sequence[str]) -> None:
@@ -181,8 +183,8 @@ def _setting(fact: LatencyFact | RatioFact | SlowdownFact) -> str:
     return f"{fact.batch:,}" + (f" x{fact.threads}" if fact.threads > 1 else "")
 
 
-def _caller(fact: RatioFact | SlowdownFact) -> str:
-    return f"{fact.name} {BOUND}" if fact.path == "io_binding" else fact.name
+def _caller(fact: RatioFact | SlowdownFact) -> Text:
+    return write_plain(f"{fact.name} {BOUND}" if fact.path == "io_binding" else fact.name)
 
 
 def _percentile(found: Percentile | None) -> str:

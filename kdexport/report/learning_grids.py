@@ -43,8 +43,6 @@ def make_curve_grid(evidence: Evidence) -> Grid:
     """Where each role's validation loss began, how low it fell, and where it ended."""
     rows = []
     for role, curve in evidence.curves.items():
-        if not curve.steps:
-            continue
         lowest = min(range(len(curve.mean)), key=curve.mean.__getitem__)
         rows.append(
             (

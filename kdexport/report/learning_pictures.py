@@ -26,7 +26,7 @@ def draw_learning_pictures(evidence: Evidence) -> list[Picture]:
     pictures = []
     if evidence.calibration:
         pictures.append(draw_calibration(evidence))
-    if any(curve.steps for curve in evidence.curves.values()):
+    if evidence.curves:
         pictures.append(draw_curves(evidence))
     return pictures
 

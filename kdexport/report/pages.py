@@ -54,6 +54,8 @@ def render_markdown(evidence: Evidence, evidence_sha256: str) -> str:
 
 def render_html(evidence: Evidence, evidence_sha256: str) -> str:
     """Return report.html: one page that needs nothing but itself."""
+    from altair.utils.schemapi import debug_mode
+
     from kdexport.report.latency_pictures import draw_latency_pictures
     from kdexport.report.learning_pictures import draw_learning_pictures
     from kdexport.report.quality_pictures import draw_quality_pictures
@@ -63,15 +65,17 @@ def render_html(evidence: Evidence, evidence_sha256: str) -> str:
     environment = _make_environment(autoescape=True)
     environment.filters["inside_script"] = escape_script
     environment.tests["quoted"] = lambda cell: isinstance(cell, Quoted)
-    return environment.get_template("report.html.j2").render(
-        **_collect(evidence, evidence_sha256),
-        pictures=[
+    with debug_mode(False):  # nothing is held to Vega-Lite's schema here: tests do that
+        pictures = [
             *draw_quality_pictures(evidence),
             *draw_search_pictures(evidence),
             *draw_slice_pictures(evidence),
             *draw_learning_pictures(evidence),
             *draw_latency_pictures(evidence),
-        ],
+        ]
+    return environment.get_template("report.html.j2").render(
+        **_collect(evidence, evidence_sha256),
+        pictures=pictures,
         style=_read_asset("report.css"),
         script=_read_asset("report.js"),
         library=_bundle_library(),

@@ -32,6 +32,8 @@ def list_methods(evidence: Evidence) -> list[str]:
     """Say how each kind of figure was measured."""
     n = count_replicates(evidence, "student")
     draws = evidence.read_setting("evidence", "n_draws", 0)
+    rate = evidence.read_setting("student", "control_rate", 1.0)
+    slower = f", at {rate:.2g} of the learning rate" if rate != 1 else ""
     second = "; another was trained by the article's plain recipe" if evidence.controls else ""
     blocks = max((row.raw.blocks for row in evidence.latency.rows), default=0)
     readings = [text for key, text in READINGS.items() if evidence.training.get(key)]
@@ -47,7 +49,7 @@ def list_methods(evidence: Evidence) -> list[str]:
         "Test rows choose nothing: training rows fit; validation rows stop early, set the "
         "temperature and choose the student that ships.",
         "The control is the student's architecture, schedule and number of steps without the "
-        f"teacher{second}. Student and control are means over {n} replicates each.",
+        f"teacher{slower}{second}. Student and control are means over {n} replicates each.",
         *readings,
         f"95 % intervals of quality, edge and recovered edge: {draws:,} draws of test "
         "rows, the replicates' mean moved by Student's t.",
@@ -80,6 +82,7 @@ def _describe_parity_rows(evidence: Evidence) -> str:
 def list_limits(evidence: Evidence) -> list[str]:
     """Say what the figures do not tell."""
     machine = evidence.latency.machine
+    fidelity = "RMSE" if evidence.signature.is_regression else "KL"
     return [
         f"Quality holds for rows like the {evidence.task.rows['test'].rows:,} test rows, from the "
         "same table; other days and other sources are not in it.",
@@ -89,7 +92,8 @@ def list_limits(evidence: Evidence) -> list[str]:
         *_limit_files(evidence),
         *_limit_training(evidence),
         *_limit_claims(evidence),
-        "Means without a spread in the evidence (fidelity's KL, CPU share) have no interval.",
+        f"Means without a spread in the evidence (fidelity's {fidelity}, CPU share) have no "
+        "interval.",
     ]
 
 

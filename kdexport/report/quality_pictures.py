@@ -28,6 +28,7 @@ from kdexport.report.figures import (
     write_interval,
     write_metric,
     write_percent,
+    write_value,
 )
 from kdexport.report.grids import (
     MAIN_METRICS,
@@ -55,7 +56,11 @@ def draw_quality(evidence: Evidence, metric: str) -> Picture:
         means.append({**row, "said": f"{role}: {write_metric(metric, found)}"})
         own = evidence.replicates.get(role, {}).get(metric, [])
         replicates += [
-            {"role": role, "value": style.scale * value, "said": f"{role} {i + 1}: {value:.4f}"}
+            {
+                "role": role,
+                "value": style.scale * value,
+                "said": f"{role} {i + 1}: {write_value(metric, value)}",
+            }
             for i, value in enumerate(own)
             if len(own) > 1
         ]
@@ -98,7 +103,7 @@ def draw_recovered(evidence: Evidence) -> Picture:
                 "said": f"{title}, replicate {i + 1}: {100 * (value - control) / edge:.1f} %",
             }
             for i, value in enumerate(own)
-            if edge
+            if edge and evidence.edge[metric].value
         ]
     titles = [row["metric"] for row in means]
     asked = next(iter(evidence.recovered.values())).asked_share

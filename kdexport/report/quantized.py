@@ -15,7 +15,7 @@ def describe_quantized(evidence: Evidence) -> list[str]:
     loss, edge = fact.loss[metric], evidence.edge[metric]
     said = f"{write_difference(metric, loss)} of {style_metric(metric).title}"
     if min(edge.low, edge.value) > 0:
-        said += f", {loss.value / edge.value:.1%} of the edge"
+        said += f", {loss.value / edge.value:z.1%} of the edge"
     lines = [f"{size:,} bytes of {fact.source_bytes:,}; it costs {said}"]
     if not evidence.signature.is_regression:
         n_rows = evidence.task.rows["test"].rows

@@ -27,7 +27,7 @@ def make_search_grids(evidence: Evidence) -> list[Grid]:
             f"{one.parameters:,}",
             *[f"{one.p50_us[b]:,.1f}" if b in one.p50_us else ABSENT for b in batches],
             f"{one.validation_loss:.4f}",
-            f"{one.share or 0.0:.0%}",
+            f"{one.share or 0.0:z.0%}",
             write_percent(one.recovered[metric]) if metric in one.recovered else ABSENT,
         )
         for one in measured

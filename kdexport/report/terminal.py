@@ -22,6 +22,7 @@ from kdexport.report.figures import (
     write_difference,
     write_metric,
     write_percent,
+    write_roughly,
     write_value,
 )
 from kdexport.report.grids import describe_shipped
@@ -32,6 +33,7 @@ from kdexport.report.headline import (
     title_verdict,
     write_headline,
 )
+from kdexport.report.plain import write_plain
 from kdexport.report.prose import describe_task
 
 SHOWN = ("accuracy", "log_loss", "rmse", "r2")
@@ -54,10 +56,10 @@ def render_evidence(evidence: Evidence) -> Group:
     headline = write_headline(evidence)
     style = "bold" if headline.verdict == "RECOVERED" else "bold yellow"
     return Group(
-        Text(f"{evidence.task.source}: {describe_task(evidence)}"),
-        Text(f"{headline.title}: {headline.sentence}", style=style),
+        write_plain(f"{evidence.task.source}: {describe_task(evidence)}"),
+        write_plain(f"{headline.title}: {headline.sentence}", style=style),
         _main_table(evidence, n),
-        Text(describe_shipped(evidence)),
+        write_plain(describe_shipped(evidence)),
         *_sizes(evidence),
         *[_recovered_line(metric, evidence) for metric in list(evidence.recovered)[:2]],
         *_control_lines(evidence),
@@ -120,7 +122,7 @@ def _sizes(evidence: Evidence) -> list[Text]:
     )
     if student.parameters and teacher.parameters:
         line += f", {compare_sizes(teacher.parameters, student.parameters)} in parameters"
-    return [Text(line)]
+    return [write_plain(line)]
 
 
 def _recovered_line(metric: str, evidence: Evidence) -> Text:
@@ -134,10 +136,10 @@ def _recovered_line(metric: str, evidence: Evidence) -> Text:
         line += f", of it gained {write_difference(metric, gained)}"
     line += ")"
     if share.rows_to_settle:
-        line += f"; about {share.rows_to_settle:,} test rows would settle it"
-    elif share.verdict == "INCONCLUSIVE":
+        line += f"; about {write_roughly(share.rows_to_settle)} test rows would settle it"
+    elif share.verdict == "INCONCLUSIVE" and evidence.quantized is None:
         line += "; more replicates are needed, more test rows alone would not settle it"
-    return Text(line, style="bold" if share.verdict == "RECOVERED" else "bold yellow")
+    return write_plain(line, style="bold" if share.verdict == "RECOVERED" else "bold yellow")
 
 
 def _control_lines(evidence: Evidence) -> list[Text]:
@@ -151,7 +153,7 @@ def _control_lines(evidence: Evidence) -> list[Text]:
             f"control in {style_metric(metric).title}: {CONTROL_NAMES[counting]}, the better one "
             f"on the test rows; {CONTROL_NAMES[other]}: {value}"
         )
-    return [Text(line) for line in lines]
+    return [write_plain(line) for line in lines]
 
 
 def _rival_lines(evidence: Evidence) -> list[Text]:
@@ -165,11 +167,11 @@ def _rival_lines(evidence: Evidence) -> list[Text]:
         if axis.name in SHOWN and (interval := rival.lead.get(axis.name))
     )
     line = f"rival, {rival.name}: {title_verdict(rival.verdict)}, {RIVAL_REASONS[rival.verdict]}"
-    lines = [Text(f"{line} (the student's lead: {lead})", style="bold")]
+    lines = [write_plain(f"{line} (the student's lead: {lead})", style="bold")]
     for side in ("student", "rival"):
         won = [_describe_axis(axis) for axis in axes if axis.winner == side]
         if won:
-            lines.append(Text(f"the {side} wins {', '.join(won)}"))
+            lines.append(write_plain(f"the {side} wins {', '.join(won)}"))
     return lines
 
 
@@ -189,7 +191,7 @@ def _slice_lines(evidence: Evidence) -> list[Text]:
     first, n_worse = worst[0], evidence.slices.n_worse[metric]
     student, teacher = (write_value(metric, value) for value in (first.student, first.teacher))
     return [
-        Text(
+        write_plain(
             f"worst of {evidence.slices.n_slices} slices beside the teacher: {first.column} "
             f"{first.value}, {style_metric(metric).title} {student} for {teacher} on "
             f"{first.rows:,} rows: worse by {write_difference(metric, first.shortfall)}; "
@@ -200,7 +202,7 @@ def _slice_lines(evidence: Evidence) -> list[Text]:
 
 def _parity_lines(evidence: Evidence) -> list[Text]:
     return [
-        Text(
+        write_plain(
             f"parity of {name}: {'passed' if fact.passed else 'FAILED'} on {fact.rows:,} rows, "
             f"{describe_parity(fact)}"
         )

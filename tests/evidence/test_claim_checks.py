@@ -209,6 +209,8 @@ def test_golden_score(bundle_path: Path) -> None:
         (lambda e: e["fidelity"].update(agreement=float("inf")), "finite"),
         (lambda e: e["curves"]["teacher"]["mean"].pop(), "one loss for each step"),
         (lambda e: e["curves"]["teacher"].update(steps=[], mean=[], low=[], high=[]), "a step"),
+        (lambda e: e["calibration"].update(student=[]), "calibration.student: .* at least 1 item"),
+        (lambda e: e["latency"]["ratios"][0]["ratio"].update(low=0.0), "ratio of times is more"),
         (lambda e: e["slices"]["worst"].clear(), "slices.worst has no metric"),
         (lambda e: e["slices"]["n_worse"].clear(), "n_worse has no 'accuracy'"),
         (lambda e: e["slices"]["worst"].update(luck=[]), "n_worse has no 'luck'"),

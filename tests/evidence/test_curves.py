@@ -1,5 +1,6 @@
 """Training curves as evidence."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from kdexport.bundle import load_bundle
+from kdexport.describe import _warn_of_divergence
+from kdexport.errors import KdexportWarning
 from kdexport.evidence.curves import find_wrong_curves, trace_curve
 from tests.report import variants
 
@@ -15,9 +18,21 @@ def test_curve_of_several_networks() -> None:
     """Mean and range at each look; a look at which a network had no finite loss is left out."""
     losses = np.array([[0.5, 0.7], [np.inf, 0.6], [0.2, 1 / 3], [np.nan, 0.1]])
     curve = trace_curve(np.array([10, 20, 30, 40]), losses, "labels")
+    assert curve is not None
     assert curve.steps == [10, 30]
     assert curve.mean == [0.6, 0.266667]
     assert (curve.low, curve.high) == ([0.5, 0.2], [0.7, 0.333333])
+
+
+def test_networks_that_diverged_have_no_curve() -> None:
+    """Where no look is left there is none, and a network that never had a loss is warned of."""
+    losses = np.array([[np.inf, 0.6], [np.nan, 0.5]])
+    assert trace_curve(np.array([10, 20]), losses, "labels") is None
+    with pytest.warns(KdexportWarning, match="1 of 2 networks of the control .* student.learning"):
+        _warn_of_divergence("control", losses)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _warn_of_divergence("teacher", np.array([[np.inf, 0.6], [0.5, np.inf]]))
 
 
 def test_curves_of_a_run(bundle_path: Path) -> None:

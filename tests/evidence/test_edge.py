@@ -1,9 +1,11 @@
 """Edge and recovered edge."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from kdexport.evidence.edge import EdgeResult, measure_edge
+from kdexport.evidence.edge import EdgeResult, _rows_to_settle, measure_edge
 from kdexport.evidence.few_rows import count_effective, count_rarest
 from kdexport.evidence.metrics import (
     BINARY,
@@ -12,7 +14,9 @@ from kdexport.evidence.metrics import (
     measure_quality,
     score_rows,
 )
+from kdexport.evidence.shape import Interval
 from kdexport.records import Answers
+from tests.evidence.population import Population
 
 SHARE = 0.8
 BINARY_SOME = {name: BINARY[name] for name in ("accuracy", "log_loss", "auc")}
@@ -77,6 +81,37 @@ def test_inconclusive_says_how_many_rows() -> None:
     share = result.recovered["accuracy"]
     assert share.verdict == "INCONCLUSIVE"
     assert share.rows_to_settle is None or share.rows_to_settle > 1000
+
+
+def test_rows_that_would_settle_it_are_more_than_there_are() -> None:
+    """However close the interval ends to the asked share, and whatever the draws."""
+    population, n_rows, found = Population(0.02, 0.7, ("accuracy",)), 800, []
+    for run, seed in itertools.product(range(3, 8), range(4)):
+        scores = population.draw_scores(np.random.default_rng([n_rows, run]), n_rows)
+        metrics = population.find_metrics()
+        result = measure_edge(scores, metrics, asked_share=0.9, n_draws=N_DRAWS, seed=seed)
+        found.append(result.recovered["accuracy"].rows_to_settle)
+    counts = [count for count in found if count is not None]
+    assert len(counts) > 5
+    assert min(counts) > n_rows
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "from_rows", "n_rows"),
+    [
+        (0.8, 0.6, 1.05, 1.0, 6250),  # reaches 2.5 times as far as it may: 2.5^2 times the rows
+        (0.8, 0.6, 1.05, 0.9, 15_000),  # a tenth of the variance stays
+        (0.8, 0.6, 1.05, 0.8, None),  # what stays reaches as far by itself
+        (0.95, 0.85, 1.2, 1.0, 4000),  # above what is asked the lower end counts
+        (0.9, 0.8, 1.0, 1.0, None),
+    ],
+)
+def test_rows_that_would_settle_an_interval(
+    value: float, low: float, high: float, from_rows: float, n_rows: int | None
+) -> None:
+    """As many as bring its end to 0.9, where the variance from rows shrinks with their number."""
+    found = _rows_to_settle(Interval(value=value, low=low, high=high), 0.9, from_rows, 1000)
+    assert found == (n_rows and pytest.approx(n_rows, abs=1))
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-17, 1e-90])
@@ -151,6 +186,24 @@ def test_no_row_differs() -> None:
     for interval in (found.edge["accuracy"], found.gained["accuracy"], found.lead["accuracy"]):
         assert (interval.low, interval.value, interval.high) == (-0.06, 0.0, 0.06)
     assert found.recovered["accuracy"].verdict == "NO_EDGE"
+
+
+@pytest.mark.parametrize("level", [67 / 69, 0.1, 1 / 3])
+def test_an_edge_of_rounding_is_none(level: float) -> None:
+    """Means of equal sums differ in their last bit: nothing is divided by that."""
+    scores = {
+        role: {"log_loss": np.full((n, 40), level)}
+        for role, n in (("teacher", 1), ("control", 5), ("student", 3))
+    }
+    scores["control"]["log_loss"] = np.tile(np.linspace(0, 2 * level, 40), (5, 1))
+    scores["student"]["log_loss"] = scores["student"]["log_loss"] + 0.5
+    assert scores["control"]["log_loss"].mean() == pytest.approx(level)
+    metrics = {"log_loss": CLASSIFICATION["log_loss"]}
+    found = measure_edge(scores, metrics, asked_share=0.9, n_draws=N_DRAWS, seed=0)
+    share = found.recovered["log_loss"]
+    assert (found.edge["log_loss"].value, share.value) == (0.0, 0.0)
+    assert share.verdict == "NO_EDGE"
+    assert max(abs(share.low), abs(share.high)) < 1e4
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "brier"])

@@ -61,7 +61,8 @@ def test_sentences_may_have_fewer_digits() -> None:
 
 def test_sizes_and_lone_numbers() -> None:
     """Bytes are bytes, kB or MB; a number without interval has four digits."""
-    assert [write_bytes(n) for n in (999, 1_500, 15_479, 2_244_553)] == [
+    assert [write_bytes(n) for n in (-1_234_567, 999, 1_500, 15_479, 2_244_553)] == [
+        "-1.2 MB",
         "999 bytes",
         "1.5 kB",
         "15 kB",

@@ -37,7 +37,7 @@ def test_other_verdicts_are_said_as_plainly(verdict: Verdict, said: str) -> None
 
 def test_inconclusive_says_what_would_settle_it() -> None:
     """The rows that would decide are named, or that rows alone would not."""
-    assert "about 2,300 would" in write_headline(with_verdict("INCONCLUSIVE", 2300)).sentence
+    assert "about 2,400 would" in write_headline(with_verdict("INCONCLUSIVE", 2301)).sentence
     assert "more replicates" in write_headline(with_verdict("INCONCLUSIVE")).sentence
 
 

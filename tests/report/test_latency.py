@@ -72,6 +72,17 @@ def test_long_names_give_way() -> None:
     assert "1,024 a_student_of_many" in text
 
 
+def test_names_are_no_markup() -> None:
+    """A file's name is shown as it is: brackets are no style, control characters are escaped."""
+    levels = {"m[bold].onnx": 9.0, "e\x1b[31m:x:.onnx": 9.0, **LEVELS_US}
+    record = make_record(levels, BATCHES)
+    text = print_text(render_latency(record))
+    text += print_text(render_slowdowns(compare_records(record, record, max_slowdown=0.1)))
+    assert text.count("m[bold].onnx") > len(BATCHES)
+    assert r"e\x1b[31m:x:.onnx" in text
+    assert "\x1b" not in text
+
+
 def test_noise_is_said() -> None:
     """Notes on what disturbed the run stand in the report."""
     record = make_compared().model_copy(update={"notes": ["a neighbour: stop it"]})

@@ -6,11 +6,13 @@ import pytest
 
 from kdexport.evidence.facts import Evidence, QuantizedFact
 from kdexport.evidence.shape import Interval
-from kdexport.report.grids import make_fidelity_grid, make_parity_grid
+from kdexport.report.grids import make_edge_grid, make_fidelity_grid, make_parity_grid
+from kdexport.report.headline import write_headline
 from kdexport.report.prose import list_limits, list_methods
 from kdexport.report.quality_pictures import draw_parity
 from kdexport.report.quantized import describe_quantized
-from tests.report.variants import clicks, with_slices
+from tests.report.test_terminal import show
+from tests.report.variants import clicks, regression, with_slices, with_verdict
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,23 @@ def test_the_layer_that_a_form_adds_is_said(setting: str | None, said: str | Non
     is_there = ["resampled as the edge is" in sentence for sentence in methods]
     if any(is_there):
         assert methods[is_there.index(True) - 1].startswith("95 % intervals")
+
+
+@pytest.mark.parametrize(("rate", "said"), [(1.0, False), (1 / 3, True)])
+def test_controls_of_a_lower_rate_are_said_to_be(rate: float, said: bool) -> None:
+    """On a table of one's own controls take smaller steps than students."""
+    evidence = clicks()
+    student = {**evidence.recipe["student"], "control_rate": rate}
+    recipe = {**evidence.recipe, "student": student}
+    text = " ".join(list_methods(evidence.model_copy(update={"recipe": recipe})))
+    assert ("without the teacher, at 0.33 of the learning rate" in text) == said
+    assert "without the teacher" in text
+
+
+def test_what_has_no_interval_is_what_there_is() -> None:
+    """A regression has no KL, classes have no RMSE between student and teacher."""
+    for evidence, said in ((clicks(), "fidelity's KL,"), (regression(), "fidelity's RMSE,")):
+        assert said in list_limits(evidence)[-1]
 
 
 def test_percentiles_are_named_as_in_the_tables() -> None:
@@ -81,6 +100,17 @@ def test_int8_is_held_to_its_own_tolerance() -> None:
     assert "0.02" in json.dumps(spec)
     assert any("asked beside the float32 file" in text for text in list_methods(evidence))
     assert any("12 test rows have another class" in text for text in list_limits(evidence))
+
+
+def test_what_would_settle_int8_is_not_known() -> None:
+    """Page and terminal do not say that more rows would not do, where nobody knows."""
+    recovered = with_verdict("INCONCLUSIVE").recovered
+    evidence = with_int8().model_copy(update={"recovered": recovered})
+    settled = [row[-1] for row in make_edge_grid(evidence).rows]
+    assert settled == ["not known of int8", "-", "-"]
+    said = write_headline(evidence).sentence + show(evidence)
+    assert "not known of int8" in said
+    assert "replicates are needed" not in said
 
 
 def test_int8_of_numbers_changes_no_class() -> None:

@@ -1,18 +1,20 @@
 """A search in the terminal, the Markdown and the HTML page."""
 
 import json
+import re
 
-from rich.console import Console
+import altair as alt
 
 from kdexport.evidence.facts import Evidence
 from kdexport.evidence.front import mark_front
 from kdexport.evidence.search_facts import SearchFact
-from kdexport.evidence.shape import Recovered
+from kdexport.evidence.shape import Interval, Recovered
 from kdexport.report.front import render_search
 from kdexport.report.pages import render_markdown
 from kdexport.report.search_grids import make_search_grids
 from kdexport.report.search_pictures import draw_search_pictures
 from tests.evidence.test_front import CANDIDATES
+from tests.report.test_terminal import show
 from tests.report.variants import SHA256, clicks
 
 CHOSEN, USUAL, ADVICE = "16-16", "64-32", "Closest to the teacher: 64-32."
@@ -62,18 +64,30 @@ def test_pages_have_the_front() -> None:
     assert "The search" in markdown
     assert ADVICE in markdown
     (picture,) = draw_search_pictures(with_search())
+    alt.Chart.from_dict(dict(picture.spec))
     drawn = json.dumps(picture.spec)
     assert all(one.name in drawn for one in CANDIDATES if one.bytes is not None)
 
 
+def test_no_share_is_minus_nothing() -> None:
+    """A share just below 0 that rounds to 0 has no sign."""
+    share = Interval(value=-0.0001, low=-0.04, high=0.001)
+    fact = make_search()
+    one = fact.candidates[0]
+    recovered = {"accuracy": one.recovered["accuracy"].model_copy(update=share.model_dump())}
+    edited = one.model_copy(update={"share": -0.001, "recovered": recovered})
+    said = show(render_search(fact.model_copy(update={"candidates": [edited]})), 140)
+    assert "0.0 [-4.0, 0.1]" in " ".join(said.split())
+    assert " 0%" in said
+    assert not re.search(r"-0(\.0)?[ %,\]]", said)
+
+
 def test_terminal() -> None:
     """The table marks what ships, the plot has a bar for each student on the front."""
-    console = Console(width=140, color_system=None)
-    with console.capture() as capture:
-        console.print(render_search(make_search()))
-    said = capture.get()
+    said = show(render_search(make_search()), 140)
     assert "16-16 is chosen among 7 students" in said
     assert "16-16 * <- ships" in said
     assert "64-32 * (usual)" in said
+    assert "81 [74, 90]" in said
     assert ADVICE in said
     assert said.count("bytes |") == sum(one.is_on_front for one in mark_front(CANDIDATES))

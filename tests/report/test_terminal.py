@@ -4,24 +4,27 @@ import re
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from kdexport.bundle import load_bundle
 from kdexport.evidence.facts import Evidence, SliceFact, SlicesFact
 from kdexport.evidence.shape import Interval
+from kdexport.kinds import Decision, Description
+from kdexport.report.columns import render_columns
 from kdexport.report.figures import round_interval, style_metric, write_difference, write_percent
 from kdexport.report.pages import render_markdown
 from kdexport.report.terminal import render_evidence
 from tests.evidence.records import add_plain_control, add_rival, make_interval
+from tests.report.variants import with_slices
 
 WIDTH = 80
 
 
-def show(evidence: Evidence, width: int = WIDTH) -> str:
+def show(shown: Evidence | RenderableType, width: int = WIDTH) -> str:
     """Return what a terminal shows."""
     console = Console(width=width, color_system=None)
     with console.capture() as capture:
-        console.print(render_evidence(evidence))
+        console.print(render_evidence(shown) if isinstance(shown, Evidence) else shown)
     return capture.get()
 
 
@@ -50,6 +53,34 @@ def test_worst_slice(bundle_path: Path) -> None:
     text = " ".join(show(evidence).split())
     assert "worst of 9 slices beside the teacher: town = 'B', log loss 0.3 nats for" in text
     assert "0.2 nats on 77 rows: worse by 0.10 nats [0.05, 0.15]; worse beyond chance on 1" in text
+
+
+def test_names_move_no_cursor() -> None:
+    """A table or column named by an attacker cannot clear the screen or write lines of its own."""
+    evidence = with_slices()
+    source = "\x1b[2Jnone\nRECOVERED: all of it"
+    task = evidence.task.model_copy(update={"source": source})
+    said = show(evidence.model_copy(update={"task": task}))
+    assert "\x1b" not in said
+    assert said.startswith(r"\x1b[2Jnone\nRECOVERED")
+
+
+def test_columns_are_shown_as_they_are_named() -> None:
+    """Neither are brackets markup, nor do control characters reach the terminal."""
+    name = "\x1b[2J[bold]a\nb"
+    decision = Decision(name=name, kind="number", why=name, n_missing=0, n_distinct=1)
+    description = Description(
+        source=name,
+        n_rows=1,
+        target="y",
+        goal="regression",
+        why="numbers",
+        classes=(),
+        columns=[decision],
+    )
+    said = show(render_columns(description))
+    assert said.count(r"\x1b[2J[bold]a\nb") == 3
+    assert "\x1b" not in said
 
 
 def test_figures_are_those_of_the_report(bundle_path: Path) -> None:

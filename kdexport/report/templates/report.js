@@ -10,12 +10,14 @@
     tooltip: { disableDefaultStyle: true },
   };
   const charts = Array.from(document.querySelectorAll(".canvas"));
-  const drawn = charts.map(function (chart) {
-    const spec = JSON.parse(document.getElementById(chart.dataset.spec).textContent);
-    return window.vegaEmbed(chart, spec, settings).catch(function (error) {
+  const drawn = charts.map(async function (chart) {
+    try {
+      const spec = JSON.parse(document.getElementById(chart.dataset.spec).textContent);
+      return await window.vegaEmbed(chart, spec, settings);
+    } catch (error) {
       chart.textContent = "This picture could not be drawn; its numbers stand below.";
       throw error;
-    });
+    }
   });
   window.drawn = Promise.all(drawn).then(function () {
     document.documentElement.dataset.drawn = String(charts.length);

@@ -19,8 +19,9 @@ def unstoppable() -> Iterator[None]:
         return
     arrived: list[int] = []
     handlers = {number: signal.getsignal(number) for number in STOPS}
+    handlers = {number: one for number, one in handlers.items() if one is not None}  # C's own stay
     try:
-        for number in STOPS:
+        for number in handlers:
             signal.signal(number, lambda number, _: arrived.append(number))
         yield
     finally:

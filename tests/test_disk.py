@@ -212,3 +212,11 @@ def test_stops_are_put_off() -> None:
     thread.start()
     thread.join()
     assert done[-1] == "in a thread"
+
+
+def test_handlers_that_python_did_not_set_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host program's own handler, set in C, cannot be put back: it is left alone."""
+    monkeypatch.setattr(signal, "getsignal", lambda _: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: pytest.fail("a handler was replaced"))
+    with unstoppable():
+        pass

@@ -157,10 +157,9 @@ def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
     for role, by_metric in evidence.replicates.items():
         for metric, values in by_metric.items():
             stated = evidence.quality[role][metric].value
-            if not _same(float(np.mean(values)), stated):
-                problems.append(
-                    f"{role} {metric} is {stated:.6g}, its replicates' mean {np.mean(values):.6g}"
-                )
+            mean = float(np.mean(values or [np.nan]))
+            if not _same(mean, stated):
+                problems.append(f"{role} {metric} is {stated:.6g}, its replicates' mean {mean:.6g}")
     unknown = evidence.recovered.keys() - METRICS.keys()
     problems += [f"no metric is called {metric!r}" for metric in sorted(unknown)]
     for metric, recovered in evidence.recovered.items():

@@ -141,7 +141,7 @@ def find_strangers(folder: Path, own: Set[str]) -> list[str]:
     """
     inner = {parent.as_posix() for name in own for parent in PurePosixPath(name).parents}
     found = []
-    for path in walk(folder):
+    for path in _walk(folder):
         name = path.relative_to(folder).as_posix()
         is_folder = path.is_dir() and not path.is_symlink()
         if name not in (inner if is_folder else own):
@@ -149,7 +149,7 @@ def find_strangers(folder: Path, own: Set[str]) -> list[str]:
     return sorted(found)
 
 
-def walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[Path]:
     """Yield every path within a folder, following no link.
 
     Raises:
@@ -158,7 +158,7 @@ def walk(folder: Path) -> Iterator[Path]:
     for entry in folder.iterdir():
         yield entry
         if entry.is_dir() and not entry.is_symlink():
-            yield from walk(entry)
+            yield from _walk(entry)
 
 
 def _list_own(output: Path) -> set[str]:

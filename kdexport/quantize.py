@@ -26,6 +26,7 @@ from kdexport.bundle import (
 from kdexport.contract import expose_logits, parse_model, serialize_model
 from kdexport.errors import DataError, OutputError, ParityError
 from kdexport.evidence.answer_checks import check_answers
+from kdexport.evidence.claim_checks import check_claims
 from kdexport.evidence.claims import (
     SEALED,
     SEALED_IF_THERE,
@@ -91,7 +92,8 @@ def quantize_bundle(
         The new evidence.
 
     Raises:
-        DataError: There is nothing to quantize, or the rows are not those of the bundle.
+        DataError: There is nothing to quantize, the rows are not those of the bundle, or its
+            claims do not hold.
         ParityError: int8 loses more than it may: nothing was written.
         OutputError: The output cannot be written.
     """
@@ -103,6 +105,7 @@ def quantize_bundle(
         )
     with claim_output(output, force=force) as claimed:
         bundle = load_bundle(path)
+        refuse_false_claims(bundle)
         source = bundle.files[STUDENT]
         prepared = _read_rows(bundle, data, test)
         train = prepared.rows.train.inputs
@@ -112,6 +115,21 @@ def quantize_bundle(
         evidence, files = _measure(bundle, prepared, content, asked.n_rows)
         write_files(claimed, evidence, files)
     return evidence
+
+
+def refuse_false_claims(bundle: Bundle) -> None:
+    """Refuse evidence that does not hold: the new bundle takes some of its figures, and seals them.
+
+    Raises:
+        DataError: A claim fails.
+    """
+    failed = [result for result in check_claims(bundle) if not result.passed]
+    if failed:
+        raise DataError(
+            "a bundle whose claims hold is quantized",
+            found=f"{failed[0].name} fails: {failed[0].message}",
+            cure="kdexport check says all that is wrong with it",
+        )
 
 
 def _read_rows(bundle: Bundle, data: Source, test: Source) -> Prepared:
@@ -134,10 +152,11 @@ def _read_rows(bundle: Bundle, data: Source, test: Source) -> Prepared:
     rows = prepared.rows.test
     quality = measure_quality(_ask(bundle.files[STUDENT], rows.inputs), rows.targets, rows.weights)
     for metric, stated in evidence.quality["shipped"].items():
-        if abs(quality[metric].value - stated.value) > SAME * max(1.0, abs(stated.value)):
-            raise _other_rows(
-                f"{metric} of its student {quality[metric].value:.6g} on the test rows"
-            )
+        if metric not in quality:
+            raise _other_rows(f"no {metric!r} of its student on the test rows")
+        found = quality[metric].value
+        if abs(found - stated.value) > SAME * max(1.0, abs(stated.value)):
+            raise _other_rows(f"{metric} of its student {found:.6g} on the test rows")
     return prepared
 
 

@@ -128,6 +128,23 @@ def test_json_is_alone(
     assert json.loads(capfd.readouterr().out)
 
 
+@pytest.mark.parametrize(("flag", "start"), [("--junit", "<?xml "), ("--summary", "### ")])
+def test_other_results_are_alone(
+    flag: str, start: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What `check` writes on standard output is alone there too; two results are not."""
+    student = CLICKS / "student.onnx"
+    assert kdexport(monkeypatch, "check", student, flag, "-") == 0
+    said = capfd.readouterr()
+    assert said.out.startswith(start)
+    assert "passed  " not in said.out
+    assert "passed  " in said.err
+    assert kdexport(monkeypatch, "check", student, flag, "-", "--json", "-") == 3
+    said = capfd.readouterr()
+    assert not said.out
+    assert "'-' is asked for twice" in said.err
+
+
 def test_json_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

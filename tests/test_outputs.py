@@ -160,9 +160,7 @@ def test_outputs_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert Path("x.json").read_text().startswith("{")
 
 
-@pytest.mark.parametrize(
-    "own", [("evidence.json", "recipe.toml", STUDENT), ("pack.json", "SHA256SUMS")]
-)
+@pytest.mark.parametrize("own", [("evidence.json", "recipe.toml", STUDENT), ("pack.json",)])
 def test_report_into_another_bundle_or_pack(
     own: tuple[str, ...],
     tmp_path: Path,
@@ -171,7 +169,17 @@ def test_report_into_another_bundle_or_pack(
 ) -> None:
     """A report does not take the place of another bundle's, nor is it put into a pack."""
     for name in own:
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text('{"kdexport_version": "0.1.0"}')
     assert kdexport(monkeypatch, "report", ROOT / "models/clicks", "-o", tmp_path) == 3
     assert "is another one than was read" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {*own}
+
+
+def test_another_tools_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is no pack of ours by the names of its files alone: it gets what is asked for."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("pack.json", "SHA256SUMS"):
+        Path(name).write_text('{"name": "theirs"}')
+    model = ROOT / "models/clicks" / STUDENT
+    assert kdexport(monkeypatch, "info", model, "--json", "x.json") == 0
+    assert kdexport(monkeypatch, "check", ".") == 3

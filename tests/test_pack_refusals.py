@@ -150,6 +150,22 @@ def test_files_in_a_pack_are_kept(
     assert kdexport(monkeypatch, "pack", bundle_path, "--python", ".", "--force") == 3
 
 
+def test_a_pack_without_its_list(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """It is a pack still, which fails its check; nothing says what in it may be replaced."""
+    folder = tmp_path / "out"
+    arguments = ("pack", bundle_path, "--onnx", folder, "--force")
+    assert kdexport(monkeypatch, *arguments) == 0
+    (folder / "SHA256SUMS").unlink()
+    assert kdexport(monkeypatch, "check", folder) == 1
+    capsys.readouterr()
+    assert kdexport(monkeypatch, *arguments) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "SHA256SUMS', its list of them: No such file" in line
+    assert (folder / "model.onnx").exists()
+
+
 @pytest.mark.parametrize("target", ["triton", "onnx"])
 def test_altered_packs(
     target: str, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any

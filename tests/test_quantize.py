@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdexport.bundle import RECIPE, STUDENT, load_bundle
+from kdexport.bundle import EVIDENCE, RECIPE, STUDENT, load_bundle
 from kdexport.deploy.model import Form, prepare_model, read_outputs
 from kdexport.disk import claim
 from kdexport.errors import OutputError, ParityError
 from kdexport.evidence.checks import check_bundle
+from kdexport.evidence.cost import lower_claims
+from kdexport.evidence.facts import parse_evidence
 from kdexport.evidence.parity import compare_answers
+from kdexport.evidence.shape import Interval
 from kdexport.int8_candidates import find_precision, make_int8_file, outputs_of
 from kdexport.pipeline import run
 from kdexport.prepare import prepare
@@ -145,6 +148,45 @@ def test_other_rows_and_none_are_refused(
     assert code == 3
     assert "the rows are those that the bundle was made from" in said
     assert not output.exists()
+
+
+def test_a_false_claim_is_not_sealed_anew(
+    wide_path: Path, csv_path: Path, tmp_path: Path, refuse: Refuse
+) -> None:
+    """Figures that are not measured again come from the other bundle, so they have to be its own:
+    changed, or of a metric that there is not, they are refused before any work.
+    """
+    for place, name in (("control", "log_loss"), ("shipped", "luck")):
+        forged, output = tmp_path / name, tmp_path / f"{name}-int8"
+        shutil.copytree(wide_path, forged)
+        evidence = json.loads((forged / EVIDENCE).read_text())
+        evidence["quality"][place][name] = {"value": 9.0, "low": 8.0, "high": 10.0}
+        (forged / EVIDENCE).write_text(json.dumps(evidence))
+        code, said = refuse(forged, "--int8", "--data", csv_path, "-o", output)
+        assert code == 3
+        assert "a bundle whose claims hold is quantized, however: bundle/seal fails" in said
+        assert not output.exists()
+
+
+def test_a_metric_that_evidence_does_not_state(wide_path: Path) -> None:
+    """Evidence of an earlier version knew fewer metrics: the others are lowered all the same."""
+    evidence = load_bundle(wide_path).evidence
+    loss = {name: Interval(value=0.1, low=0.0, high=0.2) for name in evidence.recovered}
+    content = json.loads(evidence.to_json())
+    for facts in (content["edge"], content["recovered"], content["gained"], content["controls"]):
+        facts.pop("brier", None)
+    for role in ("quality", "replicates"):
+        for facts in content[role].values():
+            facts.pop("brier", None)
+    known, all_of_it = (
+        lower_claims(one, loss)
+        for one in (parse_evidence(json.dumps(content).encode(), EVIDENCE), evidence)
+    )
+    assert known["quality"]["student"].keys() == evidence.recovered.keys() - {"brier"}
+    for name, value in known["quality"]["student"].items():
+        assert value == all_of_it["quality"]["student"][name]
+        assert value != evidence.quality["student"][name]
+    assert "brier" not in known["replicates"]["student"]
 
 
 def test_what_loses_too_much_is_dropped(

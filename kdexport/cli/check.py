@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--from-source", type=PATH, help="Work folder: compare with its checkpoints (torch).")
 @click.option("--verify", "public_key", type=PATH, help="Public key (PEM) of whoever signed it.")
 @click.option("--budget", "budgets", multiple=True, help="A limit: KEY=NUMBER. Repeat for more.")
-@click.option("--junit", type=OutputPath(), help="Write JUnit XML.")
+@click.option("--junit", type=OutputPath(), help="Write JUnit XML; - is stdout.")
 @click.option("--summary", type=OutputPath(), help="Append Markdown, as for $GITHUB_STEP_SUMMARY.")
 @csv_options
 @json_option
@@ -57,7 +57,7 @@ def check(
     Example:
       kdexport check models/clicks --junit checks.xml --budget max_bytes=20000
     """
-    from kdexport.deploy.common import is_pack
+    from kdexport.deploy.targets import is_pack
     from kdexport.report.checks import (
         render_junit,
         render_line,
@@ -80,10 +80,11 @@ def check(
         raise click.UsageError("--from-source and --budget need a bundle, not a file")
     else:
         results = _check_file(subject, data, against, csv)
+    is_piped = "-" in (junit, summary, json_path)
     for result in results:
-        click.echo(render_line(result), err=json_path == "-")
+        click.echo(render_line(result), err=is_piped)
     verdict = render_verdict(results)
-    click.echo(verdict, err=json_path == "-" or not all(result.passed for result in results))
+    click.echo(verdict, err=is_piped or not all(result.passed for result in results))
     write_text(junit, render_junit(results, str(subject)), "--junit")
     write_text(summary, render_summary(results, str(subject)), "--summary", "a")
     write_json([asdict(result) for result in results], json_path)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import click
 from pydantic import BaseModel
 
-from kdexport.deploy.targets import PACK, SUMS
+from kdexport.deploy.targets import is_pack
 from kdexport.disk import write_file
 from kdexport.errors import OutputError
 
@@ -40,14 +40,15 @@ class GuardedCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Look at the paths that were given, then do the work."""
-        paths = [
+        given = [
             (param, Path(path))
             for param in self.params
             if isinstance(param.type, click.Path)
             for path in _listed(ctx.params[str(param.name)])
         ]
+        refuse_twice([path for param, path in given if _is_replaced(param)])
+        paths = [(param, path) for param, path in given if str(path) != "-"]
         inputs = [path for param, path in paths if not isinstance(param.type, OutputPath)]
-        refuse_twice([path for param, path in paths if _is_replaced(param)])
         for param, path in paths:
             if isinstance(param.type, OutputPath):
                 sources = () if param.type.adds else inputs
@@ -60,7 +61,7 @@ class GuardedCommand(click.Command):
 
 def refuse_twice(outputs: Sequence[Path]) -> None:
     """Refuse a file or folder that is asked for by two flags: the later result would replace the
-    earlier one.
+    earlier one, or on standard output (`-`) follow it, so that nobody could read either.
 
     Raises:
         OutputError: One is there twice.
@@ -202,9 +203,9 @@ def write_text(path: str | None, text: str, flag: str, mode: Literal["w", "a"] =
 
 
 def _listed(given: Any) -> list[str | Path]:
-    """Return the paths that a parameter was given; `-` is none."""
+    """Return the paths that a parameter was given."""
     given = given if isinstance(given, tuple) else (given,)
-    return [path for path in given if path is not None and str(path) != "-"]
+    return [path for path in given if path is not None]
 
 
 def _is_replaced(param: click.Parameter) -> bool:
@@ -242,8 +243,8 @@ def _is_whole(folder: Path) -> bool:
     """Whether a folder is a bundle or a pack."""
     from kdexport.bundle import EVIDENCE, RECIPE, STUDENT
 
-    marks = ((EVIDENCE, RECIPE, STUDENT), (PACK, SUMS))
-    return any(all((folder / name).is_file() for name in names) for names in marks)
+    is_bundle = all((folder / name).is_file() for name in (EVIDENCE, RECIPE, STUDENT))
+    return is_bundle or is_pack(folder)
 
 
 def _refuse_file(flag: str, path: str, found: str) -> OutputError:

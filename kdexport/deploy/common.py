@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -32,11 +31,6 @@ ROUNDED = """\
   The file's weights are rounded: where the two likeliest classes are within twice that, the label
   may be the other one, and with an absurdly large cell answers are finite, no more.
 """
-
-
-def is_pack(folder: Path) -> bool:
-    """Whether a folder is a pack: it says so itself."""
-    return (folder / PACK).is_file()
 
 
 def write_json(value: Any) -> bytes:

@@ -20,7 +20,7 @@ from kdexport.bundle import (
     read_bundle,
     refuse_immovable,
 )
-from kdexport.deploy.common import FORMAT_VERSION, MODEL, is_pack
+from kdexport.deploy.common import FORMAT_VERSION, MODEL
 from kdexport.deploy.javascript import build_node, build_web
 from kdexport.deploy.mlflow import build_mlflow
 from kdexport.deploy.model import Packable
@@ -29,7 +29,7 @@ from kdexport.deploy.plain import build_onnx
 from kdexport.deploy.replay import replay_golden
 from kdexport.deploy.service import build_service
 from kdexport.deploy.signing import sign_files
-from kdexport.deploy.targets import PACK, SUMS, Target
+from kdexport.deploy.targets import PACK, SUMS, Target, is_pack
 from kdexport.deploy.triton import build_triton
 from kdexport.disk import claim
 from kdexport.errors import DataError, OutputError
@@ -51,6 +51,8 @@ TARGETS: dict[Target, Build] = {
 }
 RULES_OF_EVERY_FORM = ("parse", "onnx", "self_contained", "versions")
 MADE_AGAIN = {"__pycache__", "node_modules", "package-lock.json"}  # in a pack that was run
+REPLACED = "--force replaces only what kdexport wrote"
+MOVE = "move it away, or pass another folder"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder, a part of an address, a tag of docker
 
 
@@ -253,16 +255,23 @@ def _refuse_output(folder: Path, *, force: bool) -> None:
     strangers = _find_strangers(folder)
     if strangers:
         raise OutputError(
-            "--force replaces only what kdexport wrote",
+            REPLACED,
             found=f"{str(folder)!r} holds {strangers[0]!r} too, which would be lost",
-            cure="move it away, or pass another folder",
+            cure=MOVE,
         )
 
 
 def _find_strangers(folder: Path) -> list[str]:
-    """Return what is in a pack and none of its own, nor made anew by running it."""
+    """Return what is in a pack and none of its own, nor made anew by running it.
+
+    Raises:
+        OutputError: Nothing says what is its own.
+    """
     try:
         found = find_strangers(folder, {*_read_sums(folder), SUMS, SIGNATURE})
-    except (OSError, UnicodeDecodeError):
-        return [SUMS]
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or "no text"
+        raise OutputError(
+            REPLACED, found=f"{str(folder / SUMS)!r}, its list of them: {said}", cure=MOVE
+        ) from error
     return [name for name in found if not MADE_AGAIN & {*PurePosixPath(name).parts}]

@@ -17,7 +17,7 @@ from kdexport.evidence.gate import check_budgets
 from kdexport.evidence.golden import GOLDEN, STUDENT_STEM, Golden, unpack_golden
 from kdexport.evidence.parity import compare_answers, find_tolerance
 from kdexport.evidence.question import Question
-from kdexport.evidence.shape import Quality
+from kdexport.evidence.shape import Quality, describe_invalid
 from kdexport.evidence.user_rows import UserRows, check_quality
 from kdexport.records import CheckResult, Inputs
 from kdexport.sections import Budgets
@@ -169,7 +169,7 @@ def read_budgets(bundle: Bundle) -> Budgets:
     except ValueError as error:
         raise DataError(
             "the budgets of a bundle's recipe are valid",
-            found=str(error).splitlines()[0],
+            found=describe_invalid(error),
             cure="make the bundle again with kdexport run --recipe",
         ) from error
 

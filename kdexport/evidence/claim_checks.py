@@ -19,7 +19,6 @@ from kdexport.bundle import (
     Bundle,
     find_strangers,
     hash_bytes,
-    walk,
 )
 from kdexport.contract import parse_model, read_metadata
 from kdexport.errors import KdexportError, one_line
@@ -92,11 +91,11 @@ def _find_changed_files(bundle: Bundle) -> tuple[list[str], str]:
 def _find_strangers(bundle: Bundle) -> tuple[list[str], str]:
     folder, known = bundle.path, {*bundle.evidence.files, EVIDENCE, *REPORTS, SIGNATURE}
     try:
-        links = sorted(path for path in walk(folder) if path.is_symlink())
         strangers = find_strangers(folder, known)
     except OSError as error:
         return [f"{error.filename} cannot be read: {error.strerror}"], ""
-    problems = [f"{path.relative_to(folder)} is a link" for path in links]
+    links = [name for name in sorted({*known, *strangers}) if (folder / name).is_symlink()]
+    problems = [f"{name} is a link" for name in links]
     problems += [f"{name} is not in the evidence" for name in strangers]
     return problems, "no links, and no file that the evidence does not name"
 
@@ -158,10 +157,9 @@ def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
     for role, by_metric in evidence.replicates.items():
         for metric, values in by_metric.items():
             stated = evidence.quality[role][metric].value
-            if not _same(float(np.mean(values)), stated):
-                problems.append(
-                    f"{role} {metric} is {stated:.6g}, its replicates' mean {np.mean(values):.6g}"
-                )
+            mean = float(np.mean(values or [np.nan]))
+            if not _same(mean, stated):
+                problems.append(f"{role} {metric} is {stated:.6g}, its replicates' mean {mean:.6g}")
     unknown = evidence.recovered.keys() - METRICS.keys()
     problems += [f"no metric is called {metric!r}" for metric in sorted(unknown)]
     for metric, recovered in evidence.recovered.items():

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from kdexport.errors import DataError, SlowdownError
 from kdexport.evidence.few_rows import widen_few
@@ -28,7 +27,7 @@ from kdexport.evidence.latency_facts import (
     find_block_medians,
     is_again,
 )
-from kdexport.evidence.shape import Interval
+from kdexport.evidence.shape import Interval, describe_invalid
 from kdexport.reading import MAX_TEXT_BYTES, read_file
 from kdexport.records import Float64
 
@@ -122,7 +121,7 @@ def read_record(path: Path) -> LatencyRecord:
         record = LatencyRecord.model_validate_json(read_file(path, MAX_TEXT_BYTES))
         _refuse_unusable(record)
     except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or _describe_invalid(error)
+        problem = error.strerror if isinstance(error, OSError) else describe_invalid(error)
         raise DataError(
             "a baseline is a file that kdexport bench --json wrote",
             found=f"{str(path)!r}: {problem}",
@@ -139,15 +138,6 @@ def _refuse_unusable(record: LatencyRecord) -> None:
             raise ValueError(f"no empty graph was timed beside {_name_key(key)}")
         if not find_block_medians(row.raw).all():
             raise ValueError(f"a block's median is 0 ns for {_name_key(key)}")
-
-
-def _describe_invalid(error: Exception) -> str:
-    """Say where a record is damaged, and how."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return ": ".join(filter(None, [place, first["msg"].removeprefix("Value error, ")]))
 
 
 def check_comparable(old: MachineFact, new: MachineFact) -> None:

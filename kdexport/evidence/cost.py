@@ -63,14 +63,18 @@ def measure_loss(rows: Rows, before: Answers, after: Answers, *, n_draws: int, s
 
 
 def lower_claims(old: Evidence, loss: Loss) -> dict[str, Any]:
-    """Return students, gain, recovered edge and lead at the loss, their bounds widened by its."""
+    """Return students, gain, recovered edge and lead at the loss, their bounds widened by its.
+
+    Evidence of an earlier version may lack a metric: what it does not state stays unstated.
+    """
     quality = {role: dict(by_metric) for role, by_metric in old.quality.items()}
     replicates = {role: dict(by_metric) for role, by_metric in old.replicates.items()}
     gained, recovered, lead = dict(old.gained), dict(old.recovered), {}
     quality["student"] = lower_quality(quality["student"], loss)
     for name, cost in loss.items():
         shift = -cost.value if METRICS[name].higher_is_better else cost.value
-        replicates["student"][name] = [v + shift for v in replicates["student"][name]]
+        if name in replicates["student"]:
+            replicates["student"][name] = [v + shift for v in replicates["student"][name]]
         if name in gained:
             gained[name] = _less(gained[name], cost)
         if old.rival is not None and name in old.rival.lead:
@@ -90,7 +94,8 @@ def lower_claims(old: Evidence, loss: Loss) -> dict[str, Any]:
 def lower_quality(quality: Quality, loss: Loss) -> Quality:
     """Return students' quality at the loss, the bounds widened by its."""
     lowered = dict(quality)
-    for name, cost in loss.items():
+    for name in quality.keys() & loss.keys():
+        cost = loss[name]
         if not METRICS[name].higher_is_better:
             cost = Interval(value=-cost.value, low=-cost.high, high=-cost.low)
         lowered[name] = METRICS[name].within_range(_less(quality[name], cost))

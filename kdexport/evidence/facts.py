@@ -6,13 +6,13 @@ Units are in the names. Every estimate is an `Interval`.
 from collections.abc import Iterator, Mapping, Set
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency_facts import LatencyRecord
 from kdexport.evidence.learning_facts import BinFact, CurveFact
 from kdexport.evidence.search_facts import SearchFact
-from kdexport.evidence.shape import Fact, Interval, Quality, Recovered
+from kdexport.evidence.shape import Fact, Interval, Quality, Recovered, describe_invalid
 from kdexport.sections import GoldenKind
 from kdexport.signature import Classes, Signature
 
@@ -243,6 +243,9 @@ class Evidence(Fact):
             absent = sorted(asked - there.keys())
             if absent:
                 raise ValueError(f"{name} has no {absent[0]!r}")
+        n_students = min(map(len, self.replicates["student"].values()))
+        if not 0 <= self.shipped_replicate < n_students:
+            raise ValueError(f"shipped_replicate is {self.shipped_replicate}, of {n_students}")
         return self
 
     def to_json(self) -> bytes:
@@ -275,15 +278,6 @@ class Evidence(Fact):
         return value if isinstance(value, type(default)) else default
 
 
-def _describe(error: ValueError) -> str:
-    """What is wrong first, and where."""
-    if not isinstance(error, ValidationError):
-        return str(error).splitlines()[0]
-    first = error.errors(include_url=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
-
-
 def parse_evidence(content: bytes, name: str) -> Evidence:
     """Read evidence.json.
 
@@ -295,6 +289,6 @@ def parse_evidence(content: bytes, name: str) -> Evidence:
     except ValueError as error:
         raise DataError(
             "evidence.json is what kdexport wrote",
-            found=f"{name}: {_describe(error)}",
+            found=f"{name}: {describe_invalid(error)}",
             cure="make the bundle again with kdexport run --recipe",
         ) from error

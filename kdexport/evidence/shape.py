@@ -1,8 +1,8 @@
-"""What every piece of evidence is made of. Imports pydantic only."""
+"""What every piece of evidence is made of, and what is wrong with one. Imports pydantic only."""
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 LARGEST = 10**100
 Verdict = Literal["RECOVERED", "NOT_RECOVERED", "INCONCLUSIVE", "NO_EDGE"]
@@ -45,3 +45,12 @@ class Recovered(Interval):
     verdict: Verdict
     asked_share: float
     rows_to_settle: int | None
+
+
+def describe_invalid(error: ValueError) -> str:
+    """Return what is wrong first with a piece that was read, and where."""
+    if not isinstance(error, ValidationError):
+        return str(error).splitlines()[0]
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return ": ".join(filter(None, [place, first["msg"].removeprefix("Value error, ")]))

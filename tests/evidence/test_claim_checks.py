@@ -12,7 +12,7 @@ import pytest
 
 from kdexport.bundle import load_bundle, read_bundle
 from kdexport.errors import DataError
-from kdexport.evidence.checks import check_bundle
+from kdexport.evidence.checks import check_bundle, read_budgets
 from kdexport.evidence.claim_checks import check_claims, check_golden_quality
 from kdexport.evidence.claims import SEALED, SEALED_IF_THERE, make_headline, score_golden
 from kdexport.evidence.facts import Evidence, parse_evidence
@@ -56,6 +56,7 @@ def test_clean_bundle_passes(bundle_path: Path) -> None:
         (lambda e: e["task"]["rows"]["test"].update(rows=10**6), "seal", "sha256"),
         (lambda e: e["recovered"]["accuracy"].update(verdict="RECOVERED"), "seal", "verdict"),
         (lambda e: e["edge"]["brier"].update(value=1.0), "edge", "the edge in brier"),
+        (lambda e: e["replicates"]["control"].update(brier=[]), "edge", "replicates' mean nan"),
         (lambda e: e["recovered"]["brier"].update(value=1.0), "edge", "recovered brier"),
         (lambda e: e["gained"]["brier"].update(value=1.0), "edge", "the gain in brier"),
         (lambda e: e["gained"]["brier"].update(low=-9.0), "seal", "sha256"),
@@ -72,10 +73,20 @@ def test_clean_bundle_passes(bundle_path: Path) -> None:
         (lambda e: e["files"]["recipe.toml"].update(sha256="0"), "hashes", "recipe.toml"),
     ],
 )
-def test_edited_evidence(edit: Edit, rule: str, said: str, copy: Path) -> None:
-    """A figure that was edited breaks the rule that it was held by."""
+def test_edited_evidence(
+    edit: Edit, rule: str, said: str, copy: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A figure that was edited breaks the rule that it was held by, and nothing else is said."""
     edit_evidence(copy, edit)
     assert said in failures(copy)[rule]
+    assert not recwarn.list
+
+
+def test_edited_budgets(copy: Path) -> None:
+    """Budgets that cannot be read are named."""
+    edit_evidence(copy, lambda e: e["recipe"].update(budgets={"max_bytes": "ten"}))
+    with pytest.raises(DataError, match="however: max_bytes: Input should be a valid integer"):
+        read_budgets(read_bundle(copy))
 
 
 def find_wrong_edges(path: Path, edit: Callable[[Evidence], Evidence]) -> str:
@@ -216,6 +227,8 @@ def test_golden_score(bundle_path: Path) -> None:
         (lambda e: e["slices"]["worst"].update(luck=[]), "n_worse has no 'luck'"),
         (lambda e: e["task"]["rows"].pop("test"), "no row tested"),
         (lambda e: e["quality"]["student"]["accuracy"].update(low=float("nan")), "finite"),
+        (lambda e: e.update(shipped_replicate=9), "shipped_replicate is 9, of 2"),
+        (lambda e: e["replicates"]["student"].update(accuracy=[]), "shipped_replicate is ., of 0"),
     ],
 )
 def test_evidence_without_what_it_speaks_of(bundle_path: Path, edit: Edit, said: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Bools, Column, Float64, Table
 
-TIME, ZONE = r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?", r"Z|(?P<zone>[+-]([01]\d|2[0-3]):[0-5]\d)"
+TIME, ZONE = r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?", r"Z|(?P<zone>[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
 ISO_DATE = re.compile(rf"(?!0000)\d{{4}}-\d\d-\d\d([ T]{TIME}({ZONE})?)?", re.ASCII)
 EPOCH, ONE_DAY = np.datetime64(0, "us"), np.timedelta64(1, "D")
 LARGEST_INT64 = 2**63 - 1
@@ -166,12 +166,17 @@ def parse_dates(texts: Sequence[str | None]) -> Column | None:
             return None
         zone = match and match["zone"]
         local.append("NaT" if text is None else text.removesuffix(zone or "Z"))
-        minutes.append(int(f"{zone[0]}1") * (60 * int(zone[1:3]) + int(zone[4:])) if zone else 0)
+        minutes.append(_minutes_ahead(zone) if zone else 0)
     try:
         moments: Column = np.array(local, "datetime64[us]") - np.array(minutes, "timedelta64[m]")
     except ValueError:  # looks like one, such as 2026-02-31
         return None
     return moments
+
+
+def _minutes_ahead(zone: str) -> int:
+    """Minutes from UTC of +02:00, as of +0200 and +02."""
+    return int(f"{zone[0]}1") * (60 * int(zone[1:3]) + int(zone[3:].lstrip(":") or 0))
 
 
 def texts_of(table: Table, name: str) -> Column:

@@ -183,8 +183,9 @@ def _uneven(path: Path, start: int, end: int, cells: list[str], n_columns: int) 
             found=f"{path.name} ends after {n_cells} of {n_columns} cells: {shown!r}",
             cure="copy or download it again; if it is whole, fill up its last row",
         )
+    n_lines = _count_lines(path, start) + 1
     return DataError(
         "each row of a CSV has as many cells as its header",
-        found=f"line {_count_lines(path, start) + 1} of {path.name} has {n_cells} cells, not {n_columns}: {shown!r}",
+        found=f"line {n_lines} of {path.name} has {n_cells} cells, not {n_columns}: {shown!r}",
         cure="mend it: a missing cell is empty, and one with a separator stands between quotes",
     )

@@ -29,10 +29,10 @@ SHOWN = 40
 
 
 def tidy_column(values: Column, name: str) -> Column:
-    """Bring an array to one of the types that `Table` names.
+    """Bring an array to one of the types that `Table` names; bytes are text in UTF-8.
 
     Raises:
-        DataError: A cell holds more than one value.
+        DataError: A cell holds more than one value, or bytes that are no text.
     """
     kind = values.dtype.kind
     if kind in "iu":
@@ -45,6 +45,14 @@ def tidy_column(values: Column, name: str) -> Column:
     if kind in "bm":
         return values
     objects = values.astype(object)
+    try:
+        objects[:] = [v.decode() if isinstance(v, bytes) else v for v in objects.tolist()]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "a cell's bytes are text in UTF-8",
+            found=f"column {name!r} holds {bytes(error.object)[:SHOWN]!r}",
+            cure="turn it into text or numbers, or leave it out",
+        ) from error
     objects[is_missing(objects)] = None
     return _narrow(objects, name)
 
@@ -228,8 +236,10 @@ def is_whole(values: Column) -> Bools:
 def _is_gap(value: Any) -> bool:
     try:
         return value is None or bool(value != value) or bool(value == "")
-    except (TypeError, ValueError):  # pandas' NA answers no comparison
+    except TypeError:  # pandas' NA answers no comparison
         return True
+    except ValueError:  # an array answers several
+        return False
 
 
 def _as_number(value: Any) -> float:

@@ -138,6 +138,35 @@ def test_durations_refused(unit: str) -> None:
         kind_of({"a": np.arange(4).astype(f"m8[{unit}]"), "y": np.arange(4) % 2})
 
 
+@pytest.mark.parametrize("gap", [None, b""])
+def test_bytes_are_text(gap: bytes | None, tmp_path: Path) -> None:
+    """Bytes, as ARFF and old Parquet files give text, are the text that a CSV or a pack has."""
+    frame = pl.DataFrame({"a": [b"\xc3\xa9", b"u", gap]})
+    frame.write_parquet(tmp_path / "rows.parquet")
+    for table in (
+        as_table(frame),
+        as_table(frame.to_pandas()),
+        as_table({"a": np.array([b"\xc3\xa9", b"u", b""])}),
+        read_table(tmp_path / "rows.parquet"),
+    ):
+        assert table.columns["a"].tolist() == ["é", "u", None]
+
+
+def test_bytes_that_are_no_text() -> None:
+    """Bytes that are no UTF-8 are refused by name."""
+    with pytest.raises(DataError, match=r"'a' holds b'\\xff'"):
+        as_table({"a": np.array([b"u", b"\xff"], object)})
+
+
+def test_arrays_in_cells() -> None:
+    """A cell that holds an array, as a frame of a Parquet file's lists does, is no gap: refused."""
+    cells = np.empty(2, object)
+    cells[:] = [np.arange(2), None]
+    for data in ({"a": cells}, pd.DataFrame({"a": cells, "y": [0, 1]})):
+        with pytest.raises(DataError, match=r"one value.* column 'a' holds ndarray"):
+            as_table(data)
+
+
 def test_unsigned() -> None:
     """An unsigned number beyond int64 is kept whole, neither wrapped nor rounded."""
     big = 2**63 + 5

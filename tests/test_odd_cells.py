@@ -77,6 +77,20 @@ def test_text_of_test_file(tmp_path: Path, cell: str) -> None:
     assert prepared.rows.test.inputs.categorical.tolist() == [[cell], [cell]]
 
 
+@pytest.mark.parametrize("other", ["test", "unlabeled"])
+def test_numbers_of_further_files(tmp_path: Path, other: str) -> None:
+    """A number means the same in every file of a run, whatever odd cell stands below it."""
+    rows = "".join(f"1.{200 + i};{i % 2}\n" for i in range(90))
+    learn = csv_of(tmp_path, "a;y\n" + rows)
+    more = csv_of(tmp_path, "a;y\n1.299;0\n007;1\n", "more.csv")
+    marks = {"data.separator": ";", "data.decimal": ",", "data.thousands": "."}
+    recipe = read_recipe(None, {"data.target": "y", **marks})
+    prepared = prepare(recipe, data=learn, **{other: more})
+    read = prepared.rows.test if other == "test" else prepared.unlabeled
+    assert read is not None
+    assert read.inputs.numeric.tolist() == [[1299], [7]]
+
+
 def test_labels_of_test_file(tmp_path: Path) -> None:
     """Labels that are text in training are text in a test file of numbers only."""
     learn = csv_of(tmp_path, "a,y\n" + "".join(f"{i},{'12x'[i % 3]}\n" for i in range(60)))

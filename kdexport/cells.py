@@ -178,7 +178,7 @@ def _spell_plainly(cells: pl.Series, csv_format: CsvFormat) -> pl.Series:
     decimal, thousands = csv_format.decimal, csv_format.thousands
     if (decimal, thousands) == (".", ""):
         return cells
-    groups = rf"|\d{{1,3}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
+    groups = rf"|[1-9]\d{{0,2}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
     number = rf"^[+-]?(\d+{groups})({re.escape(decimal)}\d*)?([eE][+-]?\d+)?$"
     bare = cells.str.replace_all(thousands, "", literal=True) if thousands else cells
     return _where(bare.str.replace_all(decimal, ".", literal=True), cells.str.contains(number))

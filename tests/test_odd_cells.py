@@ -12,7 +12,7 @@ import pytest
 
 from kdexport.cells import CsvFormat
 from kdexport.columns import days_of, texts_of
-from kdexport.errors import DataError, KdexportError
+from kdexport.errors import DataError, KdexportError, KdexportWarning
 from kdexport.kinds import decide_columns, find_classes
 from kdexport.pipeline import run
 from kdexport.prepare import prepare
@@ -112,6 +112,15 @@ def test_thousands_in_dates(tmp_path: Path) -> None:
     table = read_table(path, csv_format=CsvFormat(";", ",", "."))
     assert table.columns["d"].tolist() == ["12.10.2024", "13.10.2024"]
     assert table.columns["v"].tolist() == ["1.2.3", "4.5.6"]
+
+
+@pytest.mark.parametrize(("decimal", "thousands"), [(",", "."), (".", ",")])
+def test_no_thousands_of_zero(tmp_path: Path, decimal: str, thousands: str) -> None:
+    """No number has a zero before its thousands mark: 0.125 is not 125, whatever is passed."""
+    path = csv_of(tmp_path, f"a;y\n0{thousands}125;1\n0{thousands}250;2\n")
+    with pytest.warns(KdexportWarning, match="numbers written otherwise"):
+        table = read_table(path, csv_format=CsvFormat(";", decimal, thousands))
+    assert table.columns["a"].tolist() == [f"0{thousands}125", f"0{thousands}250"]
 
 
 def test_many_whole_classes_are_stratified() -> None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import polars as pl
 
-from kdexport.columns import parse_dates
+from kdexport.columns import EXACT, merges_in_float64, parse_dates
 from kdexport.errors import KdexportWarning, RecipeError
 
 CODE_WITH_ZEROS = r"^[+-]?0\d"  # 00501 is a name, not a number
@@ -93,7 +93,19 @@ def type_column(
     spelling = first_of(spelled or ())
     if spelling == "digits" and not is_number:
         _warn_about_digits(_trim(_find_known(cells, csv_format)))
-    return cast_column(cells, csv_format, spelling, is_number=is_number)
+    typed = cast_column(cells, csv_format, spelling, is_number=is_number)
+    if spelling == "whole" and not is_number and _are_names(typed):
+        known = _find_known(cells, csv_format)
+        if not typed.cast(pl.String).eq_missing(known).all():  # as categories are read later on
+            return known
+    return typed
+
+
+def _are_names(whole: pl.Series) -> bool:
+    """Say whether whole numbers become categories, or may: float64 would not tell them apart."""
+    values = whole.drop_nulls().to_numpy()
+    is_large = not -EXACT < values.min() <= values.max() < EXACT
+    return is_large and (whole.null_count() > 0 or merges_in_float64(values))
 
 
 def first_of(spelled: Collection[Spelling]) -> Spelling | None:

@@ -24,6 +24,7 @@ ISO_DATE = re.compile(rf"(?!0000)\d{{4}}-\d\d-\d\d([ T]{TIME}({ZONE})?)?", re.AS
 EPOCH, ONE_DAY = np.datetime64(0, "us"), np.timedelta64(1, "D")
 LARGEST_INT64 = 2**63 - 1
 EXACT = 2.0**53  # below it float64 holds every whole number
+MERGED_SHARE = 0.1  # of distinct whole numbers: where float64 loses more, they are names
 FLAGS = {"true": True, "false": False}
 SHOWN = 40
 
@@ -225,6 +226,17 @@ def is_unlabelled(labels: Column) -> Bools:
     blank = [isinstance(label, str) and not label.strip() for label in labels.tolist()]
     unlabelled: Bools = is_missing(labels) | np.array(blank, bool)
     return unlabelled
+
+
+def merges_in_float64(values: Column) -> bool:
+    """Say whether a column of whole numbers names more than float64 could tell apart.
+
+    Nanoseconds since 1970 are as large, and a few of them may fall together: they stay numbers.
+    """
+    if values.dtype.kind not in "iu" or -EXACT <= values.min() <= values.max() <= EXACT:
+        return False
+    n_kept = len(np.unique(values.astype(np.float64)))
+    return n_kept < (1 - MERGED_SHARE) * len(np.unique(values))
 
 
 def is_whole(values: Column) -> Bools:

@@ -99,6 +99,15 @@ def test_labels_of_test_file(tmp_path: Path) -> None:
     assert prepared.rows.test.targets.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("cells", [[2**60, 2**60 + 1], [2**60, ""]])
+def test_long_ids_behind_blanks(tmp_path: Path, cells: list[object]) -> None:
+    """Ids that become categories are the texts that predict reads, blanks and signs included."""
+    path = csv_of(tmp_path, "y,id\n" + "".join(f"1, {cell}\n0,{cell}\n" for cell in cells))
+    learned, asked = (read_table(path, text=text) for text in ((), ("id",)))
+    assert decide_columns(learned, "y", ColumnsRecipe(min_category_rows=1))[0].kind == "category"
+    assert texts_of(learned, "id").tolist() == texts_of(asked, "id").tolist()
+
+
 def test_few_test_rows(tmp_path: Path) -> None:
     """Fewer than 10 test rows carry no claim, and are refused with their number."""
     path = csv_of(tmp_path, "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(45)))

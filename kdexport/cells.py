@@ -14,7 +14,7 @@ from typing import Literal
 
 import polars as pl
 
-from kdexport.columns import parse_dates
+from kdexport.columns import EXACT, merges_in_float64, parse_dates
 from kdexport.errors import KdexportWarning, RecipeError
 
 CODE_WITH_ZEROS = r"^[+-]?0\d"  # 00501 is a name, not a number
@@ -93,7 +93,19 @@ def type_column(
     spelling = first_of(spelled or ())
     if spelling == "digits" and not is_number:
         _warn_about_digits(_trim(_find_known(cells, csv_format)))
-    return cast_column(cells, csv_format, spelling, is_number=is_number)
+    typed = cast_column(cells, csv_format, spelling, is_number=is_number)
+    if spelling == "whole" and not is_number and _are_names(typed):
+        known = _find_known(cells, csv_format)
+        if not typed.cast(pl.String).eq_missing(known).all():  # as categories are read later on
+            return known
+    return typed
+
+
+def _are_names(whole: pl.Series) -> bool:
+    """Say whether whole numbers become categories, or may: float64 would not tell them apart."""
+    values = whole.drop_nulls().to_numpy()
+    is_large = not -EXACT < values.min() <= values.max() < EXACT
+    return is_large and (whole.null_count() > 0 or merges_in_float64(values))
 
 
 def first_of(spelled: Collection[Spelling]) -> Spelling | None:
@@ -178,7 +190,7 @@ def _spell_plainly(cells: pl.Series, csv_format: CsvFormat) -> pl.Series:
     decimal, thousands = csv_format.decimal, csv_format.thousands
     if (decimal, thousands) == (".", ""):
         return cells
-    groups = rf"|\d{{1,3}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
+    groups = rf"|[1-9]\d{{0,2}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
     number = rf"^[+-]?(\d+{groups})({re.escape(decimal)}\d*)?([eE][+-]?\d+)?$"
     bare = cells.str.replace_all(thousands, "", literal=True) if thousands else cells
     return _where(bare.str.replace_all(decimal, ".", literal=True), cells.str.contains(number))

@@ -19,20 +19,21 @@ import numpy as np
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Bools, Column, Float64, Table
 
-TIME, ZONE = r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?", r"Z|(?P<zone>[+-]([01]\d|2[0-3]):[0-5]\d)"
+TIME, ZONE = r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?", r"Z|(?P<zone>[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
 ISO_DATE = re.compile(rf"(?!0000)\d{{4}}-\d\d-\d\d([ T]{TIME}({ZONE})?)?", re.ASCII)
 EPOCH, ONE_DAY = np.datetime64(0, "us"), np.timedelta64(1, "D")
 LARGEST_INT64 = 2**63 - 1
 EXACT = 2.0**53  # below it float64 holds every whole number
+MERGED_SHARE = 0.1  # of distinct whole numbers: where float64 loses more, they are names
 FLAGS = {"true": True, "false": False}
 SHOWN = 40
 
 
 def tidy_column(values: Column, name: str) -> Column:
-    """Bring an array to one of the types that `Table` names.
+    """Bring an array to one of the types that `Table` names; bytes are text in UTF-8.
 
     Raises:
-        DataError: A cell holds more than one value.
+        DataError: A cell holds more than one value, or bytes that are no text.
     """
     kind = values.dtype.kind
     if kind in "iu":
@@ -45,6 +46,14 @@ def tidy_column(values: Column, name: str) -> Column:
     if kind in "bm":
         return values
     objects = values.astype(object)
+    try:
+        objects[:] = [v.decode() if isinstance(v, bytes) else v for v in objects.tolist()]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "a cell's bytes are text in UTF-8",
+            found=f"column {name!r} holds {bytes(error.object)[:SHOWN]!r}",
+            cure="turn it into text or numbers, or leave it out",
+        ) from error
     objects[is_missing(objects)] = None
     return _narrow(objects, name)
 
@@ -166,12 +175,17 @@ def parse_dates(texts: Sequence[str | None]) -> Column | None:
             return None
         zone = match and match["zone"]
         local.append("NaT" if text is None else text.removesuffix(zone or "Z"))
-        minutes.append(int(f"{zone[0]}1") * (60 * int(zone[1:3]) + int(zone[4:])) if zone else 0)
+        minutes.append(_minutes_ahead(zone) if zone else 0)
     try:
         moments: Column = np.array(local, "datetime64[us]") - np.array(minutes, "timedelta64[m]")
     except ValueError:  # looks like one, such as 2026-02-31
         return None
     return moments
+
+
+def _minutes_ahead(zone: str) -> int:
+    """Minutes from UTC of +02:00, as of +0200 and +02."""
+    return int(f"{zone[0]}1") * (60 * int(zone[1:3]) + int(zone[3:].lstrip(":") or 0))
 
 
 def texts_of(table: Table, name: str) -> Column:
@@ -214,6 +228,17 @@ def is_unlabelled(labels: Column) -> Bools:
     return unlabelled
 
 
+def merges_in_float64(values: Column) -> bool:
+    """Say whether a column of whole numbers names more than float64 could tell apart.
+
+    Nanoseconds since 1970 are as large, and a few of them may fall together: they stay numbers.
+    """
+    if values.dtype.kind not in "iu" or -EXACT <= values.min() <= values.max() <= EXACT:
+        return False
+    n_kept = len(np.unique(values.astype(np.float64)))
+    return n_kept < (1 - MERGED_SHARE) * len(np.unique(values))
+
+
 def is_whole(values: Column) -> Bools:
     """Say which numbers are whole, and small enough to be exact as whole numbers."""
     whole: Bools = np.isfinite(values) & (values == np.round(values))
@@ -223,8 +248,10 @@ def is_whole(values: Column) -> Bools:
 def _is_gap(value: Any) -> bool:
     try:
         return value is None or bool(value != value) or bool(value == "")
-    except (TypeError, ValueError):  # pandas' NA answers no comparison
+    except TypeError:  # pandas' NA answers no comparison
         return True
+    except ValueError:  # an array answers several
+        return False
 
 
 def _as_number(value: Any) -> float:

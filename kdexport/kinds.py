@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from kdexport.columns import EXACT, is_missing, is_whole, numbers_of, texts_of
+from kdexport.columns import is_missing, is_whole, merges_in_float64, numbers_of, texts_of
 from kdexport.errors import DataError, KdexportWarning
 from kdexport.records import Column, Table
 from kdexport.sections import ColumnsRecipe
@@ -25,7 +25,6 @@ Goal = Literal["classification", "regression"]
 MAX_CLASSES = 1000
 MAX_INTEGER_CLASSES = 20  # whole numbers of more distinct values are measured, not named
 MIN_ROWS_OF_AN_ID = 20
-MERGED_SHARE = 0.1  # of distinct whole numbers: where float64 loses more, they are names
 ID_SHARE = 0.5  # distinct texts per row from which a column names rows rather than groups
 
 
@@ -250,7 +249,7 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
         return decide("left out", "every cell is empty")
     if values.dtype.kind == "b" or holds_flags(values, missing):
         return decide("boolean", "true and false")
-    are_merged = _merges_in_float64(values, n_distinct)
+    are_merged = merges_in_float64(values)
     if values.dtype.kind in "iuf" and not are_merged:
         return decide("number", "whole numbers" if values.dtype.kind in "iu" else "numbers")
     if values.dtype.kind == "M":
@@ -278,16 +277,6 @@ def _decide(table: Table, name: str, recipe: ColumnsRecipe, left_out: set[str]) 
     if are_merged:
         return decide("category", "whole numbers that float64 cannot tell apart")
     return decide("category", "text")
-
-
-def _merges_in_float64(values: Column, n_distinct: int) -> bool:
-    """Say whether a column of whole numbers names more than float64 could tell apart.
-
-    Nanoseconds since 1970 are as large, and a few of them may fall together: they stay numbers.
-    """
-    if values.dtype.kind not in "iu" or -EXACT <= values.min() <= values.max() <= EXACT:
-        return False
-    return _count_distinct(values.astype(np.float64)) < (1 - MERGED_SHARE) * n_distinct
 
 
 def _has_frequent(table: Table, name: str, n_known: int, n_distinct: int, n_rows: int) -> bool:

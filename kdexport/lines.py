@@ -1,12 +1,13 @@
 """A CSV in its bytes: its header, which rows are empty lines, which have cells too few or many.
 
-polars makes a row of missing cells of an empty line, fills up a row that is cut short, and does not
-say where a row is too long. Takes a file, gives rows by their number. Imports numpy, `errors` and
-`records` only.
+polars makes a row of missing cells of an empty line, fills up a row that is cut short, does not say
+where a row is too long, and reads on over the end of a line that has a quote too many. Takes a
+file, gives rows by their number. Imports numpy, `errors` and `records` only.
 """
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,31 @@ def refuse_repeats(names: list[str], source: str) -> None:
         )
 
 
+def refuse_open_quotes(path: Path, separator: str) -> None:
+    """Refuse a CSV in which a quote within a cell, such as of inches, hides the end of a line.
+
+    Rows are told apart by all quotes alike; but only one at a cell's start opens it over lines.
+
+    Raises:
+        DataError: The message has the row's line.
+    """
+    mark = re.escape(separator.encode())
+    plain, quoted = rb'[^"%b\n][^%b\n]*+' % (mark, mark), rb'"(?:[^"]++|"")*+"[^%b\n]*+' % mark
+    one_row = re.compile(rb"(?:%b|%b)?+(?:%b(?:%b|%b)?+)*+" % (plain, quoted, mark, plain, quoted))
+    with path.open("rb") as file:
+        for _, start, end in _find_uneven(path, LINE_END, 0, quoted=True):
+            file.seek(start)
+            text = file.read(end - start).removeprefix(BYTE_ORDER_MARK.encode())
+            if one_row.fullmatch(text) is None:
+                shown = text.splitlines()[0].decode("utf-8", "replace")[:40]
+                raise DataError(
+                    "a cell with a quote stands between quotes, its own doubled",
+                    found=f"line {_count_lines(path, start) + 1} of {path.name} has a quote that "
+                    f"hides its end: {shown!r}",
+                    cure='mend it: 5" is written as "5"""',
+                )
+
+
 def find_empty_lines(path: Path, separator: str, n_columns: int) -> Int64:
     """Find the rows of a CSV that are empty lines, or blanks alone.
 
@@ -96,7 +122,7 @@ def find_empty_lines(path: Path, separator: str, n_columns: int) -> Int64:
     n_above = 1  # the header, and empty lines above it
     blanks = f"{BYTE_ORDER_MARK} \t\r\n".replace(separator, "")
     with path.open("rb") as file:
-        for row, start, end in _find_uneven(path, separator, n_columns):
+        for row, start, end in _find_uneven(path, ord(separator), n_columns - 1, quoted=False):
             file.seek(start)
             text = file.read(end - start).decode("utf-8", "replace")
             if not text.strip(blanks):
@@ -111,35 +137,45 @@ def find_empty_lines(path: Path, separator: str, n_columns: int) -> Int64:
     return np.array(empty, np.int64) - n_above
 
 
-def _find_uneven(path: Path, separator: str, n_columns: int) -> Iterator[Span]:
-    """Yield the rows that have more or fewer separators than the header, in order."""
-    mark = ord(separator)
+def _find_uneven(path: Path, mark: int, n_expected: int, *, quoted: bool) -> Iterator[Span]:
+    """Yield the rows that have more or fewer of a byte, in order.
+
+    Args:
+        path: The file; it is read once, a piece at a time.
+        mark: The byte.
+        n_expected: How many of them a row has.
+        quoted: Whether those between quotes count, or those outside of them.
+    """
     row = start = n_marks = 0  # of the row that the piece before left open
     offset = n_quotes = 0
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             data = np.frombuffer(piece, np.uint8)
             quotes, ends, marks = (np.flatnonzero(data == b) for b in (QUOTE, LINE_END, mark))
-            if n_quotes % 2 or len(quotes):
+            if quoted or n_quotes % 2 or len(quotes):
                 ends = ends[(n_quotes + np.searchsorted(quotes, ends)) % 2 == 0]
-                marks = marks[(n_quotes + np.searchsorted(quotes, marks)) % 2 == 0]
+                marks = marks[(n_quotes + np.searchsorted(quotes, marks)) % 2 == int(quoted)]
             so_far = n_marks + np.searchsorted(marks, ends)
             counts = np.diff(so_far, prepend=0)
             starts = np.concatenate([[start], offset + ends + 1])
-            for i in np.flatnonzero(counts != n_columns - 1):
+            for i in np.flatnonzero(counts != n_expected):
                 yield row + int(i), int(starts[i]), offset + int(ends[i])
             n_marks += len(marks) - int(counts.sum())
             row, start = row + len(ends), int(starts[-1])
             offset, n_quotes = offset + len(piece), n_quotes + len(quotes)
-    if start < offset and n_marks != n_columns - 1:
+    if start < offset and n_marks != n_expected:
         yield row, start, offset
+
+
+def _count_lines(path: Path, end: int) -> int:
+    """Count the ends of lines above a place in a file."""
+    with path.open("rb") as file:
+        sizes = (min(PIECE_BYTES, end - at) for at in range(0, end, PIECE_BYTES))
+        return sum(file.read(size).count(b"\n") for size in sizes)
 
 
 def _uneven(path: Path, start: int, end: int, cells: list[str], n_columns: int) -> DataError:
     """Return the refusal of a row whose cells are not the header's."""
-    with path.open("rb") as file:
-        sizes = (min(PIECE_BYTES, start - at) for at in range(0, start, PIECE_BYTES))
-        n_lines = sum(file.read(size).count(b"\n") for size in sizes)
     shown, n_cells = ",".join(cells)[:40], len(cells)
     if end == path.stat().st_size and n_cells < n_columns:
         return DataError(
@@ -147,8 +183,9 @@ def _uneven(path: Path, start: int, end: int, cells: list[str], n_columns: int) 
             found=f"{path.name} ends after {n_cells} of {n_columns} cells: {shown!r}",
             cure="copy or download it again; if it is whole, fill up its last row",
         )
+    n_lines = _count_lines(path, start) + 1
     return DataError(
         "each row of a CSV has as many cells as its header",
-        found=f"line {n_lines + 1} of {path.name} has {n_cells} cells, not {n_columns}: {shown!r}",
+        found=f"line {n_lines} of {path.name} has {n_cells} cells, not {n_columns}: {shown!r}",
         cure="mend it: a missing cell is empty, and one with a separator stands between quotes",
     )

@@ -5,7 +5,6 @@ every column would be taken as. Trains nothing but a few trees that say where st
 """
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +67,7 @@ def prepare(
         unlabeled = recipe.data.unlabeled_file
     extra = None
     if unlabeled is not None:
-        text = [name for name, values in features.columns.items() if values.dtype.kind == "O"]
-        extra = read_unlabeled(read_source(unlabeled, recipe, text), schema, rows.test)
+        extra = read_unlabeled(read_source(unlabeled, recipe, features), schema, rows.test)
     return Prepared(recipe, schema, rows, parts.train.source, data_sha256, restorer, extra)
 
 
@@ -115,25 +113,30 @@ def describe_columns(recipe: Recipe, *, data: Source = None) -> Description:
     )
 
 
-def read_source(source: Source, recipe: Recipe, text: Sequence[str] = ()) -> Table:
+def read_source(source: Source, recipe: Recipe, learn: Table | None = None) -> Table:
     """Read a file as the recipe says, or take data in memory as it is.
 
     Args:
         source: Either of them.
         recipe: How a CSV is written, and which of its columns are categories.
-        text: Further columns of a CSV whose cells are text whatever they look like.
+        learn: Rows to learn from. What is text among them is text in a CSV, however it looks, and
+            what is numbers is read as such cell by cell, whatever stands beside a cell.
     """
     if not isinstance(source, str | Path):
         return as_table(source)
     data, columns = recipe.data, recipe.columns
     csv_format = CsvFormat(data.separator, data.decimal, data.thousands, data.missing)
-    numbers = list(columns.numeric)
+    text, numbers = list(columns.categorical), list(columns.numeric)
+    if learn is not None:
+        kinds = {name: values.dtype.kind for name, values in learn.columns.items()}
+        text += [name for name, kind in kinds.items() if kind == "O"]
+        numbers += [n for n, kind in kinds.items() if kind in "iufb" and n not in text]
     if columns.goal == "regression" and data.target is not None:
         numbers.append(data.target)
     return read_table(
         Path(source),
         csv_format=csv_format,
-        text=[*columns.categorical, *text],
+        text=text,
         numbers=numbers,
     )
 
@@ -181,9 +184,7 @@ def _read(recipe: Recipe, data: Source, test: Source) -> tuple[Table, Table | No
         target = list(learn.columns)[-1]
         message = f"no --target given: taking the last column, {target!r}"
         warnings.warn(message, KdexportWarning, stacklevel=3)
-    # What is text among the rows to learn from is text among the test rows, however it looks.
-    text = [name for name, values in learn.columns.items() if values.dtype.kind == "O"]
-    tables = [learn] if test is None else [learn, read_source(test, recipe, text)]
+    tables = [learn] if test is None else [learn, read_source(test, recipe, learn)]
     kept = [drop_unlabelled(table, target) for table in tables]
     return (*_weigh(recipe, kept[0], kept[1] if test is not None else None), target)
 

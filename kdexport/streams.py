@@ -24,7 +24,7 @@ from kdexport.cells import (
 )
 from kdexport.disk import write_file
 from kdexport.errors import DataError
-from kdexport.lines import differing_headers, read_header
+from kdexport.lines import differing_headers, read_header, refuse_open_quotes
 from kdexport.reading import name_of
 from kdexport.records import Column, Int64, Table
 from kdexport.tables import (
@@ -112,6 +112,8 @@ class TableFile:
             raise has_no_rows(self.path, self.names)
 
     def _find_spellings(self, taken: Sequence[str]) -> dict[str, Spelling | None]:
+        with reading(self.path):
+            refuse_open_quotes(self.path, self.csv_format.separator)
         spelled: dict[str, set[Spelling]] = {}
         for frame in self._scan_chunks([name for name in taken if name not in self.text]):
             for name in frame.columns:

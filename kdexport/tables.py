@@ -20,7 +20,13 @@ from kdexport.cells import COMMA_CSV, CsvFormat, type_column
 from kdexport.columns import EXACT, tidy_column
 from kdexport.disk import write_file
 from kdexport.errors import DataError, KdexportWarning
-from kdexport.lines import differing_headers, find_empty_lines, read_header, refuse_repeats
+from kdexport.lines import (
+    differing_headers,
+    find_empty_lines,
+    read_header,
+    refuse_open_quotes,
+    refuse_repeats,
+)
 from kdexport.records import Column, Int64, Table
 
 UNPACK = "unpack it"
@@ -171,6 +177,7 @@ def _read_csv(
     path: Path, csv_format: CsvFormat, text: Collection[str], numbers: Collection[str]
 ) -> pl.DataFrame:
     header = read_header(path, csv_format.separator)
+    refuse_open_quotes(path, csv_format.separator)
     with reading_rows(path, csv_format, len(header)):
         frame = pl.read_csv(
             path,

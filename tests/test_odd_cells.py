@@ -12,7 +12,7 @@ import pytest
 
 from kdexport.cells import CsvFormat
 from kdexport.columns import days_of, texts_of
-from kdexport.errors import DataError, KdexportError
+from kdexport.errors import DataError, KdexportError, KdexportWarning
 from kdexport.kinds import decide_columns, find_classes
 from kdexport.pipeline import run
 from kdexport.prepare import prepare
@@ -77,12 +77,35 @@ def test_text_of_test_file(tmp_path: Path, cell: str) -> None:
     assert prepared.rows.test.inputs.categorical.tolist() == [[cell], [cell]]
 
 
+@pytest.mark.parametrize("other", ["test", "unlabeled"])
+def test_numbers_of_further_files(tmp_path: Path, other: str) -> None:
+    """A number means the same in every file of a run, whatever odd cell stands below it."""
+    rows = "".join(f"1.{200 + i};{i % 2}\n" for i in range(90))
+    learn = csv_of(tmp_path, "a;y\n" + rows)
+    more = csv_of(tmp_path, "a;y\n1.299;0\n007;1\n", "more.csv")
+    marks = {"data.separator": ";", "data.decimal": ",", "data.thousands": "."}
+    recipe = read_recipe(None, {"data.target": "y", **marks})
+    prepared = prepare(recipe, data=learn, **{other: more})
+    read = prepared.rows.test if other == "test" else prepared.unlabeled
+    assert read is not None
+    assert read.inputs.numeric.tolist() == [[1299], [7]]
+
+
 def test_labels_of_test_file(tmp_path: Path) -> None:
     """Labels that are text in training are text in a test file of numbers only."""
     learn = csv_of(tmp_path, "a,y\n" + "".join(f"{i},{'12x'[i % 3]}\n" for i in range(60)))
     test = csv_of(tmp_path, "a,y\n1,1\n2,2\n", "test.csv")
     prepared = prepare(read_recipe(None, {"data.target": "y"}), data=learn, test=test)
     assert prepared.rows.test.targets.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("cells", [[2**60, 2**60 + 1], [2**60, ""]])
+def test_long_ids_behind_blanks(tmp_path: Path, cells: list[object]) -> None:
+    """Ids that become categories are the texts that predict reads, blanks and signs included."""
+    path = csv_of(tmp_path, "y,id\n" + "".join(f"1, {cell}\n0,{cell}\n" for cell in cells))
+    learned, asked = (read_table(path, text=text) for text in ((), ("id",)))
+    assert decide_columns(learned, "y", ColumnsRecipe(min_category_rows=1))[0].kind == "category"
+    assert texts_of(learned, "id").tolist() == texts_of(asked, "id").tolist()
 
 
 def test_few_test_rows(tmp_path: Path) -> None:
@@ -98,6 +121,15 @@ def test_thousands_in_dates(tmp_path: Path) -> None:
     table = read_table(path, csv_format=CsvFormat(";", ",", "."))
     assert table.columns["d"].tolist() == ["12.10.2024", "13.10.2024"]
     assert table.columns["v"].tolist() == ["1.2.3", "4.5.6"]
+
+
+@pytest.mark.parametrize(("decimal", "thousands"), [(",", "."), (".", ",")])
+def test_no_thousands_of_zero(tmp_path: Path, decimal: str, thousands: str) -> None:
+    """No number has a zero before its thousands mark: 0.125 is not 125, whatever is passed."""
+    path = csv_of(tmp_path, f"a;y\n0{thousands}125;1\n0{thousands}250;2\n")
+    with pytest.warns(KdexportWarning, match="numbers written otherwise"):
+        table = read_table(path, csv_format=CsvFormat(";", decimal, thousands))
+    assert table.columns["a"].tolist() == [f"0{thousands}125", f"0{thousands}250"]
 
 
 def test_many_whole_classes_are_stratified() -> None:
@@ -136,6 +168,35 @@ def test_durations_refused(unit: str) -> None:
     """Durations are refused by name."""
     with pytest.raises(DataError, match="'a'"):
         kind_of({"a": np.arange(4).astype(f"m8[{unit}]"), "y": np.arange(4) % 2})
+
+
+@pytest.mark.parametrize("gap", [None, b""])
+def test_bytes_are_text(gap: bytes | None, tmp_path: Path) -> None:
+    """Bytes, as ARFF and old Parquet files give text, are the text that a CSV or a pack has."""
+    frame = pl.DataFrame({"a": [b"\xc3\xa9", b"u", gap]})
+    frame.write_parquet(tmp_path / "rows.parquet")
+    for table in (
+        as_table(frame),
+        as_table(frame.to_pandas()),
+        as_table({"a": np.array([b"\xc3\xa9", b"u", b""])}),
+        read_table(tmp_path / "rows.parquet"),
+    ):
+        assert table.columns["a"].tolist() == ["é", "u", None]
+
+
+def test_bytes_that_are_no_text() -> None:
+    """Bytes that are no UTF-8 are refused by name."""
+    with pytest.raises(DataError, match=r"'a' holds b'\\xff'"):
+        as_table({"a": np.array([b"u", b"\xff"], object)})
+
+
+def test_arrays_in_cells() -> None:
+    """A cell that holds an array, as a frame of a Parquet file's lists does, is no gap: refused."""
+    cells = np.empty(2, object)
+    cells[:] = [np.arange(2), None]
+    for data in ({"a": cells}, pd.DataFrame({"a": cells, "y": [0, 1]})):
+        with pytest.raises(DataError, match=r"one value.* column 'a' holds ndarray"):
+            as_table(data)
 
 
 def test_unsigned() -> None:

@@ -430,6 +430,38 @@ def test_quotes_within_cells_and_short_rows(tmp_path: Path) -> None:
     assert read_table(path).columns["b"].tolist() == ['5" by 6" wide', 'x " u']
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('a,b\n1,x\n2,5" wide\n3,y\n4,6" wide\n5,z\n', 3),
+        ('\ufeffa,b\n1,5" wide\n2,u\n', 2),
+        ('a,b\n1,"u"\n2,"v\n3,w\n', 3),
+        ('a,b"\n,cc\n5" d,x\n,u\n', 1),
+        ('a,b\n1,"u" 5" d\n2,v\n"",x\n', 2),
+    ],
+)
+@pytest.mark.parametrize("piece_bytes", [3, 2**24])
+def test_quotes_that_hide_the_end_of_a_line(
+    tmp_path: Path, content: str, line: int, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quote within a cell joins no lines: rows would be lost. It is refused with its line."""
+    monkeypatch.setattr(lines, "PIECE_BYTES", piece_bytes)
+    path = write(tmp_path, content)
+    for read in (read_table, lambda path: list(TableFile(path).read_chunks(["a"]))):
+        with pytest.raises(DataError, match=rf"line {line} of rows\.csv has a quote that hides"):
+            read(path)
+
+
+def test_cells_of_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quotes at a cell's start hold lines, doubled quotes and separators, however long it is."""
+    monkeypatch.setattr(lines, "PIECE_BYTES", 2**10)
+    cells = ['u\n"v"\nw', "\n", '"\n', "x" * 200_000 + "\n,", '5" d', "end"]
+    written = [cell.replace('"', '""') for cell in cells]
+    path = write(tmp_path, "a,b\n" + "".join(f'{i},"{w}"\n' for i, w in enumerate(written)))
+    for table in read_both(path):
+        assert table.columns["b"].tolist() == cells
+
+
 def test_write_into_no_folder(tmp_path: Path) -> None:
     """A file cannot be written where there is no folder."""
     with pytest.raises(OutputError, match="the output can be written"):

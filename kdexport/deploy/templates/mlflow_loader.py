@@ -2,14 +2,16 @@
 
 import json
 import re
+from datetime import UTC, datetime
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pandas as pd
 
-TIME = r"[ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?"
-DATE = re.compile(rf"\d{{4}}-\d\d-\d\d({TIME})?", re.ASCII)
+TIME = r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?"
+DATE = re.compile(rf"(?!0000)\d{{4}}-\d\d-\d\d([ T]{TIME})?", re.ASCII)
 
 
 class Model:
@@ -48,20 +50,29 @@ class Model:
 
 def to_numbers(cells, kind):
     """Return a column as numbers; dates as days since 1970, UTC where they name no zone."""
+    if kind == "date" and cells.dtype.kind == "M":
+        since = pd.to_datetime(cells, utc=True).dt.floor("us") - pd.Timestamp(0, tz="UTC")
+        return (since / pd.Timedelta(days=1)).to_numpy("float64")
     if kind == "date" and not pd.api.types.is_numeric_dtype(cells):
-        texts = [cell for cell in cells.dropna().tolist() if isinstance(cell, str)]
-        others = [text for text in texts if not DATE.fullmatch(text)]
-        if others:
-            raise ValueError(f"column {cells.name!r} takes dates such as 2026-01-31: {others[0]!r}")
         try:
-            moments = pd.to_datetime(cells, utc=True, format="ISO8601" if texts else None)
+            days = [to_days(cell) for cell in cells.astype("object").where(cells.notna(), np.nan)]
         except ValueError as error:
-            raise ValueError(f"column {cells.name!r} takes dates: {error}") from error
-        return ((moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy("float64")
+            raise ValueError(f"column {cells.name!r} takes {error}") from error
+        return np.array(days, "float64")
     try:
         return cells.astype("object").where(cells.notna(), None).to_numpy().astype("float64")
     except (TypeError, ValueError) as error:
         raise ValueError(f"column {cells.name!r} takes numbers: {error}") from error
+
+
+def to_days(cell):
+    """Return a date, or what spells one, as days; a number is that many."""
+    if isinstance(cell, Real):
+        return cell
+    if not DATE.fullmatch(str(cell)):
+        raise ValueError(f"dates such as 2026-01-31: {str(cell)[:40]!r}")
+    moment = datetime.fromisoformat(str(cell))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() / 86400
 
 
 def to_texts(cells):

@@ -2,7 +2,9 @@
 // A missing cell is null. Works with onnxruntime-node and onnxruntime-web, given as `ort`.
 
 const MS_PER_DAY = 86400000;
-const DATE = /^(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d:\d\d)?)?$/;
+const HOUR = '(?:[01]\\d|2[0-3])';
+const TIME = `(${HOUR}:[0-5]\\d)(?::([0-5]\\d(?:\\.\\d{1,9})?))?(?:Z|([+-])(${HOUR})(?::?([0-5]\\d))?)?`;
+const DATE = new RegExp(`^(?!0000)(\\d{4}-\\d\\d-\\d\\d)(?:[ T]${TIME})?$`);
 
 function read(row, name) {
   if (!Object.hasOwn(row, name)) throw new Error(`no column ${JSON.stringify(name)}`);
@@ -28,12 +30,14 @@ function toNumber(cell, name, kind) {
 // Days since 1970 of a date in ISO form, UTC where it names no zone; NaN where it is another form
 // or no such day.
 function toDays(cell) {
-  const [, day, time, zone] = DATE.exec(cell) ?? [];
+  const [, day, time = '00:00', seconds = '0', sign = '+', hours = 0, minutes = 0] =
+    DATE.exec(cell) ?? [];
   if (day === undefined) return NaN;
   const midnight = Date.parse(`${day}T00:00:00Z`);
   if (Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(day)) return NaN;
-  const moment = time === undefined ? midnight : Date.parse(`${day}T${time}${zone ?? 'Z'}`);
-  return moment / MS_PER_DAY;
+  const ahead = Number(`${sign}1`) * (60 * Number(hours) + Number(minutes));
+  const ms = Date.parse(`${day}T${time}Z`) + 1000 * Number(seconds.slice(0, '00.000000'.length));
+  return (ms - 60000 * ahead) / MS_PER_DAY;
 }
 
 export function makeFeeds(ort, columns, rows) {

@@ -1,6 +1,7 @@
 """Answers rows over HTTP: model.onnx behind FastAPI. Start: `uvicorn service:app`."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +24,16 @@ session = onnxruntime.InferenceSession(HERE / "model.onnx", options)
 OUTPUTS = [output.name for output in session.get_outputs()]
 
 
+TIME = r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?"
+ISO_DATE = re.compile(rf"\d{{4}}-\d\d-\d\d([ T]{TIME})?", re.ASCII)
+
+
 def to_days(cell):
     """Return an ISO date as days since 1970; UTC where it names no zone."""
     if not isinstance(cell, str):
         return cell
+    if not ISO_DATE.fullmatch(cell):
+        raise ValueError(f"dates are such as 2026-01-31: {cell[:40]!r}")
     moment = datetime.fromisoformat(cell)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() / 86400
 

@@ -185,7 +185,7 @@ def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
         claimed.write_into(files)
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: str | Path) -> Bundle:
     """Read a bundle and verify every file against the hashes in its evidence.
 
     Raises:
@@ -205,7 +205,7 @@ def load_bundle(path: Path) -> Bundle:
     return bundle
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: str | Path) -> Bundle:
     """Read a bundle as it is, for the checks that say what is wrong with it.
 
     Files that the evidence names and the folder lacks are left out.

@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 )
 
 from kdexport.bundle import claim_output
-from kdexport.errors import DataError, InputError
+from kdexport.errors import DataError, InputError, RecipeError
 from kdexport.evidence.facts import Evidence
 from kdexport.pipeline import Learned, assemble, learn, write_files
 from kdexport.prepare import prepare
@@ -195,9 +195,16 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         }
         if weight is not None:
             given["columns.weight"] = weight
-        return read_recipe(
+        recipe = read_recipe(
             None, {**given, "student.hidden": list(self.hidden), **(self.recipe or {})}
         )
+        if (recipe.data.target, recipe.columns.goal) != (target, self._goal):
+            raise RecipeError(
+                "an estimator's target is the y of fit, its goal that of its class",
+                found="data.target or columns.goal in its recipe",
+                cure="leave them out",
+            )
+        return recipe
 
     def _free_name(self, name: str, columns: Mapping[str, Column]) -> str:
         while name in columns:

@@ -32,6 +32,7 @@ from kdexport.sections import (
 from kdexport.student_section import Form, StudentRecipe
 
 MAX_SHOWN = 200
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 Effort = Literal["quick", "normal", "thorough"]
 
@@ -132,7 +133,7 @@ class Recipe(Section):
 
 
 def read_recipe(
-    path: Path | None, overrides: Mapping[str, Any], *, effort: Effort = "normal"
+    path: str | Path | None, overrides: Mapping[str, Any] = NOTHING, *, effort: Effort = "normal"
 ) -> Recipe:
     """Read a recipe and lay overrides over it.
 
@@ -147,11 +148,11 @@ def read_recipe(
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = tomllib.loads(read_file(path, MAX_TEXT_BYTES).decode())
+            values = tomllib.loads(read_file(Path(path), MAX_TEXT_BYTES).decode())
         except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits, too
             raise RecipeError(
                 "a recipe is a TOML file",
-                found=f"{path.name}: {getattr(error, 'strerror', None) or error}",
+                found=f"{Path(path).name}: {getattr(error, 'strerror', None) or error}",
                 cure="pass the recipe.toml of a bundle, or write one after docs/recipes.md",
             ) from error
     for key, value in {**_left_open(values, EFFORTS[effort]), **overrides}.items():

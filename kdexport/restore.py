@@ -108,10 +108,12 @@ class Layout:
     def __init__(self, data: Any = None) -> None:
         self._frame: Any = None
         self._dtype: np.dtype[Any] | None = None
+        self._columns: Any = None  # of pandas, whose names need not be text
         self._gaps: dict[str, Any] = {}
         self._has_plain_gaps = data is not None
         if hasattr(data, "iloc"):
-            self._frame = data.iloc[:0]
+            self._columns = data.columns
+            self._frame = data.iloc[:0].set_axis([str(name) for name in data.columns], axis=1)
             self._gaps = {str(n): _find_gap(data[n]) for n in data if data[n].dtype == object}
         elif hasattr(data, "with_columns") and hasattr(data, "schema"):
             self._frame = data.head(0)
@@ -122,6 +124,13 @@ class Layout:
     def is_frame(self) -> bool:
         """Whether the data had names of its own."""
         return self._frame is not None
+
+    def to_own_frame(self, table: Table) -> Any:
+        """Return a table as a frame with the names of the user's own, text or not."""
+        frame = self.to_frame(table, list(table.columns))
+        if self._columns is not None:
+            frame.columns = self._columns[self._frame.columns.get_indexer(list(table.columns))]
+        return frame
 
     def to_frame(self, table: Table, names: Sequence[str]) -> Any:
         """Return columns of a table as a frame.

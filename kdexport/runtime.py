@@ -181,7 +181,7 @@ def sheltered(feeds: Feeds) -> AbstractContextManager[None]:
 
 
 def open_session(
-    model: Path | bytes, *, n_threads: int = 1, optimisation: Optimisation = "all"
+    model: str | Path | bytes, *, n_threads: int = 1, optimisation: Optimisation = "all"
 ) -> Session:
     """Load a model file.
 
@@ -193,9 +193,10 @@ def open_session(
     Raises:
         DataError: There is no such file, or it is no model that onnxruntime can load.
     """
+    model = Path(model) if isinstance(model, str) else model
     name = "the model" if isinstance(model, bytes) else model.name
     content = model if isinstance(model, bytes) else read_model(model)
-    folder = None if isinstance(model, bytes) else Path(model).resolve().parent
+    folder = None if isinstance(model, bytes) else model.resolve().parent
     parsed = parse_model(content, name)
     check_sound(parsed, name)
     check_confined(parsed, name, folder)
@@ -237,7 +238,7 @@ def read_model(path: Path) -> bytes:
         DataError: It cannot be read.
     """
     try:
-        return read_file(Path(path), MAX_MODEL_BYTES)
+        return read_file(path, MAX_MODEL_BYTES)
     except OSError as error:
         raise _unreadable(path, error) from error
 

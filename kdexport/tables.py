@@ -42,7 +42,7 @@ MAX_SAID = 300  # characters of polars' own message
 
 
 def read_table(
-    path: Path,
+    path: str | Path,
     *,
     csv_format: CsvFormat = COMMA_CSV,
     text: Collection[str] = (),
@@ -60,6 +60,7 @@ def read_table(
         DataError: There is no such file, it is empty or has no rows, it is neither format, or
             its header names a column twice.
     """
+    path = Path(path)
     with reading(path):
         if is_parquet(path):
             frame = pl.read_parquet(path, glob=False)

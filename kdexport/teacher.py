@@ -83,6 +83,12 @@ def find_teacher(
         DataError: What was given is no teacher of this task.
         RecipeError: The recipe asks for a device that is not there.
     """
+    if given.models is None and (given.weights is not None or given.oof):
+        raise DataError(
+            "weights and oof say how teachers of yours are asked",
+            found="one of them, and no teacher",
+            cure="pass teacher=, or leave them out",
+        )
     if given.models is None and given.answers is None:
         return prepared, train_native(prepared, kept=kept, on_progress=on_progress)
     with needing("train", rule="training needs"):

@@ -25,7 +25,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from kdexport import DistilledClassifier, DistilledRegressor
 from kdexport.bundle import load_bundle
-from kdexport.errors import DataError, KdexportWarning, OutputError
+from kdexport.errors import DataError, KdexportWarning, OutputError, RecipeError
 from kdexport.evidence.checks import check_bundle
 from kdexport.pipeline import learn
 from kdexport.recipe import Recipe, read_recipe
@@ -184,6 +184,20 @@ def test_several_teachers_are_mixed() -> None:
     assert np.abs(learned.teacher.make_answers(inputs).probabilities - expected[rows]).max() < 1e-6
     assert learned.teacher.weights == (0.25, 0.75)
     assert learned.prepared.recipe.teacher.weights == (1.0, 3.0)
+
+
+@pytest.mark.parametrize("options", [{"oof": True}, {"weights": [1, 2]}])
+def test_how_to_ask_teachers_needs_some(options: dict[str, Any]) -> None:
+    """What says how teachers are asked is no word on the native one, and not passed over."""
+    with pytest.raises(DataError, match="weights and oof"):
+        DistilledClassifier(recipe=SMALL, **options).fit(FRAME[["a", "b"]], LABELS)
+
+
+@pytest.mark.parametrize("key", [{"data.target": "b"}, {"columns.goal": "regression"}])
+def test_the_target_is_that_of_fit(key: dict[str, str]) -> None:
+    """No recipe makes an estimator learn a column of its rows, or another kind of target."""
+    with pytest.raises(RecipeError, match="the y of fit"):
+        DistilledClassifier(recipe={**SMALL, **key}).fit(FRAME[["a", "b"]], LABELS)
 
 
 def test_clones_keep_the_fitted_teacher() -> None:

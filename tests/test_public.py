@@ -1,12 +1,15 @@
 """The public names: looked up when they are used, and known to type checkers."""
 
 import ast
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import kdexport
+from kdexport.evidence.front import Limits
+from kdexport.search import search
 
 
 def read_typed_names() -> dict[str, str]:
@@ -39,3 +42,15 @@ def test_a_name_that_is_not_there() -> None:
     """Any other name is none of the package's."""
     with pytest.raises(AttributeError, match="has no attribute 'absent'"):
         kdexport.absent  # noqa: B018  # looking it up is the test
+
+
+def test_paths_may_be_text(bundle_path: Path, csv_path: Path) -> None:
+    """Whatever takes a path takes it as text, too."""
+    recipe = kdexport.read_recipe(str(bundle_path / "recipe.toml"))
+    assert recipe.data.target == "y"
+    assert kdexport.read_table(str(csv_path)).n_rows == 600
+    assert kdexport.open_session(str(bundle_path / "student.onnx")).name == "student.onnx"
+    assert kdexport.load_bundle(str(bundle_path)).path == bundle_path
+    for make in (kdexport.run, partial(search, limits=Limits())):
+        with pytest.raises(kdexport.KdexportError, match="an output that exists is kept"):
+            make(recipe, str(bundle_path))

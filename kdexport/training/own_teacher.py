@@ -27,9 +27,10 @@ from kdexport.records import (
 from kdexport.restore import Layout, Restorer
 from kdexport.runtime import open_session
 from kdexport.schema import Schema
+from kdexport.signature import listed
+from kdexport.training.file_teacher import FileTeacher
 from kdexport.training.teachers import (
     EstimatorTeacher,
-    FileTeacher,
     FunctionTeacher,
     Labels,
     Teacher,
@@ -162,7 +163,7 @@ def ask_teacher(
         parts = []
         for start in range(0, max(table.n_rows, 1), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, table.n_rows))
-            parts.append(np.asarray(teacher.answer(table.take(rows))))
+            parts.append(_as_array(teacher.answer(table.take(rows)), teacher.classes or classes))
             on_rows(start + len(rows))
         raw = np.concatenate(parts) if len(parts) > 1 else parts[0]
         raw.astype(np.float64)
@@ -219,7 +220,7 @@ def as_teacher(thing: Any, schema: Schema, layout: Layout, *, name: str) -> Teac
     n_classes = len(schema.signature.classes)
     if isinstance(thing, nn.Module):
         return TorchTeacher(name, thing, n_classes, plain_labels(getattr(thing, "classes_", ())))
-    if isinstance(thing, str | Path) and Path(thing).suffix == ".onnx":
+    if isinstance(thing, str | Path) and Path(thing).suffix.lower() == ".onnx":
         return FileTeacher(name, open_session(Path(thing)), schema.signature.classes)
     if hasattr(thing, "predict_proba") or hasattr(thing, "predict"):
         return EstimatorTeacher(name, thing, layout)
@@ -263,8 +264,22 @@ def mix_teachers(
     return OwnTeacher(tuple(teachers), tuple((shares / shares.sum()).tolist()), schema, restorer)
 
 
+def _as_array(answer: Any, own: Labels) -> Column:
+    """An answer as an array; columns of a frame that are named by the classes, in their order."""
+    names, wanted = [str(name) for name in getattr(answer, "columns", ())], [*map(str, own)]
+    if names != wanted and sorted(names) == sorted(wanted):
+        answer = answer[[answer.columns[names.index(name)] for name in wanted]]
+    return np.asarray(answer)
+
+
 def _align(answers: Float64, own: Labels, classes: Labels, name: str) -> Float64:
     """Put columns of a teacher's own classes in the task's order; one it never saw has 0."""
+    if len(set(own)) < len(own):
+        raise DataError(
+            "a teacher names each of its classes once",
+            found=f"{name} has {listed(own)}",
+            cure="mend its classes_",
+        )
     refuse_strangers([label for label in own if label not in classes], classes, name)
     aligned = np.zeros((len(answers), len(classes)))
     aligned[:, [classes.index(label) for label in own]] = answers

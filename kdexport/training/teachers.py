@@ -1,7 +1,7 @@
 """A user's own teachers behind one protocol: a table in, class probabilities or numbers out.
 
-Takes fitted scikit-learn models, torch modules, ONNX files and functions, gives `Teacher`s. What
-they answer is checked in `own_teacher`.
+Takes fitted scikit-learn models, torch modules and functions, gives `Teacher`s; ONNX files are in
+`file_teacher`. What they answer is checked in `own_teacher`.
 """
 
 import copy
@@ -18,8 +18,7 @@ from kdexport.columns import numbers_of
 from kdexport.errors import DataError
 from kdexport.records import Column, Float64, Table
 from kdexport.restore import Layout
-from kdexport.runtime import Session
-from kdexport.signature import Signature, listed
+from kdexport.signature import listed
 from kdexport.training.nets import evaluating
 
 Label = bool | int | str
@@ -43,8 +42,11 @@ class Teacher(Protocol):
     @property
     def classes(self) -> Labels: ...
 
-    def answer(self, table: Table) -> Column:
-        """Answer for rows of raw columns: `[n, K]` probabilities, or `[n]` numbers."""
+    def answer(self, table: Table) -> Any:
+        """Answer for rows of raw columns: `[n, K]` probabilities, or `[n]` numbers.
+
+        A frame whose columns are named by the classes may have them in any order.
+        """
         ...
 
 
@@ -54,7 +56,7 @@ class EstimatorTeacher:
 
     Attributes:
         name: What messages call it.
-        model: Has `predict_proba` and `classes_`, or `predict`.
+        model: Has `predict_proba`, and `classes_` if it names them, or `predict`.
         layout: The form of the user's data.
     """
 
@@ -74,18 +76,22 @@ class EstimatorTeacher:
         names = [str(name) for name in getattr(self.model, "feature_names_in_", own)]
         return names if names != [str(i) for i in range(len(names))] else []
 
-    def answer(self, table: Table) -> Column:
-        if self.classes and not hasattr(self.model, "predict_proba"):
+    def answer(self, table: Table) -> Any:
+        if self.classes and not self._has_probabilities:
             raise DataError(
                 "a teacher of classes gives probabilities",
                 found=f"{self.name} has classes and no predict_proba",
                 cure="wrap it in scikit-learn's CalibratedClassifierCV",
             )
-        return np.asarray(self.prepare_call(table)())
+        return self.prepare_call(table)()
+
+    @property
+    def _has_probabilities(self) -> bool:
+        return hasattr(self.model, "predict_proba")
 
     def prepare_call(self, table: Table) -> Call:
         """Arrange rows as the model takes them; return the call that answers them."""
-        call = self.model.predict_proba if self.classes else self.model.predict
+        call = self.model.predict_proba if self._has_probabilities else self.model.predict
         return partial(call, self.arrange(table))
 
     def arrange(self, table: Table) -> Any:
@@ -105,7 +111,7 @@ class EstimatorTeacher:
         if names:  # fitted on a frame, distilled on an array: columns are known by position
             return self.layout.to_frame(table, names)
         if self.layout.is_frame and not getattr(self.model, "n_features_in_", None):
-            return self.layout.to_frame(table, list(table.columns))
+            return self.layout.to_own_frame(table)
         return self.layout.to_array(table)
 
 
@@ -151,7 +157,7 @@ class TorchTeacher:
 
     def _read(self, table: Table) -> Tensor:
         first = next(self.module.parameters(), torch.empty(0))
-        return torch.from_numpy(_stack_numbers(table)).to(first)
+        return torch.from_numpy(stack_numbers(table)).to(first)
 
     def _finish(self, outputs: Tensor) -> Column:
         """Turn what the module gives into probabilities or numbers, **Shape** `[n, K]`."""
@@ -164,85 +170,6 @@ class TorchTeacher:
 
 
 @dataclass(frozen=True)
-class FileTeacher:
-    """An ONNX file of anybody's: probabilities as a tensor or as maps (ZipMap), or numbers.
-
-    Takes what kdexport's own files take, one input of all columns as numbers, or one input per
-    column by name.
-
-    Attributes:
-        name: What messages call it.
-        session: The file, loaded.
-        task_classes: The task's, which the keys of maps are looked up among; none of a regression.
-    """
-
-    name: str
-    session: Session
-    task_classes: Labels
-
-    @property
-    def classes(self) -> Labels:
-        signature = self._signature
-        return signature.classes if signature is not None else ()
-
-    @property
-    def _signature(self) -> Signature | None:
-        return self.session.signature if "kdexport.schema" in self.session.metadata else None
-
-    def answer(self, table: Table) -> Column:
-        return self._find_answer(self.session.run(self._feed(table)))
-
-    def prepare_call(self, table: Table) -> Call:
-        """Feed the rows; return the call that answers them."""
-        run, names = self.session.prepare_call(self._feed(table)), self.session.output_names
-        return lambda: self._find_answer(dict(zip(names, run(), strict=True)))
-
-    def _feed(self, table: Table) -> dict[str, Column]:
-        if (signature := self._signature) is not None:
-            return signature.take_inputs(table).feeds()
-        inputs = self.session.inputs
-        if len(inputs) == 1 and inputs[0].name not in table.columns:
-            return {inputs[0].name: _stack_numbers(table).astype(inputs[0].dtype)}
-        absent = [one.name for one in inputs if one.name not in table.columns]
-        if absent:
-            raise DataError(
-                "an ONNX teacher takes one input of all columns, or one input per column",
-                found=f"{self.name} takes {listed(absent)}, which is no column",
-                cure=f"the columns are {listed(list(table.columns))}",
-            )
-        feeds = {}
-        for one in inputs:
-            values = table.columns[one.name]
-            if one.dtype.kind == "O":
-                texts = ["" if v is None else str(v) for v in values.tolist()]
-                values = np.array(texts, dtype=object)
-            feeds[one.name] = values.astype(one.dtype)[:, None]
-        return feeds
-
-    def _find_answer(self, outputs: dict[str, Any]) -> Column:
-        """Return probabilities among a file's outputs, or its numbers."""
-        for values in outputs.values():
-            if isinstance(values, list) and values and isinstance(values[0], dict):
-                return self._spread(values)
-        numbers = [np.asarray(v) for v in outputs.values() if np.asarray(v).dtype.kind == "f"]
-        if self.task_classes:
-            numbers = [v for v in numbers if v.ndim == 2]
-        if len(numbers) != 1:
-            raise DataError(
-                "an ONNX teacher has one output of probabilities, or of numbers in a regression",
-                found=f"{self.name} has {len(numbers)} among {listed(list(outputs))}",
-                cure="pass a file that gives probabilities as a tensor or through ZipMap",
-            )
-        return numbers[0]
-
-    def _spread(self, rows: Sequence[dict[Any, float]]) -> Column:
-        """Maps to columns in the order of the task's classes; one that a map has not is 0."""
-        strangers = [key for key in rows[0] if key not in self.task_classes]
-        refuse_strangers(strangers, self.task_classes, self.name)
-        return np.array([[row.get(label, 0.0) for label in self.task_classes] for row in rows])
-
-
-@dataclass(frozen=True)
 class FunctionTeacher:
     """A function from the user's frame to probabilities `[n, K]`, or numbers `[n]`."""
 
@@ -251,12 +178,12 @@ class FunctionTeacher:
     layout: Layout
     classes: Labels = ()
 
-    def answer(self, table: Table) -> Column:
-        return np.asarray(self.prepare_call(table)())
+    def answer(self, table: Table) -> Any:
+        return self.prepare_call(table)()
 
     def prepare_call(self, table: Table) -> Call:
         """Make a frame of the rows; return the call that answers them."""
-        return partial(self.function, self.layout.to_frame(table, list(table.columns)))
+        return partial(self.function, self.layout.to_own_frame(table))
 
 
 def plain_labels(labels: Any) -> Labels:
@@ -283,6 +210,6 @@ def _pick(table: Table, names: Sequence[str]) -> Table:
     return Table({name: table.columns[name] for name in names}, table.row_ids, table.source)
 
 
-def _stack_numbers(table: Table) -> Float64:
+def stack_numbers(table: Table) -> Float64:
     """All columns as numbers, **Shape** `[n, F]` float64: whoever reads them narrows them."""
     return np.stack([numbers_of(table, name) for name in table.columns], axis=1)

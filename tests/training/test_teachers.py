@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -336,3 +337,65 @@ def test_columns_that_are_left_out() -> None:
     refuse_other_columns(mix(read_others, frame), inputs)
     with pytest.raises(DataError, match="change with what is left out: note"):
         refuse_other_columns(mix(read_note, frame), inputs)
+
+
+def test_named_answers_are_taken_by_their_names() -> None:
+    """A frame's columns that are named by the classes are no others than those, in any order."""
+    yes = pd.Series(np.linspace(0.1, 0.9, len(FRAME)))
+
+    class Model:  # such as AutoGluon's: it has predict_proba, and no classes_
+        def predict_proba(self, frame: pd.DataFrame) -> pd.DataFrame:
+            return pd.DataFrame({"yes": yes, "no": 1 - yes})
+
+        def predict(self, frame: pd.DataFrame) -> np.ndarray:
+            return np.full(len(frame), "yes")
+
+    things = [
+        lambda _: pd.DataFrame({"yes": yes, "no": 1 - yes}),
+        lambda _: pl.DataFrame({"yes": yes.to_numpy(), "no": 1 - yes.to_numpy()}),
+        lambda _: pd.DataFrame({"n": 1 - yes, "y": yes}),  # other names: the sorted classes
+        Model(),
+    ]
+    for thing in things:
+        np.testing.assert_allclose(answer(mix(thing, FRAME), FRAME)[:, 1], yes)
+
+
+def test_a_class_is_named_once() -> None:
+    """Two columns of one class would be taken for one of them."""
+
+    def thrice(frame: pd.DataFrame) -> np.ndarray:
+        return np.full((len(frame), 3), 1 / 3)
+
+    thrice.classes_ = ["no", "yes", "no"]
+    with pytest.raises(DataError, match=r"each of its classes once.*'no', 'yes', 'no'"):
+        answer(mix(thrice, FRAME), FRAME)
+
+
+@pytest.mark.parametrize("names", [[7, "b", 0], [("a", "x"), ("a", "y"), ("c", "")]])
+def test_functions_get_names_that_are_no_text(names: list[Any]) -> None:
+    """A function is asked with the frame that it knows, whatever its columns are called."""
+    own = FRAME.astype({"c": "category"}).set_axis(pd.Index(names), axis=1)
+
+    def look(frame: pd.DataFrame) -> np.ndarray:
+        pd.testing.assert_index_equal(frame.columns, own.columns)
+        assert frame.dtypes.tolist() == own.dtypes.tolist()
+        yes = (frame[names[2]] == "x").to_numpy(float)
+        return np.stack([1 - yes, yes], axis=1)
+
+    np.testing.assert_array_equal(answer(mix(look, own), own)[:, 1], FRAME["c"] == "x")
+
+
+@pytest.mark.parametrize("size", [1, 7, 60, 64])
+def test_files_of_a_fixed_batch(size: int, tmp_path: Path) -> None:
+    """A file that takes so many rows and no others is asked in batches of them."""
+    frame = FRAME[["a", "b"]].assign(b=FRAME["b"] / 8)
+    path = make_file(tmp_path / "any.onnx", keys=[0, 1])
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = size
+    onnx.save(model, tmp_path / "fixed.ONNX")
+    labels = (LABELS == "yes").astype(np.int64)
+    any_size, fixed = (mix(one, frame, labels) for one in (path, tmp_path / "fixed.ONNX"))
+    np.testing.assert_allclose(answer(fixed, frame), answer(any_size, frame), rtol=1e-6)
+    table = as_table(frame)
+    (one,) = fixed.teachers
+    np.testing.assert_array_equal(one.prepare_call(table)(), one.answer(table))

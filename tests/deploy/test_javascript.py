@@ -126,7 +126,15 @@ def test_web(packs: Packs, chromium: Any, site: str) -> None:
     page.fill("#row input >> nth=0", "")
     page.click("button")
     page.wait_for_function("document.querySelector('#answer').textContent.startsWith('{')")
+    without = page.inner_text("#answer")
     page.fill("#row input >> nth=0", "many")
+    page.click("button")
+    page.wait_for_function("document.querySelector('#answer').textContent.startsWith('error')")
+    page.fill("#row input >> nth=0", "  ")  # a gap, as in a CSV; JavaScript's own number of it is 0
+    page.click("button")
+    page.wait_for_function("document.querySelector('#answer').textContent.startsWith('{')")
+    assert page.inner_text("#answer") == without
+    page.fill("#row input >> nth=0", "0x10")  # no number, in a CSV
     page.click("button")
     page.wait_for_function("document.querySelector('#answer').textContent.startsWith('error')")
     assert packs.packable.signature.numeric[0] in page.inner_text("#answer")

@@ -5,6 +5,7 @@ import { makeFeeds, readAnswers, write } from './rows.mjs';
 
 const CALLS = 50;
 const BLOCKS = 20; // the clock of a browser is coarse: calls are timed in blocks
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const $ = (id) => document.getElementById(id);
 const load = async (name) => (await fetch(name)).json();
 
@@ -24,8 +25,10 @@ function readForm() {
     const text = elements[i].value;
     if (text === '') return [name, null];
     if (i >= columns.numeric.length) return [name, text];
-    if (text === 'true' || text === 'false') return [name, text === 'true'];
-    return [name, Number.isNaN(Number(text)) ? text : Number(text)];
+    const cell = text.trim();
+    if (cell === '') return [name, null];
+    if (cell === 'true' || cell === 'false') return [name, cell === 'true'];
+    return [name, NUMBER.test(cell) ? Number(cell) : cell];
   }));
 }
 

@@ -47,7 +47,7 @@ class Bundle:
 
 
 @contextmanager
-def claim_output(output: Path, *, force: bool, is_kept: bool = False) -> Iterator[Claim]:
+def claim_output(output: str | Path, *, force: bool, is_kept: bool = False) -> Iterator[Claim]:
     """Hold an output folder while it is made; refuse it before any work is done for it, and again
     before it is replaced.
 
@@ -60,6 +60,7 @@ def claim_output(output: Path, *, force: bool, is_kept: bool = False) -> Iterato
         OutputError: It exists (and `force` is off), is no folder, cannot be written, or another
             process is writing it.
     """
+    output = Path(output)
     check = partial(check_output, output, force=force)
     check()
     with claim(output, is_kept=is_kept, check=check) as claimed:

@@ -121,7 +121,7 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             force: Replace a bundle that exists.
         """
         check_is_fitted(self)
-        with claim_output(Path(path), force=force) as claimed:
+        with claim_output(path, force=force) as claimed:
             evidence, files = self._assembled
             write_files(claimed, evidence, files)
         return evidence

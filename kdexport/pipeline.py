@@ -88,7 +88,7 @@ def run(
             found="unlabeled_answers without teacher_answers",
             cure="pass both, or a teacher that can be asked",
         )
-    with claim_output(Path(output), force=force, is_kept=resume) as claimed:
+    with claim_output(output, force=force, is_kept=resume) as claimed:
         if teacher is None and teacher_answers is None:
             refuse_absent_teachers(recipe)
             teacher_answers = recipe.teacher.probabilities_file

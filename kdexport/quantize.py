@@ -105,7 +105,7 @@ def quantize_bundle(
         )
     with claim_output(output, force=force) as claimed:
         bundle = load_bundle(path)
-        refuse_false_claims(bundle)
+        _refuse_false_claims(bundle)
         source = bundle.files[STUDENT]
         prepared = _read_rows(bundle, data, test)
         train = prepared.rows.train.inputs
@@ -117,7 +117,7 @@ def quantize_bundle(
     return evidence
 
 
-def refuse_false_claims(bundle: Bundle) -> None:
+def _refuse_false_claims(bundle: Bundle) -> None:
     """Refuse evidence that does not hold: the new bundle takes some of its figures, and seals them.
 
     Raises:

@@ -68,7 +68,7 @@ def search(
         from kdexport.candidates import train_candidates
         from kdexport.finalists import measure_finalists
 
-    with claim_output(Path(output), force=force) as claimed:
+    with claim_output(output, force=force) as claimed:
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         given = Given(teacher, data, weights, oof)
         prepared = _limit(prepared, limits)

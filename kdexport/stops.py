@@ -18,8 +18,8 @@ def unstoppable() -> Iterator[None]:
         yield
         return
     arrived: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in STOPS}
-    handlers = {number: one for number, one in handlers.items() if one is not None}  # C's own stay
+    # Handlers that a host program set in C are None: they could not be put back, and stay.
+    handlers = {n: handler for n in STOPS if (handler := signal.getsignal(n)) is not None}
     try:
         for number in handlers:
             signal.signal(number, lambda number, _: arrived.append(number))

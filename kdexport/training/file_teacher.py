@@ -43,8 +43,8 @@ class FileTeacher:
         return self.session.signature if "kdexport.schema" in self.session.metadata else None
 
     def answer(self, table: Table) -> Column:
-        parts = [self._find_answer(self.session.run(feeds)) for feeds in self._feed_batches(table)]
-        return np.concatenate(parts)[: table.n_rows]
+        outputs = [self.session.run(feeds) for feeds in self._feed_batches(table)]
+        return self._join_answers(outputs, table.n_rows)
 
     def prepare_call(self, table: Table) -> Call:
         """Feed the rows; return the call that answers them."""
@@ -52,8 +52,8 @@ class FileTeacher:
         names, n_rows = self.session.output_names, table.n_rows
 
         def call() -> Column:
-            parts = [self._find_answer(dict(zip(names, run(), strict=True))) for run in runs]
-            return (parts[0] if len(parts) == 1 else np.concatenate(parts))[:n_rows]
+            outputs = [dict(zip(names, run(), strict=True)) for run in runs]
+            return self._join_answers(outputs, n_rows)
 
         return call
 
@@ -89,6 +89,11 @@ class FileTeacher:
                 values = np.array(texts, dtype=object)
             feeds[one.name] = values.astype(one.dtype)[:, None]
         return feeds
+
+    def _join_answers(self, outputs: Sequence[dict[str, Any]], n_rows: int) -> Column:
+        """Put the answers of batches together, without those that fill up the last one."""
+        parts = [self._find_answer(one) for one in outputs]
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts))[:n_rows]
 
     def _find_answer(self, outputs: dict[str, Any]) -> Column:
         """Return probabilities among a file's outputs, or its numbers."""

@@ -33,7 +33,7 @@ test-teachers: $(LIBRARIES)  ## LightGBM, XGBoost and CatBoost as teachers
 	$(BIN)/python -m pytest -m teachers tests/libraries
 
 test-node: $(NODE)  ## docs/serving.md in Node; skipped, with a reason, where there is none
-	$(BIN)/python -m pytest -rs tests/test_serving.py
+	$(BIN)/python -m pytest -rs tests/test_serving.py tests/test_pack_cells.py
 
 test-browser: $(BROWSER) $(NODE)  ## the report in a real Chromium; skipped, with a reason, where there is none
 	$(BIN)/python -m pytest -m browser -rs tests/browser

@@ -26,6 +26,7 @@ LARGEST_INT64 = 2**63 - 1
 EXACT = 2.0**53  # below it float64 holds every whole number
 MERGED_SHARE = 0.1  # of distinct whole numbers: where float64 loses more, they are names
 FLAGS = {"true": True, "false": False}
+GAPS = ("", "nan")  # texts that stand for no number
 SHOWN = 40
 
 
@@ -94,7 +95,7 @@ def _as_moment(value: datetime.date | None) -> np.datetime64:
 def numbers_of(table: Table, name: str) -> Float64:
     """Return a column of numbers or flags, **Shape** `[n]` float64, missing cells as NaN.
 
-    Text that spells a number counts as one.
+    Text that spells a number counts as one, blanks around it aside; blanks alone are a gap.
 
     Raises:
         DataError: A cell is neither a number nor missing.
@@ -106,7 +107,7 @@ def numbers_of(table: Table, name: str) -> Float64:
         raise _no_number(table, name, f"is of type {values.dtype}", values)
     numbers = np.array([_as_number(value) for value in values.tolist()], np.float64)
     wrong = np.isnan(numbers) & ~is_missing(values)
-    wrong &= np.array([str(value).strip().lower() != "nan" for value in values.tolist()], bool)
+    wrong &= np.array([_trim(value).lower() not in GAPS for value in values.tolist()], bool)
     if wrong.any():
         found = f"holds text in {int(wrong.sum())} rows, the first "
         raise _no_number(table, name, f"{found}{str(values[wrong][0])[:SHOWN]!r}", values)
@@ -124,10 +125,11 @@ def flags_of(table: Table, name: str) -> Float64:
     values = table.columns[name]
     if values.dtype.kind != "O":
         return numbers_of(table, name)
-    words = np.array([str(value).strip().lower() for value in values.tolist()], object)
+    words = [_trim(value).lower() for value in values.tolist()]
     cells = [FLAGS.get(word, value) for word, value in zip(words, values.tolist(), strict=True)]
     flags = np.array([_as_number(cell) for cell in cells], np.float64)
-    wrong = np.isnan(flags) & ~is_missing(values) & (words != "nan")
+    wrong = np.isnan(flags) & ~is_missing(values)
+    wrong &= np.array([word not in GAPS for word in words], bool)
     if wrong.any():
         raise DataError(
             "a column of flags holds true and false, or 1 and 0",
@@ -141,14 +143,15 @@ def flags_of(table: Table, name: str) -> Float64:
 def days_of(table: Table, name: str) -> Float64:
     """Return a column of dates or times as days since 1970-01-01 (UTC), missing cells as NaN.
 
-    **Shape** `[n]` float64; the time of day is the fraction. Text in ISO form counts as a date.
+    **Shape** `[n]` float64; the time of day is the fraction. Text in ISO form counts as a date,
+    blanks around it aside; blanks alone are a gap.
 
     Raises:
         DataError: A cell is neither a date nor missing.
     """
     values = table.columns[name]
     if values.dtype.kind == "O":
-        texts = [None if value is None else str(value) for value in values.tolist()]
+        texts = [None if value is None else _trim(value) or None for value in values.tolist()]
         dates = parse_dates(texts)
         if dates is None:
             wrong = [text for text in texts if parse_dates([text]) is None]
@@ -254,9 +257,16 @@ def _is_gap(value: Any) -> bool:
         return False
 
 
+def _trim(value: Any) -> str:
+    """Return a cell's text without blanks around it, which a CSV's columns lose as it is read."""
+    return str(value).strip()
+
+
 def _as_number(value: Any) -> float:
+    """Return what a cell says, as a CSV's cells are read; Python reads 1_000 and other digits."""
+    text = _trim(value)
     try:
-        return float("nan") if "_" in str(value) else float(value)
+        return float("nan") if "_" in text or not text.isascii() else float(value)
     except (TypeError, ValueError):
         return float("nan")
 

@@ -35,6 +35,7 @@ def texts(*cells: object) -> Column:
         (np.array([True, False]), [1, 0]),
         (texts(True, None, False), [1, NAN, 0]),
         (texts("1.5", None, " -2 ", "1e3"), [1.5, NAN, -2, 1000]),
+        (texts("1", " ", "\t", "nan"), [1, NAN, NAN, NAN]),
         (texts(None, None), [NAN, NAN]),
         (texts(2, 2.5, None), [2, 2.5, NAN]),
     ],
@@ -59,9 +60,9 @@ def test_no_numbers() -> None:
         numbers_of(one(cells), "a")
 
 
-@pytest.mark.parametrize("word", ["NA", "none", "1,5", "1.299,99", "true", " "])
+@pytest.mark.parametrize("word", ["NA", "none", "1,5", "1.299,99", "true", "1_000", "\u0661"])
 def test_words_are_no_numbers(word: str) -> None:
-    """Words for missing or true, and numbers of another locale, are text, not numbers."""
+    """Words for missing or true, and numbers of another locale or of Python, are text."""
     with pytest.raises(DataError, match="in 1 rows"):
         numbers_of(one(texts("1", word)), "a")
 
@@ -107,7 +108,7 @@ def test_days(text: str, days: float) -> None:
     time = np.array([in_utc, "NaT"], "M8[us]")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for values in (texts(text, None), time):
+        for values in (texts(text, None), texts(f" {text}\t", " "), time):
             np.testing.assert_array_equal(days_of(one(values), "a"), [days, NAN])
 
 
@@ -212,8 +213,8 @@ def test_no_numpy_warnings() -> None:
 
 def test_flags() -> None:
     """Flags and text that spells them, or 1 and 0, are 1 and 0; what is neither is named."""
-    cells = texts("TRUE", "1", " false ", "0", None, True)
-    np.testing.assert_array_equal(flags_of(one(cells), "a"), [1, 1, 0, 0, NAN, 1])
+    cells = texts("TRUE", "1", " false ", "0", None, True, " ")
+    np.testing.assert_array_equal(flags_of(one(cells), "a"), [1, 1, 0, 0, NAN, 1, NAN])
     np.testing.assert_array_equal(flags_of(one(np.array([True, False])), "a"), [1, 0])
     with pytest.raises(DataError, match=r"flags.*'a' of rows\.csv.* in 1 rows, the first 'maybe'"):
         flags_of(one(texts("true", "maybe", "1", "")), "a")

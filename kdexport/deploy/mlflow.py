@@ -2,7 +2,7 @@
 
 Takes a `Packable`, gives named bytes; MLflow itself is not needed to write one. Its `onnx` flavour
 takes no table of numbers and texts and flattens probabilities, so `python_function` is a loader of
-some 50 lines, and `onnx` stands beside it for `mlflow.onnx.load_model`.
+some 110 lines, and `onnx` stands beside it for `mlflow.onnx.load_model`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A server of the Open Inference Protocol: KServe's own, with a predictor of some 70 lines.
+"""A server of the Open Inference Protocol: KServe's own, with a predictor of some 80 lines.
 
 Takes a `Packable`, gives named bytes: model, predictor, the metadata that a client is told, golden
 requests and responses.
@@ -26,7 +26,7 @@ curl -s localhost:8080/v2/models/NAME/infer -H 'Content-Type: application/json' 
 ```
 
 and all of them, missing cells included, by posting `golden/request.bin` with the header of
-`golden/request.headers.json`. In plain JSON a missing number is null.
+`golden/request.headers.json`. In plain JSON a missing cell is null.
 """
 
 

@@ -58,6 +58,13 @@ def test_bad_input(packs: Packs, address: str) -> None:
         assert answer["detail"][0]["loc"] == ["body", 1, name]
     assert post(f"{address}/row", {**row, signature.numeric[0]: "many"})[0] == 422
     assert post(f"{address}/row", b"{not json")[0] == 422
+    assert post(f"{address}/row", b"\xff")[0] == 400
+    for odd in ({signature.numeric[0]: [float("nan")]}, {"other": float("nan")}):  # Python's JSON
+        status, answer = post(f"{address}/row", {**dict(list(row.items())[1:]), **odd})
+        assert status == 422
+        assert answer["detail"][0]["loc"] == ["body", signature.columns[0]]
+    for name in signature.columns:
+        assert post(f"{address}/row", {**row, name: "\ud800"})[0] == 422
     assert post(f"{address}/row", {**row, "other": 1})[0] == 200
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
+DIGITS = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 TIME = r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?"
-DATE = re.compile(rf"(?!0000)\d{{4}}-\d\d-\d\d([ T]{TIME})?", re.ASCII)
+ISO_DATE = re.compile(rf"(?!0000)\d{{4}}-\d\d-\d\d([ T]{TIME})?", re.ASCII)
+FLAGS = {"true": True, "false": False}
 
 
 class Model:
@@ -53,26 +55,43 @@ def to_numbers(cells, kind):
     if kind == "date" and cells.dtype.kind == "M":
         since = pd.to_datetime(cells, utc=True).dt.floor("us") - pd.Timestamp(0, tz="UTC")
         return (since / pd.Timedelta(days=1)).to_numpy("float64")
-    if kind == "date" and not pd.api.types.is_numeric_dtype(cells):
-        try:
-            days = [to_days(cell) for cell in cells.astype("object").where(cells.notna(), np.nan)]
-        except ValueError as error:
-            raise ValueError(f"column {cells.name!r} takes {error}") from error
-        return np.array(days, "float64")
+    if pd.api.types.is_numeric_dtype(cells):
+        return cells.to_numpy("float64", na_value=np.nan)
+    read = READERS[kind]
     try:
-        return cells.astype("object").where(cells.notna(), None).to_numpy().astype("float64")
+        known = cells.astype("object").where(cells.notna(), np.nan)
+        return np.array([read(cell) for cell in known], "float64")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"column {cells.name!r} takes numbers: {error}") from error
+        raise ValueError(f"column {cells.name!r} takes {kind or 'number'}s: {error}") from error
+
+
+def to_number(cell):
+    """Return the number that a text spells, blanks around it aside; blanks alone are no cell."""
+    if not isinstance(cell, str):
+        return cell
+    text = cell.strip()
+    if text and not DIGITS.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is none")
+    return float(text) if text else None
+
+
+def to_flag(cell):
+    """Return a flag, or the text of one, as it counts."""
+    return to_number(FLAGS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell)
 
 
 def to_days(cell):
-    """Return a date, or what spells one, as days; a number is that many."""
-    if isinstance(cell, Real):
-        return cell
-    if not DATE.fullmatch(str(cell)):
-        raise ValueError(f"dates such as 2026-01-31: {str(cell)[:40]!r}")
-    moment = datetime.fromisoformat(str(cell))
+    """Return a date, or the text of one, as days; a number is that many."""
+    text = "" if isinstance(cell, Real) else str(cell).strip()
+    if not text:
+        return to_number(cell)
+    if not ISO_DATE.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not such as 2026-01-31")
+    moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() / 86400
+
+
+READERS = {None: to_number, "boolean": to_flag, "date": to_days}
 
 
 def to_texts(cells):

@@ -5,7 +5,6 @@ import { makeFeeds, readAnswers, write } from './rows.mjs';
 
 const CALLS = 50;
 const BLOCKS = 20; // the clock of a browser is coarse: calls are timed in blocks
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const $ = (id) => document.getElementById(id);
 const load = async (name) => (await fetch(name)).json();
 
@@ -21,15 +20,7 @@ async function answer(asked) {
 
 function readForm() {
   const { elements } = $('row');
-  return Object.fromEntries(names.map((name, i) => {
-    const text = elements[i].value;
-    if (text === '') return [name, null];
-    if (i >= columns.numeric.length) return [name, text];
-    const cell = text.trim();
-    if (cell === '') return [name, null];
-    if (cell === 'true' || cell === 'false') return [name, cell === 'true'];
-    return [name, NUMBER.test(cell) ? Number(cell) : cell];
-  }));
+  return Object.fromEntries(names.map((name, i) => [name, elements[i].value || null]));
 }
 
 async function measure(row) {

@@ -62,12 +62,17 @@ class Predictor(kserve.Model):
 
 
 def read_tensor(tensor):
-    """Return a request's tensor as the file takes it; in JSON a missing number is null."""
+    """Return a request's tensor as the file takes it; in JSON a missing cell is null."""
     with np.errstate(over="ignore"):  # beyond float32 is infinite, which the graph bounds
         values = tensor.as_numpy()
     if tensor.datatype != "BYTES":
+        if any(isinstance(cell, str) for cell in np.array(tensor.data, object).ravel()):
+            raise ValueError(f"input {tensor.name!r} takes numbers, no texts")
         return values
-    texts = [v.decode() if isinstance(v, bytes) else v for v in values.ravel().tolist()]
+    cells = ["" if v is None else v for v in values.ravel().tolist()]
+    texts = [v.decode() if isinstance(v, bytes) else v for v in cells]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"input {tensor.name!r} takes texts, no numbers")
     return np.array(texts, np.object_).reshape(values.shape)
 
 

@@ -2,6 +2,8 @@
 // A missing cell is null. Works with onnxruntime-node and onnxruntime-web, given as `ort`.
 
 const MS_PER_DAY = 86400000;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const FLAG = /^(true|false)$/i;
 const HOUR = '(?:[01]\\d|2[0-3])';
 const TIME = `(${HOUR}:[0-5]\\d)(?::([0-5]\\d(?:\\.\\d{1,9})?))?(?:Z|([+-])(${HOUR})(?::?([0-5]\\d))?)?`;
 const DATE = new RegExp(`^(?!0000)(\\d{4}-\\d\\d-\\d\\d)(?:[ T]${TIME})?$`);
@@ -20,21 +22,27 @@ function toText(cell, name) {
 function toNumber(cell, name, kind) {
   if (cell === null) return NaN;
   if (typeof cell === 'number' || typeof cell === 'boolean') return Number(cell);
-  if (kind === 'date') {
-    const days = toDays(cell);
-    if (!Number.isNaN(days)) return days;
-  }
+  const number = typeof cell === 'string' ? readText(cell.trim(), kind) : undefined;
+  if (number !== undefined) return number;
   throw new Error(`column ${JSON.stringify(name)} takes a ${kind ?? 'number'}`);
 }
 
-// Days since 1970 of a date in ISO form, UTC where it names no zone; NaN where it is another form
-// or no such day.
-function toDays(cell) {
+// What a text says, without the blanks around it; undefined where it says nothing of that kind.
+function readText(text, kind) {
+  if (text === '') return NaN;
+  if (kind === 'date') return toDays(text);
+  if (kind === 'boolean' && FLAG.test(text)) return Number(text.toLowerCase() === 'true');
+  return NUMBER.test(text) ? Number(text) : undefined;
+}
+
+// Days since 1970 of a date in ISO form, UTC where it names no zone; undefined where it is another
+// form or no such day.
+function toDays(text) {
   const [, day, time = '00:00', seconds = '0', sign = '+', hours = 0, minutes = 0] =
-    DATE.exec(cell) ?? [];
-  if (day === undefined) return NaN;
+    DATE.exec(text) ?? [];
+  if (day === undefined) return undefined;
   const midnight = Date.parse(`${day}T00:00:00Z`);
-  if (Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(day)) return NaN;
+  if (Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(day)) return undefined;
   const ahead = Number(`${sign}1`) * (60 * Number(hours) + Number(minutes));
   const ms = Date.parse(`${day}T${time}Z`) + 1000 * Number(seconds.slice(0, '00.000000'.length));
   return (ms - 60000 * ahead) / MS_PER_DAY;

@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 import onnxruntime
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, Field, create_model
 
@@ -24,23 +25,49 @@ session = onnxruntime.InferenceSession(HERE / "model.onnx", options)
 OUTPUTS = [output.name for output in session.get_outputs()]
 
 
+DIGITS = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 TIME = r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?"
 ISO_DATE = re.compile(rf"\d{{4}}-\d\d-\d\d([ T]{TIME})?", re.ASCII)
+FLAGS = {"true": True, "false": False}
+
+
+def to_number(cell):
+    """Return the number that a text spells, blanks around it aside; blanks alone are no cell."""
+    if not isinstance(cell, str):
+        return cell
+    text = cell.strip()
+    if text and not DIGITS.fullmatch(text):
+        raise ValueError(f"numbers are such as 1.5: {text[:40]!r}")
+    return float(text) if text else None
+
+
+def to_flag(cell):
+    """Return a flag, or the text of one, as it counts."""
+    return to_number(FLAGS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell)
 
 
 def to_days(cell):
     """Return an ISO date as days since 1970; UTC where it names no zone."""
-    if not isinstance(cell, str):
-        return cell
-    if not ISO_DATE.fullmatch(cell):
-        raise ValueError(f"dates are such as 2026-01-31: {cell[:40]!r}")
-    moment = datetime.fromisoformat(cell)
+    text = cell.strip() if isinstance(cell, str) else ""
+    if not text:
+        return to_number(cell)
+    if not ISO_DATE.fullmatch(text):
+        raise ValueError(f"dates are such as 2026-01-31: {text[:40]!r}")
+    moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() / 86400
 
 
-NUMBER, DATE = float | None, Annotated[float | None, BeforeValidator(to_days)]
-types = {name: DATE if COLUMNS["kinds"].get(name) == "date" else NUMBER for name in NUMERIC}
-types |= dict.fromkeys(CATEGORICAL, str | None)
+def to_text(cell):
+    """Return a text as it is: one that is cut within a character, no UTF-8 holds."""
+    if isinstance(cell, str):
+        cell.encode()
+    return cell
+
+
+READERS = {None: to_number, "boolean": to_flag, "date": to_days}
+readers = {name: READERS[COLUMNS["kinds"].get(name)] for name in NUMERIC}
+types = {name: Annotated[float | None, BeforeValidator(r)] for name, r in readers.items()}
+types |= dict.fromkeys(CATEGORICAL, Annotated[str | None, BeforeValidator(to_text)])
 Row = create_model("Row", **{f"c{i}": (types[n], Field(alias=n)) for i, n in enumerate(types)})
 
 
@@ -68,6 +95,13 @@ def answer(rows):
 
 answer([Row.model_validate(dict.fromkeys(types))])  # the first call is slow: made before ready
 app = FastAPI(title=COLUMNS["model"])
+
+
+@app.exception_handler(RequestValidationError)
+async def refuse(_, error):
+    """Say what is wrong and where, without the cells: JSON may not hold them, such as NaN."""
+    said = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+    return JSONResponse({"detail": said}, 422)
 
 
 @app.post("/row")

@@ -23,6 +23,11 @@ def name_of(path: Path) -> str:
     return os.fsencode(path).decode()
 
 
+def describe_refusal(error: OSError) -> str:
+    """Return the name of the file that the system refused, and why."""
+    return f"{Path(os.fsdecode(error.filename or '')).name}: {error.strerror}"
+
+
 def read_file(path: Path, max_bytes: int) -> bytes:
     """Return the bytes of a file that is one, and no larger than what it should hold can be.
 

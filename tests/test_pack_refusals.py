@@ -157,9 +157,13 @@ def test_a_pack_without_its_list(
     folder = tmp_path / "out"
     arguments = ("pack", bundle_path, "--onnx", folder, "--force")
     assert kdexport(monkeypatch, *arguments) == 0
+    (folder / "SHA256SUMS").write_bytes(b"\xff")
+    assert kdexport(monkeypatch, "check", folder) == 1
+    assert "SHA256SUMS, however: SHA256SUMS: no text\n" in capsys.readouterr().out
     (folder / "SHA256SUMS").unlink()
     assert kdexport(monkeypatch, "check", folder) == 1
-    capsys.readouterr()
+    said = "SHA256SUMS, however: SHA256SUMS: No such file or directory\n"
+    assert said in capsys.readouterr().out
     assert kdexport(monkeypatch, *arguments) == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert "SHA256SUMS', its list of them: No such file" in line

@@ -74,6 +74,17 @@ def test_texts_as_codes(
     assert kdexport(monkeypatch, "check", folder) == 0
 
 
+def test_absent_golden_rows(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """What is absent is named, without an error's number."""
+    folder = make_pack(bundle_path, tmp_path, "onnx", monkeypatch)
+    (folder / "columns.json").unlink()
+    assert kdexport(monkeypatch, "check", folder) == 1
+    said = "they cannot be asked: columns.json: No such file or directory\n"
+    assert said in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"[]", b"[1, 2]", b'[{"a": {}}]'])
 def test_damaged_golden_rows(
     content: bytes, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any

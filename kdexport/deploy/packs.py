@@ -35,7 +35,7 @@ from kdexport.disk import claim
 from kdexport.errors import DataError, OutputError
 from kdexport.evidence.checks import check_bundle
 from kdexport.evidence.file_checks import check_file, listed_plainly
-from kdexport.reading import MAX_TEXT_BYTES, read_file
+from kdexport.reading import MAX_TEXT_BYTES, describe_refusal, read_file
 from kdexport.records import CheckResult
 
 Build = Callable[[Packable], dict[str, bytes]]
@@ -180,8 +180,10 @@ def _find_altered(folder: Path) -> list[str]:
     try:
         stated = _read_sums(folder)
         strangers = find_strangers(folder, {*stated, SUMS, SIGNATURE})
-    except (OSError, UnicodeDecodeError) as error:
-        return [f"{SUMS}: {error}"]
+    except OSError as error:
+        return [describe_refusal(error)]
+    except UnicodeDecodeError:
+        return [f"{SUMS}: no text"]
     problems = [f"{name} is not in {SUMS}" for name in strangers]
     for name, digest in sorted(stated.items()):
         path = folder / name

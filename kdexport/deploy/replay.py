@@ -19,7 +19,7 @@ from kdexport.errors import KdexportError, one_line
 from kdexport.evidence.parity import MOST_ROUNDING, Tolerance, compare_answers, describe_parity
 from kdexport.evidence.stress import HUGE
 from kdexport.export.portable import TextCodes
-from kdexport.reading import MAX_TEXT_BYTES, read_file
+from kdexport.reading import MAX_TEXT_BYTES, describe_refusal, read_file
 from kdexport.records import Answers, CheckResult, Column, Inputs
 from kdexport.runtime import open_session
 
@@ -43,7 +43,9 @@ def replay_golden(folder: Path, content: bytes, stated: Mapping[str, Any]) -> Ch
         feeds, source = _read_golden(folder / "golden", columns, texts)
         answers = read_outputs(open_session(content).run(feeds), texts)
         passed, message = _compare(feeds, source, answers, stated)
-    except (KdexportError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except OSError as error:
+        passed, message = False, f"they cannot be asked: {describe_refusal(error)}"
+    except (KdexportError, ValueError, LookupError, TypeError, AttributeError) as error:
         passed, message = False, f"they cannot be asked: {error}"
     message = message if passed else f"{RULE}, however: {message}"
     return CheckResult("pack/golden", passed, one_line(message))

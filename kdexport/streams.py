@@ -74,6 +74,15 @@ class TableFile:
                 return tuple(pl.read_parquet_schema(self.path))
             return tuple(read_header(self.path, self.csv_format.separator))
 
+    def read(self, columns: Collection[str]) -> Table:
+        """Return all rows at once, less the columns that nobody asks for.
+
+        Raises:
+            DataError: It cannot be read whole, or has no rows.
+        """
+        frames = [frame for frame, _ in self.read_chunks(columns)]
+        return from_polars(pl.concat(frames), self.path.name)
+
     def read_chunks(
         self, columns: Collection[str], keep: Collection[str] = ()
     ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:

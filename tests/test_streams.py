@@ -164,3 +164,13 @@ def test_few_flags_beside_numbers_not_warned(
     assert flags_of(table, "flag").sum() == 7
     assert sum(len(frame) for frame, _ in TableFile(path, numbers=["flag"]).read_chunks(["flag"]))
     assert not recwarn.list
+
+
+def test_read_whole(source: Path) -> None:
+    """The rows of all chunks at once are those of the table; other columns are left out."""
+    whole, names = read_table(source), ("w", "x", "flag", "day", "s")
+    read = TableFile(source).read([*names, "absent"])
+    assert (read.source, [*read.columns]) == (source.name, [*names])
+    for name in names:
+        assert read.columns[name].dtype == whole.columns[name].dtype
+        assert read.columns[name].tolist() == whole.columns[name].tolist()

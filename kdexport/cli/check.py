@@ -159,23 +159,17 @@ def _read_file(path: Path) -> tuple[str, bytes]:
 def _read_rows(
     data: Path, signature: "Signature", csv: dict[str, Any], weight: str | None = None
 ) -> "UserRows":
-    from kdexport.columns import texts_of
     from kdexport.evidence.user_rows import take_user_rows
-    from kdexport.tables import is_parquet, read_table
+    from kdexport.streams import TableFile
 
-    text = list(signature.categorical)
-    if signature.classes and signature.label_dtype == "string":
-        text.append(signature.target)
-    numbers = [*signature.numbers_and_flags]
+    text, numbers = [*signature.categorical], [*signature.numbers_and_flags]
     if signature.is_regression:
         numbers.append(signature.target)
-    table = read_table(data, csv_format=csv_format_of(csv), text=text, numbers=numbers)
-    measured = (
-        [] if is_parquet(data) else [n for n in signature.numeric if n not in signature.kinds]
-    )
-    for name in measured:  # a cell that says true is no number, though it could be read as 1
-        if name in table.columns and table.columns[name].dtype.kind == "b":
-            table = table.replacing(name, texts_of(table, name))
+    elif signature.label_dtype == "string":
+        text.append(signature.target)
+    file = TableFile(data, csv_format_of(csv), text, numbers)
+    signature.refuse_absent(file.names, file.path.name)
+    table = file.read([*signature.columns, signature.target, *filter(None, [weight])])
     return take_user_rows(table, signature, weight=weight)
 
 

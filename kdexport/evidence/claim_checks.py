@@ -34,13 +34,16 @@ from kdexport.evidence.curves import find_wrong_curves
 from kdexport.evidence.edge import choose_control, decide_verdict
 from kdexport.evidence.file_checks import listed_plainly
 from kdexport.evidence.golden import Golden
+from kdexport.evidence.latency_claims import find_wrong_times
 from kdexport.evidence.metrics import METRICS, improvement
 from kdexport.evidence.parity import MOST_ROUNDING, NUMBER_ROUNDING, find_tolerance
 from kdexport.evidence.rival import decide_rival
+from kdexport.evidence.search_claims import find_wrong_search
 from kdexport.records import Answers, CheckResult
 from kdexport.signature import Signature
 
 RELATIVE = 1e-5
+LOSSES = {"log_loss", "rmse"}  # in which no two replicates are alike
 Rule = Callable[[Bundle], tuple[list[str], str]]
 
 
@@ -187,8 +190,22 @@ def _find_wrong_edges(bundle: Bundle) -> tuple[list[str], str]:
         verdict = decide_verdict(stated_edge, recovered, recovered.asked_share)
         if verdict != recovered.verdict:
             problems.append(f"the verdict on {metric} is {verdict}, not {recovered.verdict}")
-    problems += _find_wrong_leads(bundle)
+    problems += [*_find_other_replicate(bundle), *_find_wrong_leads(bundle)]
     return problems, "edges, shares and verdicts follow from the qualities"
+
+
+def _find_other_replicate(bundle: Bundle) -> list[str]:
+    """The file scores as the replicate that it is said to be; in int8 it is none of them."""
+    evidence, shipped = bundle.evidence, bundle.evidence.shipped_replicate
+    quality, scores = evidence.quality["shipped"], evidence.replicates["student"]
+    problems = []
+    for metric in LOSSES & quality.keys() & scores.keys():
+        stated = quality[metric].value
+        apart = np.abs(np.array(scores[metric]) - stated)
+        if evidence.quantized is None and apart[shipped] > apart.min() + RELATIVE * abs(stated):
+            own = f"of replicate {shipped} {scores[metric][shipped]:.6g}"
+            problems.append(f"the {metric} of student.onnx is {stated:.6g}, {own}")
+    return problems
 
 
 def _find_wrong_leads(bundle: Bundle) -> list[str]:
@@ -217,6 +234,20 @@ def _find_wrong_training(bundle: Bundle) -> tuple[list[str], str]:
     problems = [*find_wrong_bins(evidence), *find_wrong_curves(evidence)]
     said = ", ".join([*evidence.calibration, *(f"{role}'s curve" for role in evidence.curves)])
     return problems, f"they fit the other figures: {said}" if said else "the evidence has none"
+
+
+def _find_wrong_search(bundle: Bundle) -> tuple[list[str], str]:
+    search = bundle.evidence.search
+    fine = "the student's shape was given"
+    if search is not None:
+        fine = f"{len(search.candidates)} students, of whom its rule chooses {search.chosen}"
+    return find_wrong_search(bundle.evidence), fine
+
+
+def _find_wrong_latency(bundle: Bundle) -> tuple[list[str], str]:
+    record = bundle.evidence.latency
+    fine = f"{len(record.rows)} rows and {len(record.ratios)} ratios follow from the calls that "
+    return find_wrong_times(record), f"{fine}are kept; how long those took, no check can prove"
 
 
 def _find_failed_parity(bundle: Bundle) -> tuple[list[str], str]:
@@ -273,6 +304,8 @@ RULES: dict[str, tuple[str, Rule]] = {
     "seal": ("figures are those sealed into the model files", _find_broken_seals),
     "edge": ("edges follow from the qualities", _find_wrong_edges),
     "learning": ("calibration and curves fit the other figures", _find_wrong_training),
+    "search": ("a search leads to the student in the bundle", _find_wrong_search),
+    "latency": ("times follow from the calls that are kept", _find_wrong_latency),
     "parity": ("every model file was found to answer as its source", _find_failed_parity),
     "recipe": ("recipe.toml is the recipe of the evidence", _find_other_recipe),
 }

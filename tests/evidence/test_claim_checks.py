@@ -64,6 +64,8 @@ def test_clean_bundle_passes(bundle_path: Path) -> None:
         (lambda e: e["calibration"]["teacher"][0].update(share=0.0), "seal", "sha256"),
         (lambda e: e["curves"]["control"]["steps"].reverse(), "learning", "do not grow"),
         (lambda e: e["curves"]["teacher"]["low"].__setitem__(0, 0.0), "seal", "sha256"),
+        (lambda e: e.update(shipped_replicate=1 - e["shipped_replicate"]), "edge", "of replicate"),
+        (lambda e: e["latency"]["rows"][0]["p50_us"].update(value=0.1), "latency", "p50 of stud"),
         (lambda e: e["parity"]["student.onnx"].update(passed=False), "parity", "student.onnx"),
         (lambda e: e["parity"].pop("teacher.onnx"), "parity", "teacher.onnx was not compared"),
         (lambda e: e["recipe"].update(seed=7), "recipe", "'seed'"),

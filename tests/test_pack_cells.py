@@ -208,10 +208,13 @@ const base = { numeric: [], categorical: ['c'], kinds: {}, unknown: 0 };
 const refused = [null, { a: 1 }].map((codes) => {
   try { return makeFeeds(ort, { ...base, codes }, [{ c: 5 }]); } catch (e) { return e.message; }
 });
+const lists = [{ c: 'a' }, null, [null], [5]].map((rows) => {
+  try { return makeFeeds(ort, { ...base, codes: null }, rows); } catch (e) { return e.message; }
+});
 const names = ['9007199254740993', '1'];
 const columns = { classes: names.map(Number), class_names: names, labels: null };
 const outputs = { label: { data: names.map(BigInt) }, probabilities: { data: [1, 0, 0, 1] } };
-console.log(write({ refused, answers: readAnswers(columns, outputs) }));
+console.log(write({ refused, lists, answers: readAnswers(columns, outputs) }));
 """
 
 
@@ -224,5 +227,6 @@ def test_odd_cells_and_labels_of_packs_in_node(tmp_path: Path) -> None:
     script.write_text(ODD_IN_NODE % (TEMPLATES / "rows.mjs"))
     said = json.loads(subprocess.run([node, script], check=True, capture_output=True).stdout)
     assert said["refused"] == ['column "c" takes a text'] * 2
+    assert said["lists"] == ["rows are a list of objects, column name to cell"] * 4
     assert [answer["label"] for answer in said["answers"]] == ["9007199254740993", 1]
     assert said["answers"][0]["probabilities"] == {"9007199254740993": 1, "1": 0}

@@ -222,10 +222,15 @@ def _load_golden(
     bundle: Bundle, rows: UserRows | None, *, has_source: bool = False
 ) -> tuple[Golden | None, CheckResult]:
     title, stated = "bundle/golden", bundle.evidence.golden
+    asked = bundle.evidence.read_setting("export", "golden", str(stated.kind))
+    if stated.kind != asked:
+        found = f"they are said to be {stated.kind}, the recipe asks for {asked}"
+        message = f"golden rows are those that the recipe asks for, however: {found}"
+        return None, CheckResult(title, False, message)
     if stated.kind == "none":
         if rows is not None and rows.inputs.n_rows:
-            asked = f"{rows.inputs.n_rows:,} rows of {rows.source}"
-            message = f"exported without golden rows: every model file is asked {asked} instead"
+            own = f"{rows.inputs.n_rows:,} rows of {rows.source}"
+            message = f"exported without golden rows: every model file is asked {own} instead"
             return None, CheckResult(title, True, message)
         if has_source:
             message = "exported without golden rows: compared with the checkpoints instead"

@@ -17,6 +17,7 @@ from kdexport.evidence.claim_checks import check_claims, check_golden_quality
 from kdexport.evidence.claims import SEALED, SEALED_IF_THERE, make_headline, score_golden
 from kdexport.evidence.facts import Evidence, parse_evidence
 from kdexport.evidence.golden import unpack_golden
+from kdexport.evidence.user_rows import UserRows
 from kdexport.report.terminal import render_evidence
 from tests.evidence.records import add_plain_control, add_rival, make_interval
 
@@ -171,6 +172,18 @@ def test_absent_golden_file(copy: Path) -> None:
         assert "student.onnx/source" not in said
         for name in lost:
             (copy / name).write_bytes(kept[name])
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "none"])
+def test_whose_golden_rows_are(copy: Path, kind: str) -> None:
+    """Rows of the user's data are not said to be drawn ones, or none: the recipe says which."""
+    edit_evidence(copy, lambda evidence: evidence["golden"].update(kind=kind))
+    bundle = read_bundle(copy)
+    golden = unpack_golden(bundle.files)
+    rows = UserRows(golden.inputs, golden.origins, None, "rows")
+    (found,) = (r for r in check_bundle(bundle, rows=rows) if r.name == "bundle/golden")
+    assert not found.passed
+    assert f"said to be {kind}, the recipe asks for real" in found.message
 
 
 def test_strangers_and_links(copy: Path) -> None:

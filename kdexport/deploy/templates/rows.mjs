@@ -49,6 +49,9 @@ function toDays(text) {
 }
 
 export function makeFeeds(ort, columns, rows) {
+  if (!Array.isArray(rows) || !rows.every((row) => Object(row) === row)) {
+    throw new Error('rows are a list of objects, column name to cell');
+  }
   const { numeric, categorical, kinds, codes, unknown } = columns;
   const feeds = {};
   if (numeric.length) {

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def load_code(path: Path, patch: pytest.MonkeyPatch, **packages: dict[str, Any])
     for name, names in packages.items():
         module = types.ModuleType(name.replace("_", "."))
         vars(module).update(names)
-        patch.setitem(__import__("sys").modules, module.__name__, module)
+        patch.setitem(sys.modules, module.__name__, module)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

@@ -3,6 +3,7 @@
 import pytest
 
 from kdexport.evidence.shape import Verdict
+from kdexport.report.figures import write_difference
 from kdexport.report.headline import compare_sizes, write_headline
 from tests.report.variants import clicks, with_slices, with_verdict, without_teacher
 
@@ -33,6 +34,16 @@ def test_other_verdicts_are_said_as_plainly(verdict: Verdict, said: str) -> None
     assert headline.sentence.startswith(said)
     assert headline.mark != write_headline(clicks()).mark
     assert "times faster" in headline.sentence
+
+
+def test_no_share_of_no_edge() -> None:
+    """Of a metric without an edge the edge is shown, not a share of about nothing."""
+    evidence = clicks()
+    share = evidence.recovered["log_loss"].model_copy(update={"verdict": "NO_EDGE"})
+    recovered = {**evidence.recovered, "log_loss": share}
+    others = write_headline(evidence.model_copy(update={"recovered": recovered})).others
+    edge = write_difference("log_loss", evidence.edge["log_loss"])
+    assert others.startswith(f"log loss: NO EDGE (edge {edge})")
 
 
 def test_inconclusive_says_what_would_settle_it() -> None:

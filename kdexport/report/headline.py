@@ -159,11 +159,12 @@ def _say_inconclusive(evidence: Evidence, metric: str, share: Recovered) -> str:
 
 def _say_no_edge(evidence: Evidence, metric: str, _: Recovered) -> str:
     teacher, title = name_teacher(evidence), style_metric(metric).title
-    n_rows = evidence.task.rows["test"].rows
+    n_rows, edge = evidence.task.rows["test"].rows, evidence.edge[metric]
+    how = "worse" if edge.high < 0 else "not measurably better"
     return (
-        f"On {n_rows:,} test rows the {teacher} is not measurably better than the same small "
+        f"On {n_rows:,} test rows the {teacher} is {how} than the same small "
         f"network trained without it (edge in {title} "
-        f"{write_difference(metric, evidence.edge[metric])}): do not distill for this. "
+        f"{write_difference(metric, edge)}): do not distill for this. "
         f"{_subject(evidence)} {_speed(evidence)}."
     )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdexport.evidence.shape import Verdict
+from kdexport.evidence.shape import Interval, Verdict
 from kdexport.report.figures import write_difference
 from kdexport.report.headline import compare_sizes, write_headline
 from tests.report.variants import clicks, with_slices, with_verdict, without_teacher
@@ -44,6 +44,14 @@ def test_no_share_of_no_edge() -> None:
     others = write_headline(evidence.model_copy(update={"recovered": recovered})).others
     edge = write_difference("log_loss", evidence.edge["log_loss"])
     assert others.startswith(f"log loss: NO EDGE (edge {edge})")
+
+
+def test_a_teacher_that_is_worse_is_said_to_be() -> None:
+    """Where the whole interval of the edge is below 0, the teacher is worse, not about as good."""
+    evidence = with_verdict("NO_EDGE")
+    edge = {**evidence.edge, "accuracy": Interval(value=-0.065, low=-0.067, high=-0.063)}
+    sentence = write_headline(evidence.model_copy(update={"edge": edge})).sentence
+    assert "the ensemble is worse than the same small network trained without it" in sentence
 
 
 def test_inconclusive_says_what_would_settle_it() -> None:

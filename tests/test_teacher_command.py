@@ -145,6 +145,7 @@ def test_a_recipe_records_the_teachers(
         (["--teacher", "own_teachers_of_a_test:nothing"], 3, "AttributeError"),
         (["--teacher", "no_such_module_here:make"], 3, "no_such_module_here"),
         (["--teacher", "absent.onnx"], 3, "absent.onnx"),
+        (["--teacher", "own.py"], 3, "such as own:make_teacher"),
         (["--oof"], 2, "pass --teacher"),
     ],
 )

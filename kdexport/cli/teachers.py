@@ -132,7 +132,9 @@ def _load(text: str, *, is_from_recipe: bool, trust: bool) -> Any:
 
         return load_pickle(path)
     if not _is_function(text):
-        raise DataError(FORMS, found=repr(text), cure="name a file or a function")
+        raise DataError(
+            FORMS, found=repr(text), cure="such as own:make_teacher, the function of own.py"
+        )
     if is_from_recipe and not trust:
         raise DataError(
             "the code that a recipe names is run with --trust only",

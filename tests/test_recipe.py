@@ -57,6 +57,17 @@ def test_unknown_key(key: str) -> None:
         read_recipe(None, {key: 1})
 
 
+def test_every_key_names_itself() -> None:
+    """Whatever key has a value that it cannot have is named as it is written in a recipe."""
+    sections = Recipe().model_dump()
+    inner = {name: keys for name, keys in sections.items() if isinstance(keys, dict)}
+    for key in [f"{name}.{key}" for name, keys in inner.items() for key in keys]:
+        with pytest.raises(RecipeError, match=rf"the recipe's {key} (?!.*literal)"):
+            read_recipe(None, {key: {"a": 1}})
+    with pytest.raises(RecipeError, match="'plain', 'piecewise', 'oblique', 'auto' or 'chosen'"):
+        read_recipe(None, {"student.form": "spline"})
+
+
 @pytest.mark.parametrize(
     ("key", "meant"),
     [

@@ -120,9 +120,9 @@ def install() -> str:
     (row,) = read_result("torch_free")["rows"]
     core, full = (row[name] / 1e6 for name in ("core_bytes", "full_bytes"))
     return (
-        f"`check`, `bench`, `predict`, `info` and `report` need no torch: `pip install kdexport` "
-        f"takes {core:,.0f} MB and {row['core_install_seconds']:.0f} s, `kdexport[train]` and what "
-        f"the tests need {full:,.0f} MB (with a CPU build of torch)."
+        f"`check`, `bench`, `predict`, `info`, `report` and `pack` need no torch: `pip install "
+        f"kdexport` takes {core:,.0f} MB and {row['core_install_seconds']:.0f} s, "
+        f"`kdexport[train]` and what the tests need {full:,.0f} MB (with a CPU build of torch)."
     )
 
 

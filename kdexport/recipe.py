@@ -7,6 +7,7 @@ itself. Its sections are in `sections` and `student_section`.
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -167,13 +168,26 @@ def read_recipe(
             cure="docs/recipes.md lists every key",
         ) from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise RecipeError(
-            f"the recipe's {key} must be valid",
-            found=f"{first['msg']} (it is {repr(first['input'])[:MAX_SHOWN]})",
-            cure="docs/recipes.md lists every key",
-        ) from error
+        raise _explain(error) from error
+
+
+def _explain(error: ValidationError) -> RecipeError:
+    """Say which key is wrong and why; of a key that there is not, which one may be meant."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the recipe"
+    cure = "docs/recipes.md lists every key"
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(key, [*Recipe.model_fields, *_flatten(Recipe().model_dump())], 1)
+        return RecipeError(
+            "a recipe has no other keys than those of docs/recipes.md",
+            found=f"there is no {key!r}",
+            cure=f"{near[0]!r} comes close" if near else cure,
+        )
+    return RecipeError(
+        f"the recipe's {key} must be valid",
+        found=f"{first['msg']} (it is {repr(first['input'])[:MAX_SHOWN]})",
+        cure=cure,
+    )
 
 
 def _as_plain(value: Any) -> Any:
@@ -183,10 +197,15 @@ def _as_plain(value: Any) -> Any:
 
 def _left_open(values: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the dotted keys that a recipe file does not set."""
-    flat = {
+    flat = _flatten(values)
+    return {key: value for key, value in keys.items() if key not in flat}
+
+
+def _flatten(values: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys that stand in sections."""
+    return [
         f"{section}.{key}"
         for section, inner in values.items()
         if isinstance(inner, Mapping)
         for key in inner
-    }
-    return {key: value for key, value in keys.items() if key not in flat}
+    ]

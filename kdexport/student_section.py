@@ -44,7 +44,7 @@ class StudentRecipe(FitRecipe):
         float, Field(gt=0, le=1, description="the controls' share of the learning rate")
     ] = 1.0
     form: Annotated[
-        Form | Literal["auto", "chosen"],
+        Literal[Form, "auto", "chosen"],
         Field(
             description="how numbers are read. plain: standardised; piecewise: as pieces between "
             "splits of trees and quantiles, a larger file; oblique: pieces and, beside them, units "

@@ -79,10 +79,11 @@ def test_predict_by_name(
     frame.select("d", "y", "c", pl.lit(1).alias("extra"), "b", "a").write_csv(shuffled)
     for source, name in ((csv_path, "one.csv"), (shuffled, "two.csv")):
         arguments = ("predict", bundle / "student.onnx", source, "-o", tmp_path / name)
-        assert kdexport(monkeypatch, *arguments, "--keep", "y") == 0
+        assert kdexport(monkeypatch, *arguments, "--keep", "y", "--keep", "a,b") == 0
     first, second = (pl.read_csv(tmp_path / name) for name in ("one.csv", "two.csv"))
     assert first.equals(second)
-    assert first.columns == ["y", "label", "probability_no", "probability_yes"]
+    answers = ["label", "probability_no", "probability_yes"]
+    assert first.columns == ["y", "a", "b", *answers]
     assert set(first["label"].unique()) <= {"no", "yes"}
 
 

@@ -235,6 +235,23 @@ def test_help_ends_in_an_example(
         assert isinstance(context, click.Context)
 
 
+def test_commands_are_said_in_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list of commands says in a whole sentence what each is for, in the order of their use."""
+    assert kdexport(monkeypatch, "--help") == 0
+    lines = capsys.readouterr().out.partition("\nCommands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == [*cli.commands]
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines), lines
+
+
+def test_every_option_has_a_help() -> None:
+    """No option is left to its name."""
+    for name, command in cli.commands.items():
+        for option in command.params:
+            assert isinstance(option, click.Argument) or option.help, (name, option.name)
+
+
 def test_no_command_is_help(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

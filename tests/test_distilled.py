@@ -137,7 +137,9 @@ def test_a_regressor_keeps_the_target_s_unit() -> None:
 def test_seen_rows_are_noticed_and_cured() -> None:
     """A forest that knows the labels by heart is warned of; oof=True fits copies out of fold."""
     forest = RandomForestClassifier(30, random_state=0).fit(FRAME[["a", "b"]], LABELS)
-    with pytest.warns(KdexportWarning, match=r"agrees with .* of the training labels.*oof=True"):
+    with pytest.warns(
+        KdexportWarning, match=r"agrees with .* of the training labels.*--oof \(oof=True\)"
+    ):
         DistilledClassifier(forest, recipe=SMALL).fit(FRAME[["a", "b"]], LABELS)
     with warnings.catch_warnings():
         warnings.simplefilter("error", KdexportWarning)

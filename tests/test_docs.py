@@ -26,6 +26,12 @@ def read_blocks(name: str) -> list[tuple[str, str]]:
     return BLOCK.findall((ROOT / "docs" / name).read_text(encoding="utf-8"))
 
 
+def read_headings(path: Path) -> list[str]:
+    """Return what a link to each heading of a document ends in."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
 @pytest.mark.usefixtures("workplace")
 def test_quickstart(
     quick_flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -81,12 +87,15 @@ def test_what_is_generated_is_fresh() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """Every relative link and picture in README.md and docs/ is a file that is there."""
+    """Every relative link and picture in README.md and docs/ is a file or heading that is there."""
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
         links = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src(?:set)?="([^":]+)"', text)
         for link in links:
             assert (path.parent / link).exists(), f"{path.name}: {link}"
+        for link, heading in re.findall(r"\]\(([^):]*)#([^)]+)\)", text):
+            headings = read_headings(path.parent / link if link else path)
+            assert heading in headings, f"{path.name}: {link}#{heading}"
 
 
 def test_readme_leads_everywhere() -> None:

@@ -53,14 +53,35 @@ def test_file_and_overrides(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["sead", "teacher.members", "nothing.at_all", "data.test"])
 def test_unknown_key(key: str) -> None:
     """An unknown key names itself."""
-    with pytest.raises(RecipeError, match=rf"recipe's {key.split('.')[0]}"):
+    with pytest.raises(RecipeError, match=f"there is no '{key.removesuffix('.at_all')}'"):
         read_recipe(None, {key: 1})
 
 
-def test_unknown_key_of_section_in_full() -> None:
-    """An unknown key of a section is named with its section."""
-    with pytest.raises(RecipeError, match=r"recipe's teacher\.members must be valid"):
-        read_recipe(None, {"teacher.members": 1})
+def test_every_key_names_itself() -> None:
+    """Whatever key has a value that it cannot have is named as it is written in a recipe."""
+    sections = Recipe().model_dump()
+    inner = {name: keys for name, keys in sections.items() if isinstance(keys, dict)}
+    for key in [f"{name}.{key}" for name, keys in inner.items() for key in keys]:
+        with pytest.raises(RecipeError, match=rf"the recipe's {key} (?!.*literal)"):
+            read_recipe(None, {key: {"a": 1}})
+    with pytest.raises(RecipeError, match="'plain', 'piecewise', 'oblique', 'auto' or 'chosen'"):
+        read_recipe(None, {"student.form": "spline"})
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("teacher.members", "'teacher.n_members' comes close"),
+        ("n_members", "'teacher.n_members' comes close"),
+        ("students.hidden", "'student' comes close"),
+        ("budgets.max_byte", "'budgets.max_bytes' comes close"),
+        ("zzz", "docs/recipes.md lists every key"),
+    ],
+)
+def test_unknown_key_has_a_cure(key: str, meant: str) -> None:
+    """Of an unknown key, the one that comes close is named."""
+    with pytest.raises(RecipeError, match=meant):
+        read_recipe(None, {key: 1})
 
 
 @pytest.mark.parametrize(

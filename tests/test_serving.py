@@ -73,6 +73,7 @@ def test_python(workplace: Path) -> None:
     assert list(answers) == list(expected)
     for name, values in expected.items():
         np.testing.assert_array_equal(answers[name], values)
+    assert all(len(values) == 0 for values in names["answer"]([]).values())
 
 
 def test_swap(census_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from kdexport.bundle import load_bundle
+from kdexport.cli import cli
 from kdexport.evidence.checks import check_bundle
 from kdexport.recipe import read_recipe
 from tests.commands import kdexport
@@ -91,6 +92,8 @@ def test_stored_answers_teach(
     assert kdexport(monkeypatch, "run", csv_path, *flags, *with_test) == 3
     again = ["--recipe", "x/recipe.toml", "-o", "again"]
     assert kdexport(monkeypatch, "run", csv_path, *again) == 0
+    search = {option.name for option in cli.commands["search"].params}
+    assert not search & {"answers", "unlabeled_answers"}  # no flag that is always refused
     for command in ("search", "train"):
         given = [csv_path, "--recipe", "x/recipe.toml", "-o", command]
         assert kdexport(monkeypatch, command, *given) == 3
@@ -142,6 +145,7 @@ def test_a_recipe_records_the_teachers(
         (["--teacher", "own_teachers_of_a_test:nothing"], 3, "AttributeError"),
         (["--teacher", "no_such_module_here:make"], 3, "no_such_module_here"),
         (["--teacher", "absent.onnx"], 3, "absent.onnx"),
+        (["--teacher", "own.py"], 3, "such as own:make_teacher"),
         (["--oof"], 2, "pass --teacher"),
     ],
 )

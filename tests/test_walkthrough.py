@@ -73,6 +73,7 @@ def test_service_answers(service: str, census_path: Path) -> None:
     assert said["label"] == expected["label"][0]
     for name, value in said["probabilities"].items():
         assert value == pytest.approx(float(expected[f"probability_{name}"][0]), abs=1e-6)
+    assert ask(service, []) == []
 
 
 @pytest.mark.parametrize("body", [[{"age": 1}], {"age": 1}, [dict(ROW, age="old")], 7])

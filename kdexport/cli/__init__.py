@@ -48,6 +48,10 @@ class Commands(click.Group):
             raise click.exceptions.Exit(KILLED_BY + signal.SIGPIPE) from error
         return result
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order that they are used in, not of the alphabet."""
+        return list(self.commands)
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kdexport")
@@ -62,8 +66,8 @@ def cli(debug: bool) -> None:
 
 
 for command in (
-    *(run, search, schema, train, distill, export),
-    *(predict, info, check, bench, report, pack, quantize),
+    *(schema, run, report, predict, info, check, bench),
+    *(search, quantize, pack, train, distill, export),
 ):
     cli.add_command(command)
 

@@ -49,17 +49,25 @@ counts_option = partial(click.option, callback=read_counts, show_default=True)
     type=POSITIVE,
     default=15.0,
     show_default=True,
-    help="For everything but --load, which takes up to 2 more per file and count of clients.",
+    help="Time for all but --load, which takes up to 2 more per file and count of clients.",
 )
 @click.option(
     "--load",
     "n_clients",
     type=click.IntRange(1, MAX_THREADS),
-    help="Client threads on one session.",
+    help="Time calls of as many threads at once too, on one session.",
 )
 @click.option("--baseline", type=PATH, help="Record of an earlier --json to compare with.")
-@click.option("--max-slowdown", callback=read_percent, default="10%", show_default=True)
-@click.option("--force", is_flag=True, help="Compare across CPUs and versions, what both timed.")
+@click.option(
+    "--max-slowdown",
+    callback=read_percent,
+    default="10%",
+    show_default=True,
+    help="How much slower than --baseline a call may be.",
+)
+@click.option(
+    "--force", is_flag=True, help="Compare across CPUs and versions too, and what both timed alone."
+)
 @json_option
 def bench(
     paths: tuple[Path, ...],
@@ -72,11 +80,11 @@ def bench(
     force: bool,
     json_path: str | None,
 ) -> None:
-    """Time PATHS (bundles, or ONNX files that take the same rows) beside an empty graph.
+    """Time model files beside an empty graph.
 
-    The first file is timed twice: what differs between the two is chance. docs/latency.md says
-    how it is measured. Exit code 1: slower than --baseline by more than --max-slowdown, or not all
-    that it timed is timed again.
+    PATHS are bundles, or ONNX files that take the same rows. The first file is timed twice: what
+    differs between the two is chance. docs/latency.md says how it is measured. Exit code 1: slower
+    than --baseline by more than --max-slowdown, or not all that it timed is timed again.
 
     \b
     Example:

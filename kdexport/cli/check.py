@@ -47,8 +47,10 @@ def check(
     json_path: str | None,
     **csv: Any,
 ) -> None:
-    """Check a BUNDLE: files, answers, claims and budgets. Or a model file, or a pack: whether it is
-    whole, of a bundle that passed, and answers its golden rows as the trained model did.
+    """Check a BUNDLE: files, answers, claims and budgets.
+
+    BUNDLE may also be a pack: whether it is whole, of a bundle that passed, and answers its golden
+    rows as the trained model did. Or a model file: its form, and with --data its answers.
 
     Exit code 0: every check passed; 1: one failed, do not ship it; 3: there is nothing to check.
     Budgets are the keys of a recipe's [budgets]: docs/ci.md.

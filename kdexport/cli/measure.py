@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 )
 @json_option
 def report(bundle: Path, output: Path | None, json_path: str | None) -> None:
-    """Show the evidence of a BUNDLE, and write report.md and report.html into it.
+    """Show the evidence of a BUNDLE, and write its report.
 
-    Both are made from evidence.json alone, the same text every time. report.html opens without a
-    network. Files of these names that kdexport did not make are kept. Where the packages of
-    kdexport[report] are not installed, only the terminal is told.
+    The report is report.md and report.html, both made from evidence.json alone. report.html opens
+    without a network. Files of these names that kdexport did not make are kept. Where the packages
+    of kdexport[report] are not installed, only the terminal is told.
 
     \b
     Example:

@@ -1,12 +1,12 @@
 """Commands on one model file: `predict` and `info`. They need no torch."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kdexport.cli.options import PATH, csv_format_of, csv_options
+from kdexport.cli.options import NAMES, PATH, csv_format_of, csv_options
 from kdexport.cli.outputs import (
     OUTPUT,
     GuardedCommand,
@@ -23,13 +23,19 @@ CSV_ENDINGS = {"", ".csv", ".txt"}
 @click.argument("model", type=PATH)
 @click.argument("data", type=PATH)
 @click.option("-o", "--output", type=OUTPUT, required=True, help="CSV or Parquet file to write.")
-@click.option("--keep", help="Input columns to copy as they stand in the data, between commas.")
+@click.option(
+    "--keep",
+    multiple=True,
+    help=f"Input columns to copy as they stand in the data, between commas. {NAMES}",
+)
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @csv_options
 def predict(
-    model: Path, data: Path, output: Path, keep: str | None, force: bool, **options: Any
+    model: Path, data: Path, output: Path, keep: tuple[str, ...], force: bool, **options: Any
 ) -> None:
-    """Answer for every row of DATA with MODEL: a label and its probabilities, or a number.
+    """Answer every row of DATA with MODEL, a model file.
+
+    What is written is a label and its probabilities per row, or a number.
 
     \b
     Example:
@@ -72,7 +78,9 @@ def predict(
 @click.argument("model", type=PATH)
 @json_option
 def info(model: Path, json_path: str | None) -> None:
-    """Show what MODEL takes and gives, its size, and its evidence, from the file alone.
+    """Show what MODEL takes and gives, its size and its evidence.
+
+    All of it stands in the file itself.
 
     \b
     Example:
@@ -103,14 +111,17 @@ def _refuse_ending(output: Path) -> None:
         )
 
 
-def _find_kept(keep: str | None, names: Collection[str]) -> list[str]:
+def _find_kept(keep: Sequence[str], names: Sequence[str]) -> list[str]:
     """Return the columns that --keep names, each once, all of them columns of the data."""
     from kdexport.errors import DataError
+    from kdexport.signature import listed
 
-    kept = [*dict.fromkeys(name for name in (keep or "").split(",") if name)]
+    kept = [*dict.fromkeys(name for name in ",".join(keep).split(",") if name)]
     absent = [name for name in kept if name not in names]
     if absent:
         raise DataError(
-            "--keep names columns of the data", found=f"no column {absent[0]!r}", cure="check it"
+            "--keep names columns of the data",
+            found=f"no column {absent[0]!r}",
+            cure=f"its columns are {listed(names)}",
         )
     return kept

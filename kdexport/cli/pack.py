@@ -52,10 +52,11 @@ def pack(
     json_path: str | None,
     **targets: Path | None,
 ) -> None:
-    """Pack a BUNDLE for servers and runtimes: model, code, golden requests, hashes.
+    """Pack a BUNDLE for servers and runtimes.
 
-    Without a target, --sign signs the bundle itself. Exit code 1: the bundle fails its check and
-    --force is not given.
+    A pack has the model, the target's own code, golden requests and hashes. Without a target,
+    --sign signs the bundle itself. Exit code 1: the bundle fails its check and --force is not
+    given.
 
     \b
     Example:

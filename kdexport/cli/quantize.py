@@ -40,9 +40,10 @@ def quantize(
     force: bool,
     json_path: str | None,
 ) -> None:
-    """Write BUNDLE anew with its student's weights in int8: for flash, not for speed.
+    """Write BUNDLE anew with its student's weights in int8.
 
-    BUNDLE stays as it is. Exit code 1: int8 loses more than --max-loss, and nothing is written.
+    For flash, not for speed: docs/quantize.md. BUNDLE stays as it is. Exit code 1: int8 loses more
+    than --max-loss, and nothing is written.
 
     \b
     Example:

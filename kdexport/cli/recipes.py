@@ -56,7 +56,7 @@ golden_option = click.option(
 def column_options(command: Command) -> Command:
     """Add the flags that say what columns are."""
     options = [
-        click.option("--target", help="Column to predict."),
+        click.option("--target", help="Column to predict; the last one by default."),
         click.option("--goal", help="classification or regression; the target decides by default."),
         click.option("--categorical", multiple=True, help=f"Take as categories. {NAMES}"),
         click.option("--numeric", multiple=True, help=f"Take as numbers. {NAMES}"),

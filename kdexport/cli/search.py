@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from kdexport.cli.options import PATH, FiniteRange, show_progress
-from kdexport.cli.outputs import GuardedCommand, json_option, refuse_unwritable
+from kdexport.cli.outputs import OUTPUT, GuardedCommand, json_option, refuse_unwritable
 from kdexport.cli.recipes import build_recipe, recipe_options
-from kdexport.cli.steps import finish, force_option, output_option
+from kdexport.cli.steps import finish, force_option
 from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
 
 
@@ -21,7 +21,9 @@ from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
     help="Share of the edge that it keeps.",
 )
 @recipe_options
-@output_option
+@click.option(
+    "-o", "--output", type=OUTPUT, help="Folder to write; runs/x-search for x.csv by default."
+)
 @teacher_options
 @force_option
 @json_option
@@ -34,11 +36,12 @@ def search(
     json_path: str | None,
     **options: Any,
 ) -> None:
-    """Try students of many shapes, and write a bundle of the smallest one that is good enough.
+    """Write a bundle of the smallest student that is good enough.
 
-    Without limits: the smallest that is as good as the usual student, and no slower. The teacher
-    is trained once and answers once. Exit code 1: none keeps the limits on validation rows and
-    nothing is written; or one does, and test rows say otherwise.
+    Students of many shapes are tried. Without limits the smallest ships that is as good as the
+    usual student, and no slower. The teacher is trained once and answers once. Exit code 1: none
+    keeps the limits on validation rows and nothing is written; or one does, and test rows say
+    otherwise.
 
     \b
     Example:

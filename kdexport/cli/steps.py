@@ -15,23 +15,26 @@ from kdexport.cli.outputs import (
     write_json,
 )
 from kdexport.cli.recipes import build_recipe, column_options, golden_option, recipe_options
-from kdexport.cli.teachers import load_teachers, name_teachers, teacher_options
+from kdexport.cli.teachers import (
+    answer_options,
+    load_teachers,
+    name_teachers,
+    teacher_options,
+)
 from kdexport.sections import GoldenKind
 
 if TYPE_CHECKING:
     from kdexport.evidence.facts import Evidence
 
-output_option = click.option(
-    "-o", "--output", type=OUTPUT, help="Folder to write; the default is runs/ and DATA's name."
-)
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
 
 @click.command(cls=GuardedCommand)
 @click.argument("data", type=PATH, required=False)
 @recipe_options
-@output_option
+@click.option("-o", "--output", type=OUTPUT, help="Folder to write; runs/x for x.csv by default.")
 @teacher_options
+@answer_options
 @force_option
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped; keep its steps.")
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and stop.")
@@ -116,7 +119,9 @@ def train(data: Path | None, work: Path, force: bool, **options: Any) -> None:
 @column_options
 @json_option
 def schema(data: Path, json_path: str | None, **options: Any) -> None:
-    """Show what every column of DATA would be taken as, and why, without training.
+    """Show what every column of DATA would be taken as, and why.
+
+    Nothing is trained.
 
     \b
     Example:
@@ -138,7 +143,9 @@ def schema(data: Path, json_path: str | None, **options: Any) -> None:
 @click.argument("work", type=PATH)
 @click.option("--recipe", type=PATH, help="Take [student], [transfer] and later sections from it.")
 def distill(work: Path, recipe: Path | None) -> None:
-    """Train students and controls from what `train` left in the work folder WORK.
+    """Train students and controls in a work folder.
+
+    WORK is what `train` wrote.
 
     \b
     Example:
@@ -166,9 +173,10 @@ def export(
     force: bool,
     json_path: str | None,
 ) -> None:
-    """Export and measure what `distill` left in the work folder WORK, into a bundle.
+    """Export and measure what a work folder holds, into a bundle.
 
-    Exit code 1: the bundle is written, but breaks a budget of the recipe's [budgets].
+    WORK is what `train` and `distill` wrote. Exit code 1: the bundle is written, but breaks a
+    budget of the recipe's [budgets].
 
     \b
     Example:

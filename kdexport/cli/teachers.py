@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kdexport.cli.options import PATH, Command, add_options
+from kdexport.cli.options import NAMES, PATH, Command, add_options
 from kdexport.errors import DataError, running_user_code
 from kdexport.recipe import Recipe
 
@@ -26,12 +26,28 @@ def teacher_options(command: Command) -> Command:
             type=click.Path(),
             metavar="TEACHER",
             multiple=True,
-            help="Your own: an .onnx file or MODULE:FUNCTION. Repeat.",
+            help=f"Your own in place of the native one: an .onnx file or MODULE:FUNCTION. {NAMES}",
         ),
         click.option(
             "--teacher-weight", "weights", type=float, multiple=True, help="One per --teacher."
         ),
-        click.option("--oof", is_flag=True, help="Fit copies of your teachers out of fold."),
+        click.option(
+            "--oof",
+            is_flag=True,
+            help="Fit copies of your teachers; each row is answered by one that never saw it.",
+        ),
+        click.option(
+            "--trust",
+            is_flag=True,
+            help="Read pickled teachers, and run the code that a recipe names.",
+        ),
+    ]
+    return add_options(options, command)
+
+
+def answer_options(command: Command) -> Command:
+    """Add the flags that name files of a teacher's answers."""
+    options = [
         click.option(
             "--teacher-probabilities",
             "answers",
@@ -44,11 +60,6 @@ def teacher_options(command: Command) -> Command:
             type=PATH,
             help="The same for the rows of --unlabeled.",
         ),
-        click.option(
-            "--trust",
-            is_flag=True,
-            help="Read pickled teachers, and run the code that a recipe names.",
-        ),
     ]
     return add_options(options, command)
 
@@ -59,9 +70,8 @@ def name_teachers(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: Two of them cannot stand together.
     """
-    teachers, answers, extra = (
-        options[name] for name in ("teachers", "answers", "unlabeled_answers")
-    )
+    teachers = options["teachers"]
+    answers, extra = options.get("answers"), options.get("unlabeled_answers")
     if answers is not None and teachers:
         raise click.UsageError("--teacher-probabilities stands in place of --teacher: pass one")
     if extra is not None and (answers is None or options["unlabeled"] is None):
@@ -122,7 +132,9 @@ def _load(text: str, *, is_from_recipe: bool, trust: bool) -> Any:
 
         return load_pickle(path)
     if not _is_function(text):
-        raise DataError(FORMS, found=repr(text), cure="name a file or a function")
+        raise DataError(
+            FORMS, found=repr(text), cure="such as own:make_teacher, the function of own.py"
+        )
     if is_from_recipe and not trust:
         raise DataError(
             "the code that a recipe names is run with --trust only",

@@ -66,7 +66,8 @@ def write_headline(evidence: Evidence) -> Headline:
         "NO_EDGE": _say_no_edge,
     }[share.verdict](evidence, leading, share)
     verdicts = [
-        f"{style_metric(metric).title}: {title_verdict(other.verdict)} ({write_percent(other)})"
+        f"{style_metric(metric).title}: {title_verdict(other.verdict)} "
+        f"({_show_share(evidence, metric, other)})"
         for metric, other in evidence.recovered.items()
         if metric != leading
     ]
@@ -80,6 +81,13 @@ def write_headline(evidence: Evidence) -> Headline:
         sentence=opening,
         others="; ".join(verdicts),
     )
+
+
+def _show_share(evidence: Evidence, metric: str, share: Recovered) -> str:
+    """The share; where there is no edge to speak of, and so no share of it, the edge."""
+    if share.verdict == "NO_EDGE":
+        return f"edge {write_difference(metric, evidence.edge[metric])}"
+    return write_percent(share)
 
 
 def title_verdict(verdict: Verdict | RivalVerdict) -> str:
@@ -151,11 +159,12 @@ def _say_inconclusive(evidence: Evidence, metric: str, share: Recovered) -> str:
 
 def _say_no_edge(evidence: Evidence, metric: str, _: Recovered) -> str:
     teacher, title = name_teacher(evidence), style_metric(metric).title
-    n_rows = evidence.task.rows["test"].rows
+    n_rows, edge = evidence.task.rows["test"].rows, evidence.edge[metric]
+    how = "worse" if edge.high < 0 else "not measurably better"
     return (
-        f"On {n_rows:,} test rows the {teacher} is not measurably better than the same small "
+        f"On {n_rows:,} test rows the {teacher} is {how} than the same small "
         f"network trained without it (edge in {title} "
-        f"{write_difference(metric, evidence.edge[metric])}): do not distill for this. "
+        f"{write_difference(metric, edge)}): do not distill for this. "
         f"{_subject(evidence)} {_speed(evidence)}."
     )
 

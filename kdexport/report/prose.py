@@ -34,7 +34,7 @@ def list_methods(evidence: Evidence) -> list[str]:
     draws = evidence.read_setting("evidence", "n_draws", 0)
     rate = evidence.read_setting("student", "control_rate", 1.0)
     slower = f", at {rate:.2g} of the learning rate" if rate != 1 else ""
-    second = "; another was trained by the article's plain recipe" if evidence.controls else ""
+    second = "; a plain one was trained as most people would" if evidence.controls else ""
     blocks = max((row.raw.blocks for row in evidence.latency.rows), default=0)
     readings = [text for key, text in READINGS.items() if evidence.training.get(key)]
     gained = (

@@ -45,7 +45,7 @@ VERDICTS = {
 }
 CONTROL_NAMES: dict[ControlRole, str] = {
     "control": "the student's own recipe",
-    "plain_control": "the article's plain recipe",
+    "plain_control": "the plain recipe",
 }
 
 

@@ -51,8 +51,8 @@ def warn_of_seen_rows(
         warnings.warn(
             f"the teacher {what.format(share)}: it has probably been fitted on these rows. Then "
             "it teaches their labels more than what it knows of other rows, and its score on test "
-            "rows taken from them is too good. Pass oof=True to fit copies of it out of fold, or "
-            "rows that it has not seen",
+            "rows taken from them is too good. Pass --oof (oof=True) to fit copies of it out of "
+            "fold, or rows that it has not seen",
             KdexportWarning,
             stacklevel=2,
         )
@@ -115,7 +115,7 @@ def _fit_copy(
 ) -> EstimatorTeacher:
     if not isinstance(teacher, EstimatorTeacher) or not hasattr(teacher.model, "fit"):
         raise DataError(
-            "oof=True fits copies of models with scikit-learn's interface",
+            "--oof (oof=True) fits copies of models with scikit-learn's interface",
             found=f"{teacher.name} cannot be fitted",
             cure="leave oof out and pass rows that it has not seen",
         )

@@ -91,8 +91,11 @@ def _to_table(
 
 
 TASKS: dict[str, tuple[str, Callable[[], Task]]] = {
-    "clicks": ("the article's distribution: 4,000 rows, 100,000 test rows, 2 classes", make_clicks),
-    "article": ("exactly the article's 5,000 rows and split, 2 classes", make_article),
+    "clicks": (
+        "the distribution of a published experiment: 4,000 rows, 100,000 test rows, 2 classes",
+        make_clicks,
+    ),
+    "article": ("exactly the 5,000 rows and the split of that experiment, 2 classes", make_article),
     "breast_cancer": ("569 real rows of 30 measurements, 2 text classes", _load_breast_cancer),
     "digits": ("1,797 real images of 8 x 8 pixels, 10 classes", _load_digits),
 }

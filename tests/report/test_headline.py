@@ -2,7 +2,8 @@
 
 import pytest
 
-from kdexport.evidence.shape import Verdict
+from kdexport.evidence.shape import Interval, Verdict
+from kdexport.report.figures import write_difference
 from kdexport.report.headline import compare_sizes, write_headline
 from tests.report.variants import clicks, with_slices, with_verdict, without_teacher
 
@@ -33,6 +34,24 @@ def test_other_verdicts_are_said_as_plainly(verdict: Verdict, said: str) -> None
     assert headline.sentence.startswith(said)
     assert headline.mark != write_headline(clicks()).mark
     assert "times faster" in headline.sentence
+
+
+def test_no_share_of_no_edge() -> None:
+    """Of a metric without an edge the edge is shown, not a share of about nothing."""
+    evidence = clicks()
+    share = evidence.recovered["log_loss"].model_copy(update={"verdict": "NO_EDGE"})
+    recovered = {**evidence.recovered, "log_loss": share}
+    others = write_headline(evidence.model_copy(update={"recovered": recovered})).others
+    edge = write_difference("log_loss", evidence.edge["log_loss"])
+    assert others.startswith(f"log loss: NO EDGE (edge {edge})")
+
+
+def test_a_teacher_that_is_worse_is_said_to_be() -> None:
+    """Where the whole interval of the edge is below 0, the teacher is worse, not about as good."""
+    evidence = with_verdict("NO_EDGE")
+    edge = {**evidence.edge, "accuracy": Interval(value=-0.065, low=-0.067, high=-0.063)}
+    sentence = write_headline(evidence.model_copy(update={"edge": edge})).sentence
+    assert "the ensemble is worse than the same small network trained without it" in sentence
 
 
 def test_inconclusive_says_what_would_settle_it() -> None:

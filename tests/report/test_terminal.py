@@ -143,4 +143,4 @@ def test_second_control(bundle_path: Path) -> None:
     """Of two controls it is said which counts, and what the other has."""
     text = " ".join(show(add_plain_control(load_bundle(bundle_path).evidence)).split())
     assert "control in accuracy: the student's own recipe, the better one" in text
-    assert "the article's plain recipe: " in text
+    assert "on the test rows; the plain recipe: " in text

@@ -5,7 +5,7 @@ transfer set, rounds of training, every finalist as it would ship, and a bundle 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def search(
     Args:
         recipe: What the students have in common. Its own shape is what they are compared with.
         output: The bundle's folder.
-        limits: What the student has to keep.
+        limits: What the student has to keep; what they leave open, budgets of the recipe may limit.
         data: Rows, or None for the recipe's file or built-in task.
         test: Test rows of the user, or None.
         teacher: The user's own (see `run`), or None to train the native one.
@@ -71,6 +71,7 @@ def search(
     with claim_output(output, force=force) as claimed:
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         given = Given(teacher, data, weights, oof)
+        limits = limits.within(recipe.budgets)
         prepared = _limit(prepared, limits)
         prepared, source = find_teacher(prepared, given, on_progress=on_progress)
         rival = train_rival(prepared)
@@ -101,8 +102,6 @@ def search(
 
 def _limit(prepared: Prepared, limits: Limits) -> Prepared:
     """Return the task whose recipe holds a student to the limits."""
-    given = {"max_bytes": limits.max_bytes, "min_recovered_lower": limits.min_recovered_lower}
-    asked = {key: value for key, value in given.items() if value is not None}
     recipe = prepared.recipe
-    budgets = Budgets.model_validate({**recipe.budgets.model_dump(), **asked})
+    budgets = Budgets.model_validate({**recipe.budgets.model_dump(), **asdict(limits)})
     return replace(prepared, recipe=recipe.model_copy(update={"budgets": budgets}))

@@ -103,10 +103,10 @@ def test_nearest_is_named() -> None:
     assert describe_nearest(ALL, Limits(max_bytes=100)).startswith("8-8")
 
 
-def quick_search(csv_path: Path, output: Path, limits: Limits, *, threads: int = 1) -> Evidence:
+def quick_search(csv_path: Path, output: Path, limits: Limits, **settings: Any) -> Evidence:
     """Search among shapes that are trained for a moment."""
     shape = {"student.hidden": [64, 32], "student.max_steps": 40, "student.form": "plain"}
-    given = {**QUICK, "data.target": "y", **shape, "threads": threads}
+    given = {**QUICK, "data.target": "y", **shape, **settings}
     recipe: Recipe = read_recipe(None, given)
     return search(recipe, output, limits=limits, data=csv_path)
 
@@ -143,12 +143,17 @@ def test_search_makes_a_bundle(
 def test_nothing_is_written_where_none_keeps_the_limits(
     csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then the nearest is named, the exit code is 1, and the output stays as it was."""
+    """Then the nearest is named, the exit code is 1, and the output stays as it was. A budget of
+    the recipe is a limit.
+    """
     found = SimpleNamespace(usual="64-32", teacher_rows=1)
     monkeypatch.setattr("kdexport.candidates.train_candidates", lambda *_, **__: found)
     monkeypatch.setattr("kdexport.finalists.measure_finalists", lambda *_: ALL)
     with pytest.raises(SearchError, match="nearest: 8-8 with 60%"):
         quick_search(csv_path, tmp_path / "none", Limits(max_bytes=10))
+    budget = {"budgets.max_bytes": 4500}
+    with pytest.raises(SearchError, match="at most 4,500 bytes and at least 95% of the edge"):
+        quick_search(csv_path, tmp_path / "none", Limits(min_recovered_lower=0.95), **budget)
     assert SearchError.exit_code == 1
     assert not (tmp_path / "none").exists()
 

@@ -5,9 +5,10 @@ Validation rows and sizes decide; nothing here looks at test rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from kdexport.evidence.search_facts import CandidateFact
+from kdexport.sections import Budgets
 
 SLACK = 0.02  # of the usual student's way from its control to the teacher
 
@@ -24,6 +25,11 @@ class Limits:
 
     max_bytes: int | None = None
     min_recovered_lower: float | None = None
+
+    def within(self, budgets: Budgets) -> "Limits":
+        """Return them, those that are open taken from a recipe's budgets of the same names."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return Limits(**{name: getattr(budgets, name) for name in asdict(self)} | given)
 
     def describe(self) -> str:
         """Return them in words."""

@@ -12,7 +12,7 @@ from typing import Any
 from kdexport.bundle import claim_output
 from kdexport.errors import SearchError
 from kdexport.evidence.facts import Evidence
-from kdexport.evidence.front import Limits, choose, describe_nearest
+from kdexport.evidence.front import Limits, choose, choose_int8, describe_nearest
 from kdexport.evidence.search_facts import SearchFact
 from kdexport.extras import needing
 from kdexport.pipeline import Learned, assemble, train_rival, write_files
@@ -20,7 +20,7 @@ from kdexport.prepare import Source, is_own_table, prepare, refuse_few_test_rows
 from kdexport.prepared import Prepared
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, ignore_progress
-from kdexport.report.advice import advise
+from kdexport.report.advice import advise, describe_small
 from kdexport.sections import Budgets
 from kdexport.teacher import Given, find_teacher
 
@@ -79,11 +79,13 @@ def search(
         found = train_candidates(prepared, source, on_progress, is_own_table=is_own)
         candidates = measure_finalists(found, prepared, source, on_progress)
         chosen, rule = choose(candidates, limits, usual=found.usual)
+        small = choose_int8(candidates, limits, usual=found.usual)
         if chosen is None:
+            cure = "allow more bytes or ask for less of the edge"
             raise SearchError(
                 f"one of {len(candidates)} students keeps {limits.describe()}",
                 found=f"none does; nearest: {describe_nearest(candidates, limits)}",
-                cure="allow more bytes or ask for less of the edge",
+                cure=f"{cure}; if int8 may ship, {describe_small(small)}" if small else cure,
             )
         fact = SearchFact(
             rule=rule,
@@ -91,7 +93,7 @@ def search(
             usual=found.usual,
             teacher_rows=found.teacher_rows,
             candidates=candidates,
-            advice=advise(candidates),
+            advice=advise(candidates, chosen=chosen, small=small),
         )
         settled = replace(prepared, recipe=found.recipe_of(chosen.name))
         learned = Learned(settled, source, found.students_of(chosen.name))

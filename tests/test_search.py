@@ -13,7 +13,7 @@ from kdexport.cli import cli
 from kdexport.errors import SearchError
 from kdexport.evidence.checks import check_bundle
 from kdexport.evidence.facts import Evidence
-from kdexport.evidence.front import Limits, choose, describe_nearest, mark_front
+from kdexport.evidence.front import Limits, choose, choose_int8, describe_nearest, mark_front
 from kdexport.evidence.search_facts import CandidateFact
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.report.advice import advise
@@ -97,6 +97,21 @@ def test_int8_does_not_ship() -> None:
     assert "No network here is worth storing in int8" in advise(ALL)[-1]
 
 
+def test_int8_within_the_bytes_is_named() -> None:
+    """Where int8 has more of the edge in as many bytes, it is said, and how to get it; what the
+    bundle's own file becomes in int8 needs no more than `kdexport quantize`.
+    """
+    small = candidate("64-32 int8", 3000, 0.101, 0.97, precision="int8")
+    everything, limits = [*ALL, small], Limits(max_bytes=3500)
+    assert choose_int8(everything, limits, usual="64-32") == small
+    said = advise(everything, chosen=TINY, small=small)[-2]
+    assert "64-32 int8 would be chosen, 97% of the way in 3,000 bytes: `kdexport run`" in said
+    assert "`kdexport run`" not in " ".join(advise(everything, chosen=USUAL, small=small))
+    assert choose_int8(everything, Limits(max_bytes=2900), usual="64-32") is None
+    worse = candidate("64-32 int8", 3000, 0.2, 0.3, precision="int8")
+    assert choose_int8([*ALL, worse], limits, usual="64-32") is None
+
+
 def test_nearest_is_named() -> None:
     """Where none keeps the limits, the one that misses them by least is named."""
     assert describe_nearest(ALL, Limits(4500, 0.95)).startswith("16-16 with 90%")
@@ -151,9 +166,12 @@ def test_nothing_is_written_where_none_keeps_the_limits(
     monkeypatch.setattr("kdexport.finalists.measure_finalists", lambda *_: ALL)
     with pytest.raises(SearchError, match="nearest: 8-8 with 60%"):
         quick_search(csv_path, tmp_path / "none", Limits(max_bytes=10))
-    budget = {"budgets.max_bytes": 4500}
-    with pytest.raises(SearchError, match="at most 4,500 bytes and at least 95% of the edge"):
-        quick_search(csv_path, tmp_path / "none", Limits(min_recovered_lower=0.95), **budget)
+    small = candidate("64-32 int8", 4400, 0.101, 0.97, precision="int8")
+    monkeypatch.setattr("kdexport.finalists.measure_finalists", lambda *_: [*ALL, small])
+    budget, share = {"budgets.max_bytes": 4500}, Limits(min_recovered_lower=0.95)
+    with pytest.raises(SearchError, match="at most 4,500 bytes and at least 95% of the ed") as said:
+        quick_search(csv_path, tmp_path / "none", share, **budget)
+    assert "if int8 may ship, 64-32 int8 would be chosen" in str(said.value)
     assert SearchError.exit_code == 1
     assert not (tmp_path / "none").exists()
 

@@ -76,7 +76,9 @@ def search(
         prepared, source = find_teacher(prepared, given, on_progress=on_progress)
         rival = train_rival(prepared)
         is_own = is_own_table(recipe, data)
-        found = train_candidates(prepared, source, on_progress, is_own_table=is_own)
+        found = train_candidates(
+            prepared, source, on_progress, is_own_table=is_own, max_bytes=limits.max_bytes
+        )
         candidates = measure_finalists(found, prepared, source, on_progress)
         chosen, rule = choose(candidates, limits, usual=found.usual)
         small = choose_int8(candidates, limits, usual=found.usual)

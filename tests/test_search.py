@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from kdexport.bundle import load_bundle
+from kdexport.candidates import measure_file
 from kdexport.cli import cli
 from kdexport.errors import SearchError
 from kdexport.evidence.checks import check_bundle
 from kdexport.evidence.facts import Evidence
 from kdexport.evidence.front import Limits, choose, choose_int8, describe_nearest, mark_front
 from kdexport.evidence.search_facts import CandidateFact
+from kdexport.prepared import Prepared
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.report.advice import advise
 from kdexport.report.pages import render_markdown
 from kdexport.search import search
+from kdexport.training.search import Shape
 from tests.conftest import QUICK
 from tests.test_docs import read_blocks
 
@@ -131,6 +134,15 @@ def test_search_makes_a_bundle(
 ) -> None:
     """A search ends in a bundle that passes its checks and says among how many it chose."""
     monkeypatch.setattr("kdexport.int8_candidates.MAX_LOSS", 1.0)  # hardly trained, so any loss
+    sizes: dict[str, int] = {}
+
+    def measure(prepared: Prepared) -> int:
+        student = prepared.recipe.student
+        name = Shape(student.hidden, student.settled_form).name
+        sizes[name] = measure_file(prepared)
+        return sizes[name]
+
+    monkeypatch.setattr("kdexport.candidates.measure_file", measure)
     output = tmp_path / "found"
     n_threads = torch.get_num_threads()
     evidence = quick_search(csv_path, output, Limits(max_bytes=4000), threads=n_threads + 1)
@@ -144,6 +156,9 @@ def test_search_makes_a_bundle(
     assert {one.family for one in fact.candidates if one.bytes} == {"network", "trees"}
     assert fact.teacher_rows > QUICK["transfer.n_synthetic"]
     by_name = {one.name: one for one in fact.candidates}
+    known = {name: size for name, size in sizes.items() if by_name[name].bytes is not None}
+    assert known == {name: by_name[name].bytes for name in known} != {}
+    assert min(sizes.values()) <= 4000
     small = by_name[f"{fact.usual} int8"]
     before = by_name[fact.usual]
     assert (small.precision, before.precision) == ("int8", "float32")

@@ -115,7 +115,7 @@ def test_a_share_of_no_edge_is_none() -> None:
 
 
 def test_what_ships_in_int8() -> None:
-    """In a bundle of `kdexport quantize`, the one that was chosen is not what ships: its int8 is."""
+    """In a bundle of `kdexport quantize`, what ships is the int8 of the one that was chosen."""
     fact = QuantizedFact.model_construct()
     (grid,) = make_search_grids(with_search().model_copy(update={"quantized": fact}))
     assert [row[0] for row in grid.rows if "ships" in row[0]] == ["16-16 (front, ships in int8)"]

@@ -54,6 +54,24 @@ def test_a_size_that_a_smaller_one_beats_has_no_finalist() -> None:
     assert _halve([usual, worse, small], usual, n_kept=1) == ([usual, small], [worse])
 
 
+def test_the_best_within_a_limit_stays() -> None:
+    """Where files have to be small, the best that is stays, whatever better ones there are."""
+    small, worse, usual = make((4,), 40, 0.3), make((16,), 400, 0.4), make((32,), 1000, 0.2)
+    also = make((17,), 420, 0.5)
+    asked: list[Shape] = []
+
+    def may_ship(tried: Tried) -> bool:
+        asked.append(tried.shape)
+        return tried in (worse, also)
+
+    there = [usual, small, also, worse]
+    for n_kept in (1, 2):
+        stay, _ = _halve(there, usual, n_kept=n_kept, may_ship=may_ship)
+        assert worse in stay
+    assert _halve(there, usual, n_kept=1, may_ship=may_ship)[0] == [usual, small, worse]
+    assert also.shape not in asked  # each takes an export
+
+
 def test_threads_move_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shapes that are trained two at a time are those that are trained one by one."""
     monkeypatch.setattr("kdexport.training.search.WIDTHS", ((), (3,), (4, 4)))

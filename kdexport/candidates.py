@@ -31,6 +31,7 @@ from kdexport.training.threads import use_threads
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 from kdexport.trees import Trees
 
+LEAST_BYTES = 2  # of a weight: beyond, no file has to be made to know
 MAX_CLASSES_OF_GROVES = 10  # a model for each class: beyond, no few trees are left
 
 
@@ -107,9 +108,11 @@ def train_candidates(
     sizes: dict[Shape, int] = {}
 
     def may_ship(tried: Tried) -> bool:
+        if max_bytes is None or LEAST_BYTES * tried.n_weights > max_bytes:
+            return False
         if tried.shape not in sizes:
             sizes[tried.shape] = measure_file(replace(prepared, recipe=tried.recipe))
-        return max_bytes is not None and sizes[tried.shape] <= max_bytes
+        return sizes[tried.shape] <= max_bytes
 
     with use_threads(prepared.recipe.threads) as n_threads:
         lesson = make_lesson(prepared, teacher, on_progress)

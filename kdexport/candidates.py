@@ -5,17 +5,20 @@ Takes a prepared task and its teacher, gives what was trained. `finalists` measu
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from kdexport.assemble import export_model, stamp
+from kdexport.export.network import build_student
 from kdexport.prepared import Prepared, Trained
 from kdexport.recipe import Recipe
 from kdexport.records import Float32, Progress, ProgressSink
 from kdexport.training.checkpoints import freeze_students
 from kdexport.training.own_teacher import OwnTeacher
-from kdexport.training.search import Tried, list_shapes, search_students
+from kdexport.training.search import Shape, Tried, build_untrained, list_shapes, search_students
 from kdexport.training.small_trees import (
     GROVES,
     Grove,
@@ -28,6 +31,7 @@ from kdexport.training.threads import use_threads
 from kdexport.training.transfer import Lesson, TransferSet, build_transfer_set
 from kdexport.trees import Trees
 
+LEAST_BYTES = 2  # of a weight: beyond, no file has to be made to know
 MAX_CLASSES_OF_GROVES = 10  # a model for each class: beyond, no few trees are left
 
 
@@ -90,8 +94,26 @@ def train_candidates(
     on_progress: ProgressSink,
     *,
     is_own_table: bool,
+    max_bytes: int | None = None,
 ) -> Found:
-    """Label one transfer set and train every candidate on it."""
+    """Label one transfer set and train every candidate on it.
+
+    Args:
+        prepared: The task.
+        teacher: Answers the transfer set.
+        on_progress: Told how it goes.
+        is_own_table: Whether the rows are the user's.
+        max_bytes: Of the file that ships: the best network within it is trained in full.
+    """
+    sizes: dict[Shape, int] = {}
+
+    def may_ship(tried: Tried) -> bool:
+        if max_bytes is None or LEAST_BYTES * tried.n_weights > max_bytes:
+            return False
+        if tried.shape not in sizes:
+            sizes[tried.shape] = measure_file(replace(prepared, recipe=tried.recipe))
+        return sizes[tried.shape] <= max_bytes
+
     with use_threads(prepared.recipe.threads) as n_threads:
         lesson = make_lesson(prepared, teacher, on_progress)
         recipe, _ = choose_recipe(lesson, prepared.recipe, on_progress)
@@ -101,6 +123,7 @@ def train_candidates(
             recipe,
             transfer,
             is_own_table=is_own_table,
+            may_ship=None if max_bytes is None else may_ship,
             n_threads=n_threads,
             on_progress=on_progress,
         )
@@ -113,6 +136,24 @@ def train_candidates(
                     on_progress(Progress("small trees", len(groves), len(GROVES)))
         usual = list_shapes(prepared.schema, recipe)[0].name
         return Found(tried, groves, usual, transfer.inputs.n_rows, lesson)
+
+
+def measure_file(prepared: Prepared) -> int:
+    """Return how many bytes a student's file will have, before it is trained."""
+    stack = build_untrained(prepared.schema, prepared.recipe)
+    content = export_model(build_student(stack, 0), None, stack.encoder)
+    return len(stamp(content, prepared, stand_in(prepared)))
+
+
+def stand_in(prepared: Prepared) -> dict[str, Any]:
+    """A headline about as long as that of a bundle's files, which are measured with theirs."""
+    quality = round(prepared.schema.target_scale, 4) + 0.1234
+    return {
+        "log_loss": [quality] * 3,
+        "recovered": [-1.234] * 3,
+        "verdict": "NOT_RECOVERED",
+        "sha256": "0" * 64,
+    }
 
 
 def _train_grove(lesson: Lesson, transfer: TransferSet, recipe: Recipe, grove: Grove) -> TriedGrove:

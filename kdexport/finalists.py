@@ -7,10 +7,9 @@ edge. `search` tells the story.
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 from kdexport.assemble import export_model, export_student, measure_groups, stamp
-from kdexport.candidates import Found, TriedGrove
+from kdexport.candidates import Found, TriedGrove, stand_in
 from kdexport.evidence.blocks import Timed
 from kdexport.evidence.claims import describe_file
 from kdexport.evidence.edge import EdgeResult
@@ -65,13 +64,13 @@ def measure_finalists(
             on_progress(Progress("files", position, len(networks)))
             name = tried.shape.name
             asked_for = replace(prepared, recipe=tried.recipe)
-            files[name] = stamp(export_student(networks[name]), asked_for, _stand_in(prepared))
+            files[name] = stamp(export_student(networks[name]), asked_for, stand_in(prepared))
             if (file := make_int8_file(files[name], prepared)) is not None:
                 small[name] = file
         for grove in groves:
             trees = stand_alone(grove.taught[0], prepared.schema).trees
             content = export_model(None, trees, networks[found.usual].encoder)
-            files[grove.grove.name] = stamp(content, prepared, _stand_in(prepared))
+            files[grove.grove.name] = stamp(content, prepared, stand_in(prepared))
         asked = files | {name_int8(name): file.after for name, file in small.items()}
         times, slower = _time(asked, prepared, usual=found.usual)
         edges = _measure_edges(
@@ -87,17 +86,6 @@ def measure_finalists(
                 )
         measured = [_add_file(fact, asked, times, slower) for fact in measured]
         return mark_front(sorted(measured, key=lambda fact: fact.bytes or 4 * fact.parameters))
-
-
-def _stand_in(prepared: Prepared) -> dict[str, Any]:
-    """A headline about as long as that of a bundle's files, which are measured with theirs."""
-    quality = round(prepared.schema.target_scale, 4) + 0.1234
-    return {
-        "log_loss": [quality] * 3,
-        "recovered": [-1.234] * 3,
-        "verdict": "NOT_RECOVERED",
-        "sha256": "0" * 64,
-    }
 
 
 def _measure_edges(

@@ -5,14 +5,14 @@ transfer set, rounds of training, every finalist as it would ship, and a bundle 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from kdexport.bundle import claim_output
 from kdexport.errors import SearchError
 from kdexport.evidence.facts import Evidence
-from kdexport.evidence.front import Limits, choose, describe_nearest
+from kdexport.evidence.front import Limits, choose, choose_int8, describe_nearest
 from kdexport.evidence.search_facts import SearchFact
 from kdexport.extras import needing
 from kdexport.pipeline import Learned, assemble, train_rival, write_files
@@ -20,7 +20,7 @@ from kdexport.prepare import Source, is_own_table, prepare, refuse_few_test_rows
 from kdexport.prepared import Prepared
 from kdexport.recipe import Recipe
 from kdexport.records import ProgressSink, ignore_progress
-from kdexport.report.advice import advise
+from kdexport.report.advice import advise, describe_small
 from kdexport.sections import Budgets
 from kdexport.teacher import Given, find_teacher
 
@@ -47,7 +47,7 @@ def search(
     Args:
         recipe: What the students have in common. Its own shape is what they are compared with.
         output: The bundle's folder.
-        limits: What the student has to keep.
+        limits: What the student has to keep; what they leave open, budgets of the recipe may limit.
         data: Rows, or None for the recipe's file or built-in task.
         test: Test rows of the user, or None.
         teacher: The user's own (see `run`), or None to train the native one.
@@ -71,18 +71,23 @@ def search(
     with claim_output(output, force=force) as claimed:
         prepared = refuse_few_test_rows(prepare(recipe, data=data, test=test, unlabeled=unlabeled))
         given = Given(teacher, data, weights, oof)
+        limits = limits.within(recipe.budgets)
         prepared = _limit(prepared, limits)
         prepared, source = find_teacher(prepared, given, on_progress=on_progress)
         rival = train_rival(prepared)
         is_own = is_own_table(recipe, data)
-        found = train_candidates(prepared, source, on_progress, is_own_table=is_own)
+        found = train_candidates(
+            prepared, source, on_progress, is_own_table=is_own, max_bytes=limits.max_bytes
+        )
         candidates = measure_finalists(found, prepared, source, on_progress)
         chosen, rule = choose(candidates, limits, usual=found.usual)
+        small = choose_int8(candidates, limits, usual=found.usual)
         if chosen is None:
+            cure = "allow more bytes or ask for less of the edge"
             raise SearchError(
                 f"one of {len(candidates)} students keeps {limits.describe()}",
                 found=f"none does; nearest: {describe_nearest(candidates, limits)}",
-                cure="allow more bytes or ask for less of the edge",
+                cure=f"{cure}; if int8 may ship, {describe_small(small)}" if small else cure,
             )
         fact = SearchFact(
             rule=rule,
@@ -90,7 +95,7 @@ def search(
             usual=found.usual,
             teacher_rows=found.teacher_rows,
             candidates=candidates,
-            advice=advise(candidates),
+            advice=advise(candidates, chosen=chosen, small=small),
         )
         settled = replace(prepared, recipe=found.recipe_of(chosen.name))
         learned = Learned(settled, source, found.students_of(chosen.name))
@@ -101,8 +106,6 @@ def search(
 
 def _limit(prepared: Prepared, limits: Limits) -> Prepared:
     """Return the task whose recipe holds a student to the limits."""
-    given = {"max_bytes": limits.max_bytes, "min_recovered_lower": limits.min_recovered_lower}
-    asked = {key: value for key, value in given.items() if value is not None}
     recipe = prepared.recipe
-    budgets = Budgets.model_validate({**recipe.budgets.model_dump(), **asked})
+    budgets = Budgets.model_validate({**recipe.budgets.model_dump(), **asdict(limits)})
     return replace(prepared, recipe=recipe.model_copy(update={"budgets": budgets}))

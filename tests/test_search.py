@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from kdexport.bundle import load_bundle
+from kdexport.candidates import measure_file
 from kdexport.cli import cli
 from kdexport.errors import SearchError
 from kdexport.evidence.checks import check_bundle
 from kdexport.evidence.facts import Evidence
-from kdexport.evidence.front import Limits, choose, describe_nearest, mark_front
+from kdexport.evidence.front import Limits, choose, choose_int8, describe_nearest, mark_front
 from kdexport.evidence.search_facts import CandidateFact
+from kdexport.prepared import Prepared
 from kdexport.recipe import Recipe, read_recipe
 from kdexport.report.advice import advise
 from kdexport.report.pages import render_markdown
 from kdexport.search import search
+from kdexport.training.search import Shape
 from tests.conftest import QUICK
 from tests.test_docs import read_blocks
 
@@ -97,16 +100,31 @@ def test_int8_does_not_ship() -> None:
     assert "No network here is worth storing in int8" in advise(ALL)[-1]
 
 
+def test_int8_within_the_bytes_is_named() -> None:
+    """Where int8 has more of the edge in as many bytes, it is said, and how to get it; what the
+    bundle's own file becomes in int8 needs no more than `kdexport quantize`.
+    """
+    small = candidate("64-32 int8", 3000, 0.101, 0.97, precision="int8")
+    everything, limits = [*ALL, small], Limits(max_bytes=3500)
+    assert choose_int8(everything, limits, usual="64-32") == small
+    said = advise(everything, chosen=TINY, small=small)[-2]
+    assert "64-32 int8 would be chosen, 97% of the way in 3,000 bytes: `kdexport run`" in said
+    assert "`kdexport run`" not in " ".join(advise(everything, chosen=USUAL, small=small))
+    assert choose_int8(everything, Limits(max_bytes=2900), usual="64-32") is None
+    worse = candidate("64-32 int8", 3000, 0.2, 0.3, precision="int8")
+    assert choose_int8([*ALL, worse], limits, usual="64-32") is None
+
+
 def test_nearest_is_named() -> None:
     """Where none keeps the limits, the one that misses them by least is named."""
     assert describe_nearest(ALL, Limits(4500, 0.95)).startswith("16-16 with 90%")
     assert describe_nearest(ALL, Limits(max_bytes=100)).startswith("8-8")
 
 
-def quick_search(csv_path: Path, output: Path, limits: Limits, *, threads: int = 1) -> Evidence:
+def quick_search(csv_path: Path, output: Path, limits: Limits, **settings: Any) -> Evidence:
     """Search among shapes that are trained for a moment."""
     shape = {"student.hidden": [64, 32], "student.max_steps": 40, "student.form": "plain"}
-    given = {**QUICK, "data.target": "y", **shape, "threads": threads}
+    given = {**QUICK, "data.target": "y", **shape, **settings}
     recipe: Recipe = read_recipe(None, given)
     return search(recipe, output, limits=limits, data=csv_path)
 
@@ -116,6 +134,15 @@ def test_search_makes_a_bundle(
 ) -> None:
     """A search ends in a bundle that passes its checks and says among how many it chose."""
     monkeypatch.setattr("kdexport.int8_candidates.MAX_LOSS", 1.0)  # hardly trained, so any loss
+    sizes: dict[str, int] = {}
+
+    def measure(prepared: Prepared) -> int:
+        student = prepared.recipe.student
+        name = Shape(student.hidden, student.settled_form).name
+        sizes[name] = measure_file(prepared)
+        return sizes[name]
+
+    monkeypatch.setattr("kdexport.candidates.measure_file", measure)
     output = tmp_path / "found"
     n_threads = torch.get_num_threads()
     evidence = quick_search(csv_path, output, Limits(max_bytes=4000), threads=n_threads + 1)
@@ -129,6 +156,9 @@ def test_search_makes_a_bundle(
     assert {one.family for one in fact.candidates if one.bytes} == {"network", "trees"}
     assert fact.teacher_rows > QUICK["transfer.n_synthetic"]
     by_name = {one.name: one for one in fact.candidates}
+    known = {name: size for name, size in sizes.items() if by_name[name].bytes is not None}
+    assert known == {name: by_name[name].bytes for name in known} != {}
+    assert min(sizes.values()) <= 4000
     small = by_name[f"{fact.usual} int8"]
     before = by_name[fact.usual]
     assert (small.precision, before.precision) == ("int8", "float32")
@@ -143,12 +173,20 @@ def test_search_makes_a_bundle(
 def test_nothing_is_written_where_none_keeps_the_limits(
     csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then the nearest is named, the exit code is 1, and the output stays as it was."""
+    """Then the nearest is named, the exit code is 1, and the output stays as it was. A budget of
+    the recipe is a limit.
+    """
     found = SimpleNamespace(usual="64-32", teacher_rows=1)
     monkeypatch.setattr("kdexport.candidates.train_candidates", lambda *_, **__: found)
     monkeypatch.setattr("kdexport.finalists.measure_finalists", lambda *_: ALL)
     with pytest.raises(SearchError, match="nearest: 8-8 with 60%"):
         quick_search(csv_path, tmp_path / "none", Limits(max_bytes=10))
+    small = candidate("64-32 int8", 4400, 0.101, 0.97, precision="int8")
+    monkeypatch.setattr("kdexport.finalists.measure_finalists", lambda *_: [*ALL, small])
+    budget, share = {"budgets.max_bytes": 4500}, Limits(min_recovered_lower=0.95)
+    with pytest.raises(SearchError, match="at most 4,500 bytes and at least 95% of the ed") as said:
+        quick_search(csv_path, tmp_path / "none", share, **budget)
+    assert "if int8 may ship, 64-32 int8 would be chosen" in str(said.value)
     assert SearchError.exit_code == 1
     assert not (tmp_path / "none").exists()
 

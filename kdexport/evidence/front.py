@@ -5,9 +5,10 @@ Validation rows and sizes decide; nothing here looks at test rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from kdexport.evidence.search_facts import CandidateFact
+from kdexport.sections import Budgets
 
 SLACK = 0.02  # of the usual student's way from its control to the teacher
 
@@ -24,6 +25,11 @@ class Limits:
 
     max_bytes: int | None = None
     min_recovered_lower: float | None = None
+
+    def within(self, budgets: Budgets) -> "Limits":
+        """Return them, those that are open taken from a recipe's budgets of the same names."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return Limits(**{name: getattr(budgets, name) for name in asdict(self)} | given)
 
     def describe(self) -> str:
         """Return them in words."""
@@ -77,7 +83,26 @@ def choose(
     Returns:
         The chosen one, or None where none keeps the limits; and the rule in words.
     """
-    networks, small = _find_networks(candidates, limits)
+    networks = _list_networks(candidates)
+    (standard,) = (c for c in networks if c.name == usual)
+    return _choose(networks, limits, standard)
+
+
+def choose_int8(
+    candidates: Sequence[CandidateFact], limits: Limits, *, usual: str
+) -> CandidateFact | None:
+    """Return the network in int8 that the rule would choose if such might ship, if it would."""
+    networks = _list_networks(candidates)
+    small = [one for one in list_measured(candidates) if one.precision == "int8"]
+    (standard,) = (c for c in networks if c.name == usual)
+    chosen, _ = _choose([*networks, *small], limits, standard)
+    return chosen if chosen in small else None
+
+
+def _choose(
+    networks: Sequence[CandidateFact], limits: Limits, standard: CandidateFact
+) -> tuple[CandidateFact | None, str]:
+    small = _keep_small(networks, limits)
     if limits.min_recovered_lower is not None:
         kept = [c for c in small if (c.share or 0.0) >= limits.min_recovered_lower]
         rule = f"the smallest that keeps {limits.describe()} on validation rows"
@@ -85,7 +110,6 @@ def choose(
     if limits.max_bytes is not None:
         rule = f"the lowest validation loss within {limits.max_bytes:,} bytes"
         return min(small, key=lambda c: c.validation_loss, default=None), rule
-    (standard,) = (c for c in networks if c.name == usual)
     lost = SLACK * abs(standard.share or 0.0)
     kept = [
         c
@@ -94,31 +118,34 @@ def choose(
         or ((c.share or 0.0) >= (standard.share or 0.0) - lost and _size(c) < _size(standard))
     ]
     kept = [c for c in kept if not c.is_slower]
-    rule = f"the smallest as good on validation rows as {usual}, and no slower"
+    rule = f"the smallest as good on validation rows as {standard.name}, and no slower"
     return min(kept, key=_size), rule
 
 
 def describe_nearest(candidates: Sequence[CandidateFact], limits: Limits) -> str:
     """Return the candidate that misses the limits by least, in words."""
-    networks, small = _find_networks(candidates, limits)
+    networks = _list_networks(candidates)
+    small = _keep_small(networks, limits)
     best = max(small, key=lambda c: c.share or 0.0) if small else min(networks, key=_size)
     return f"{best.name} with {best.share or 0.0:z.0%} on validation rows in {_size(best):,} bytes"
 
 
-def _find_networks(
-    candidates: Sequence[CandidateFact], limits: Limits
-) -> tuple[list[CandidateFact], list[CandidateFact]]:
-    """Return the networks that may ship, and those of them that are small enough.
+def _list_networks(candidates: Sequence[CandidateFact]) -> list[CandidateFact]:
+    """Return the networks that may ship.
 
     A search's bundle is that of a network as it was trained: int8 is `kdexport quantize`'s.
     """
-    networks = [
+    return [
         one
         for one in list_measured(candidates)
         if one.family == "network" and one.precision != "int8"
     ]
+
+
+def _keep_small(networks: Sequence[CandidateFact], limits: Limits) -> list[CandidateFact]:
+    """Return those that are small enough."""
     most = limits.max_bytes
-    return networks, [one for one in networks if most is None or _size(one) <= most]
+    return [one for one in networks if most is None or _size(one) <= most]
 
 
 def _size(candidate: CandidateFact) -> int:

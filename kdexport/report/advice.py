@@ -11,8 +11,19 @@ from kdexport.evidence.search_facts import CandidateFact, name_int8
 ONE = "1"
 
 
-def advise(candidates: Sequence[CandidateFact]) -> list[str]:
-    """Say which family wins where, and what is not worth doing."""
+def advise(
+    candidates: Sequence[CandidateFact],
+    *,
+    chosen: CandidateFact | None = None,
+    small: CandidateFact | None = None,
+) -> list[str]:
+    """Say which family wins where, and what is not worth doing.
+
+    Args:
+        candidates: All of the search.
+        chosen: The one that ships, if one does.
+        small: What would be chosen if networks in int8 might ship; None where that is no other.
+    """
     measured = list_measured(candidates)
     lines = []
     for batch in list_batches(measured):
@@ -42,7 +53,18 @@ def advise(candidates: Sequence[CandidateFact]) -> list[str]:
             f"Small trees are on the front: {small.name} in {small.bytes:,} bytes. They are "
             "reported, and do not ship: a bundle's student is a network."
         )
+    if small is not None and (chosen is None or small.name != name_int8(chosen.name)):
+        lines.append(f"If int8 might ship, {describe_small(small)}.")
     return [*lines, _advise_on_int8(measured)]
+
+
+def describe_small(small: CandidateFact) -> str:
+    """Say how to get a network in int8 that no bundle of the search holds."""
+    return (
+        f"{small.name} would be chosen, {small.share or 0.0:z.0%} of the way in {small.bytes:,} "
+        "bytes: `kdexport run` with its widths and form (--hidden, student.form), then "
+        "`kdexport quantize`"
+    )
 
 
 def _advise_on_int8(measured: Sequence[CandidateFact]) -> str:

@@ -3,6 +3,8 @@
 Takes the facts of a search, gives a rich renderable. Reads no file and measures nothing.
 """
 
+from functools import partial
+
 from rich import box
 from rich.console import Group
 from rich.table import Table
@@ -11,6 +13,7 @@ from rich.text import Text
 from kdexport.evidence.front import list_batches, list_measured
 from kdexport.evidence.search_facts import CandidateFact, SearchFact
 from kdexport.report.figures import write_interval
+from kdexport.report.search_grids import write_recovered
 
 FULL = 40  # characters of a bar that stands for the whole edge
 
@@ -39,7 +42,6 @@ def _table(measured: list[CandidateFact], fact: SearchFact) -> Table:
     for head in (*heads, f"recovered, {metric.replace('_', ' ')}, %"):
         table.add_column(head, justify="right")
     for one in measured:
-        share = one.recovered.get(metric)
         marks = [
             mark
             for mark, is_so in (
@@ -55,7 +57,7 @@ def _table(measured: list[CandidateFact], fact: SearchFact) -> Table:
             f"{one.parameters:,}",
             *[f"{one.p50_us[b]:,.1f}" if b in one.p50_us else "-" for b in batches],
             f"{one.share:z.0%}" if one.share is not None else "-",
-            write_interval(share, scale=100.0) if share else "-",
+            write_recovered(one, metric, partial(write_interval, scale=100.0)),
         )
     return table
 

@@ -1,6 +1,7 @@
 """The picture of a search: recovered edge against bytes, the front drawn through it.
 
-Takes evidence, gives `Picture`s; none where the student's shape was given. Draws with altair.
+Takes evidence, gives `Picture`s; none where the student's shape was given, or where no student has
+an edge to recover. Draws with altair.
 """
 
 from typing import Any
@@ -32,7 +33,7 @@ def draw_search_pictures(evidence: Evidence) -> list[Picture]:
             "said": f"{one.name}, {one.bytes:,} bytes: {write_percent(share)}",
         }
         for one in list_measured(evidence.search.candidates)
-        if (share := one.recovered.get(metric)) is not None
+        if (share := one.recovered.get(metric)) is not None and share.verdict != "NO_EDGE"
     ]
     if not points:
         return []
@@ -64,8 +65,8 @@ def draw_search_pictures(evidence: Evidence) -> list[Picture]:
             "search",
             "The search: recovered edge against bytes",
             "Each mark is a student as it would ship, with its 95 % interval on the test rows "
-            "(cut at the picture's edge); the dashed line joins those on the front, which "
-            "validation rows chose.",
+            "(cut at the picture's edge), where there is an edge; the dashed line joins those on "
+            "the front, which validation rows chose.",
             finish_chart(chart),
             make_search_grids(evidence)[0],
         )

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from threading import Event
 
 import torch
@@ -22,7 +22,7 @@ from kdexport.records import Progress, ProgressSink, ignore_progress
 from kdexport.schema import Schema
 from kdexport.student_section import Form
 from kdexport.training.distill import Students, build_student_stack, fit_students, train_students
-from kdexport.training.nets import compute_member_outputs
+from kdexport.training.nets import StackedMLP, compute_member_outputs
 from kdexport.training.threads import use_threads
 from kdexport.training.transfer import Lesson, TransferSet
 
@@ -111,6 +111,7 @@ def search_students(
     transfer: TransferSet,
     *,
     is_own_table: bool,
+    may_ship: Callable[[Tried], bool] | None = None,
     n_threads: int = 1,
     on_progress: ProgressSink = ignore_progress,
 ) -> list[Tried]:
@@ -125,6 +126,8 @@ def search_students(
         recipe: What the shapes have in common, settled.
         transfer: The transfer set, answered by the teacher.
         is_own_table: Whether the rows are the user's: schedules differ by it.
+        may_ship: Whether a shape's file is small enough, where there is a limit: then the best one
+            of those stays to the end too.
         n_threads: Shapes that are trained at a time, on a thread each: a small network is no
             faster on two. What is trained does not depend on it.
         on_progress: Told how it goes.
@@ -144,7 +147,7 @@ def search_students(
 
             name = f"round {number} of {n_rounds}"
             there = _do_all(attempt, there, n_threads, name, on_progress)
-            there, gone = _halve(there, usual, n_kept=n_rounds - number)
+            there, gone = _halve(there, usual, n_kept=n_rounds - number, may_ship=may_ship)
             left += gone
 
         def finish(tried: Tried, stop: ProgressSink) -> Tried:
@@ -191,6 +194,17 @@ def _describe(schema: Schema, recipe: Recipe, shape: Shape, is_own_table: bool) 
     return Tried(shape, shaped, stack.n_parameters_per_member)
 
 
+def build_untrained(schema: Schema, recipe: Recipe) -> StackedMLP:
+    """Return a student whose file is as large as that of a trained one."""
+    stack = build_student_stack(schema, recipe, [recipe.seed])
+    with torch.no_grad():
+        for weights in stack.parameters():
+            weights.uniform_(0.1, 0.2)  # float16 would hold zeros, and a file stores them so
+    if recipe.student.settled_form != "plain":
+        stack.round_weights()
+    return stack
+
+
 def _try(
     lesson: Lesson, tried: Tried, transfer: TransferSet, share: float, stop: ProgressSink
 ) -> Tried:
@@ -219,10 +233,17 @@ def _try(
     )
 
 
-def _halve(there: Sequence[Tried], usual: Tried, *, n_kept: int) -> tuple[list[Tried], list[Tried]]:
+def _halve(
+    there: Sequence[Tried],
+    usual: Tried,
+    *,
+    n_kept: int,
+    may_ship: Callable[[Tried], bool] | None = None,
+) -> tuple[list[Tried], list[Tried]]:
     """Part those that stay from those that go: of every size, so many with the lowest losses.
 
-    Where one of each size stays, it is one that no smaller one has a lower loss than.
+    Where one of each size stays, it is one that no smaller one has a lower loss than. Sizes are
+    rough: where there is a limit, the one with the lowest loss within it stays in any case.
     """
 
     def find_band(tried: Tried) -> int:
@@ -236,6 +257,9 @@ def _halve(there: Sequence[Tried], usual: Tried, *, n_kept: int) -> tuple[list[T
         best = sorted(band, key=lambda tried: tried.loss)[:n_kept]
         lowest = min((tried.loss for tried in stay), default=math.inf)
         stay += [tried for tried in best if n_kept > 1 or tried.loss < lowest]
+    if may_ship is not None:
+        in_order = sorted(there, key=lambda tried: tried.loss)
+        stay += islice(filter(may_ship, in_order), 1)  # sizes are costly: no more than it takes
     names = {usual.shape, *(tried.shape for tried in stay)}
     return [t for t in there if t.shape in names], [t for t in there if t.shape not in names]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdexport.evidence.cost import lower_share, measure_loss
+from kdexport.evidence.cost import lower_quality, lower_share, measure_loss
 from kdexport.evidence.shape import Interval, Recovered
 from kdexport.records import Answers, Inputs, Rows
 
@@ -47,4 +47,29 @@ def test_rows_that_would_settle_a_lowered_share_are_not_known() -> None:
     lowered = lower_share(share, cost, edge)
     assert lowered.verdict == "INCONCLUSIVE"
     assert (lowered.value, lowered.low) == (pytest.approx(0.84), pytest.approx(0.725))
+    assert lowered.high == pytest.approx(0.95)  # the least that may have been lost is nothing
     assert lowered.rows_to_settle is None
+
+
+def test_what_is_lost_makes_quality_worse() -> None:
+    """Higher or lower by the metric, each bound at its worst, and no share above 1."""
+    cost = Interval(value=0.01, low=-0.01, high=0.02)
+    quality = {
+        "accuracy": Interval(value=0.95, low=0.9, high=0.995),
+        "log_loss": Interval(value=0.3, low=0.2, high=0.4),
+    }
+    lowered = lower_quality(quality, dict.fromkeys(quality, cost))
+    found = [lowered[name].model_dump().values() for name in quality]
+    assert [*found[0]] == pytest.approx([0.94, 0.88, 1.0])
+    assert [*found[1]] == pytest.approx([0.31, 0.19, 0.42])
+
+
+def test_no_row_that_changed_is_not_none_that_could() -> None:
+    """Where no test row changes its class, some of others still might: both bounds say so."""
+    targets = np.arange(600) % 2
+    inputs = Inputs(np.zeros((600, 1), np.float32), np.empty((600, 0), object))
+    answers = make_answers(np.where(targets == 1, 0.9, 0.1))
+    rows = Rows(inputs, targets, np.ones(600), np.arange(600))
+    cost = measure_loss(rows, answers, answers, n_draws=200, seed=0)["accuracy"]
+    assert cost.value == 0
+    assert cost.low < 0 < cost.high < 0.01

@@ -1,6 +1,8 @@
 """The front of a search: test rows report, and choose nothing."""
 
-from kdexport.evidence.front import Limits, choose, mark_front
+import pytest
+
+from kdexport.evidence.front import Limits, choose, describe_nearest, mark_front
 from kdexport.evidence.search_facts import CandidateFact
 from kdexport.evidence.shape import Recovered
 
@@ -60,3 +62,29 @@ def test_equals_are_both_on_the_front() -> None:
     """Of two candidates that are alike in both, neither beats the other."""
     pair = [make("one", 1_000, 0.2), make("other", 1_000, 0.2), make("worse", 1_000, 0.3)]
     assert [one.is_on_front for one in mark_front(pair)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [(Limits(max_bytes=4_000), "16-16"), (Limits(min_recovered_lower=0.85), "16-16")],
+)
+def test_a_limit_that_is_met_to_the_last_bit_is_kept(limits: Limits, name: str) -> None:
+    """At most and at least: the bound itself is within."""
+    chosen, _ = choose(CANDIDATES, limits, usual=USUAL)
+    assert chosen is not None
+    assert chosen.name == name
+
+
+@pytest.mark.parametrize(("share", "is_chosen"), [(0.951, True), (0.95, False)])
+def test_two_percent_may_be_lost(share: float, is_chosen: bool) -> None:
+    """Without limits a smaller student may lack 2 % of the usual one's share, 0.97, and no more."""
+    small = make("24-12", 5_000, 0.11, share)
+    chosen, _ = choose([*CANDIDATES, small], Limits(), usual=USUAL)
+    assert (chosen == small) == is_chosen
+
+
+def test_as_much_for_fewer_bytes_is_in_front() -> None:
+    """Of two with one loss, the smaller one alone is on the front; the nearest has most share."""
+    pair = [make("small", 1_000, 0.2, 0.5), make("large", 2_000, 0.2, 0.9)]
+    assert [one.is_on_front for one in mark_front(pair)] == [True, False]
+    assert describe_nearest(pair, Limits(min_recovered_lower=0.95)).startswith("large")

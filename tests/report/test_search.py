@@ -5,7 +5,7 @@ import re
 
 import altair as alt
 
-from kdexport.evidence.facts import Evidence
+from kdexport.evidence.facts import Evidence, QuantizedFact
 from kdexport.evidence.front import mark_front
 from kdexport.evidence.search_facts import SearchFact
 from kdexport.evidence.shape import Interval, Recovered
@@ -91,3 +91,31 @@ def test_terminal() -> None:
     assert "81 [74, 90]" in said
     assert ADVICE in said
     assert said.count("bytes |") == sum(one.is_on_front for one in mark_front(CANDIDATES))
+
+
+def test_a_share_of_no_edge_is_none() -> None:
+    """Where the teacher is no better than a student's control, no page has a share of it: it would
+    lie close to 1, and surely so, where both fall short of the control.
+    """
+    fact = make_search()
+    first, second, *others = fact.candidates
+    share = first.recovered["accuracy"].model_copy(update={"verdict": "NO_EDGE"})
+    one = first.model_copy(update={"recovered": {"accuracy": share}})
+    some = fact.model_copy(update={"candidates": [one, second, *others]})
+    evidence = clicks().model_copy(update={"search": some})
+    (grid,) = make_search_grids(evidence)
+    assert [row[-1] for row in grid.rows[:2]] == ["no edge", "81 % [74, 90]"]
+    (picture,) = draw_search_pictures(evidence)
+    drawn = json.dumps(picture.spec)
+    assert f"{first.name}, " not in drawn
+    assert f"{second.name}, " in drawn
+    alone = fact.model_copy(update={"candidates": [one]})
+    assert "no edge" in show(render_search(alone), 140)
+    assert draw_search_pictures(clicks().model_copy(update={"search": alone})) == []
+
+
+def test_what_ships_in_int8() -> None:
+    """In a bundle of `kdexport quantize`, what ships is the int8 of the one that was chosen."""
+    fact = QuantizedFact.model_construct()
+    (grid,) = make_search_grids(with_search().model_copy(update={"quantized": fact}))
+    assert [row[0] for row in grid.rows if "ships" in row[0]] == ["16-16 (front, ships in int8)"]

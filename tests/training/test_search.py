@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from kdexport.records import Float32, Inputs, Progress
+from kdexport.records import Float32, Inputs, Parts, Progress, Rows
+from kdexport.schema import Schema
+from kdexport.sections import ColumnsRecipe
+from kdexport.tables import as_table
 from kdexport.training.search import SHARES, Shape, Tried, _halve, list_shapes, search_students
 from kdexport.training.small_trees import Grove, answer_trees, train_taught_trees
-from kdexport.training.transfer import Lesson, build_transfer_set
+from kdexport.training.transfer import LabelRows, Lesson, build_transfer_set
 from tests.training.test_distill import RECIPE, make_parts, teach
 
 
@@ -49,6 +52,24 @@ def test_a_size_that_a_smaller_one_beats_has_no_finalist() -> None:
     small, worse, usual = make((4,), 40, 0.3), make((16,), 400, 0.3), make((32,), 1000, 0.2)
     assert _halve([usual, worse, small], usual, n_kept=2)[1] == []
     assert _halve([usual, worse, small], usual, n_kept=1) == ([usual, small], [worse])
+
+
+def test_the_best_within_a_limit_stays() -> None:
+    """Where files have to be small, the best that is stays, whatever better ones there are."""
+    small, worse, usual = make((4,), 40, 0.3), make((16,), 400, 0.4), make((32,), 1000, 0.2)
+    also = make((17,), 420, 0.5)
+    asked: list[Shape] = []
+
+    def may_ship(tried: Tried) -> bool:
+        asked.append(tried.shape)
+        return tried in (worse, also)
+
+    there = [usual, small, also, worse]
+    for n_kept in (1, 2):
+        stay, _ = _halve(there, usual, n_kept=n_kept, may_ship=may_ship)
+        assert worse in stay
+    assert _halve(there, usual, n_kept=1, may_ship=may_ship)[0] == [usual, small, worse]
+    assert also.shape not in asked  # each takes an export
 
 
 def test_threads_move_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,3 +144,28 @@ def test_few_trees_learn_the_rule() -> None:
     answers = answer_trees(lesson, trees).argmax(axis=1)
     expected = lesson.validation_outputs.argmax(axis=1)
     assert np.mean(answers == expected) > 0.9
+
+
+def answer_grove(
+    schema: Schema, parts: Parts[Rows], teacher: LabelRows
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What 32 taught trees, and their teacher, answer on the validation rows."""
+    lesson = Lesson(parts, schema, teacher)
+    transfer = build_transfer_set(lesson, RECIPE, [RECIPE.transfer])
+    trees = train_taught_trees(lesson, transfer, Grove(32, 16), seed=0)
+    found = answer_trees(lesson, trees)
+    return torch.from_numpy(found), torch.from_numpy(lesson.validation_outputs)
+
+
+def test_trees_are_as_sure_as_the_teacher() -> None:
+    """Enough trees answer with its probabilities, no surer and no less sure; or its numbers."""
+    schema, parts = make_parts()
+    answers, expected = answer_grove(schema, parts, teach)
+    assert (answers.softmax(1) - expected.softmax(1)).abs().mean() < 0.03
+    numbers = np.random.default_rng(0).normal(size=240)
+    table = as_table({"a": numbers, "y": 100 + 7 * numbers})
+    schema = Schema.fit(table, "y", ColumnsRecipe())
+    rows = (schema.encode(table.take(np.arange(start, start + 80))) for start in (0, 80, 160))
+    parts = Parts(*rows)
+    answers, expected = answer_grove(schema, parts, lambda inputs: 2 * inputs.numeric)
+    assert (answers - expected).abs().mean() < 0.1 * expected.abs().mean()

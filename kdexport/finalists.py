@@ -162,6 +162,7 @@ def _describe(tried: Tried) -> CandidateFact:
         parameters=tried.n_weights,
         cost=tried.cost,
         validation_loss=tried.loss,
+        control_loss=tried.alone,
         share=tried.share,
     )
 

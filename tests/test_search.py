@@ -36,7 +36,7 @@ def candidate(
     )
 
 
-USUAL = candidate("64-32", 15_000, 0.10, 0.98)
+USUAL = candidate("64-32", 15_000, 0.10, 0.98, control_loss=0.2)
 SMALL = candidate("16-16", 4000, 0.12, 0.90)
 TINY = candidate("8-8", 2700, 0.15, 0.60)
 WORSE = candidate("32", 5000, 0.13, 0.85)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from kdexport.evidence.search_facts import CandidateFact
 from kdexport.sections import Budgets
 
-SLACK = 0.02  # of the usual student's way from its control to the teacher
+SLACK = 0.02  # of what the usual student gains on its own control
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def choose(
 
     With a share to keep: the smallest one that keeps it. With bytes alone: the best one within
     them. Without limits: the smallest one that is, on validation rows, as good as the usual
-    student, and no slower.
+    student, and no slower. There all are held to one loss: a share of the way from a student's own
+    control would favour one whose control is worse.
 
     Returns:
         The chosen one, or None where none keeps the limits; and the rule in words.
@@ -110,14 +111,9 @@ def _choose(
     if limits.max_bytes is not None:
         rule = f"the lowest validation loss within {limits.max_bytes:,} bytes"
         return min(small, key=lambda c: c.validation_loss, default=None), rule
-    lost = SLACK * abs(standard.share or 0.0)
-    kept = [
-        c
-        for c in small
-        if c.validation_loss <= standard.validation_loss
-        or ((c.share or 0.0) >= (standard.share or 0.0) - lost and _size(c) < _size(standard))
-    ]
-    kept = [c for c in kept if not c.is_slower]
+    gained = max((standard.control_loss or 0.0) - standard.validation_loss, 0.0)
+    most = standard.validation_loss + SLACK * gained
+    kept = [c for c in small if c.validation_loss <= most and not c.is_slower]
     rule = f"the smallest as good on validation rows as {standard.name}, and no slower"
     return min(kept, key=_size), rule
 

@@ -27,6 +27,7 @@ class CandidateFact(Fact):
         cost: Networks: weights times optimiser steps, replicates and controls included.
         validation_loss: Beside the teacher's answers on the validation rows, in the last round it
             was in: mean over its replicates.
+        control_loss: The same of a network's controls; None before the last round.
         share: Of the way from its control to the teacher in that loss; None before the last round.
         bytes: Of its file.
         quality: Metric to the mean over its replicates, on the test rows.
@@ -46,6 +47,7 @@ class CandidateFact(Fact):
     parameters: int
     cost: int
     validation_loss: float
+    control_loss: float | None = None
     share: float | None = None
     bytes: int | None = None
     quality: Quality = Field(default_factory=dict)

@@ -54,6 +54,14 @@ def test_a_size_that_a_smaller_one_beats_has_no_finalist() -> None:
     assert _halve([usual, worse, small], usual, n_kept=1) == ([usual, small], [worse])
 
 
+def test_a_size_ends_at_1_3_times_its_smallest() -> None:
+    """Files of 1,660 and 2,324 bytes are two sizes, each with its best; of 2,140 they are one."""
+    small, usual = make((4,), 40, 0.3), make((32,), 1000, 0.1)
+    for n_weights, n_stay in ((160, 2), (206, 3)):
+        stay, _ = _halve([small, make((5,), n_weights, 0.2), usual], usual, n_kept=1)
+        assert len(stay) == n_stay
+
+
 def test_the_best_within_a_limit_stays() -> None:
     """Where files have to be small, the best that is stays, whatever better ones there are."""
     small, worse, usual = make((4,), 40, 0.3), make((16,), 400, 0.4), make((32,), 1000, 0.2)

@@ -343,7 +343,8 @@ def test_bench_without_what_its_baseline_timed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A file or batch that the baseline timed and the run does not is named and ends with 1; with
-    --force it is named alone. A damaged baseline ends with 3.
+    --force it is named alone. A baseline of nothing that the run times ends with 3 before it is
+    made, as does a damaged one.
     """
     path = tmp_path / "record.json"
     bench = ("bench", "--seconds", "0.2", "--max-slowdown", "10000%")
@@ -357,6 +358,9 @@ def test_bench_without_what_its_baseline_timed(
     assert kdexport(monkeypatch, *one, "--force") == 0
     said = capsys.readouterr().err
     assert all(name in said for name in named)
+    monkeypatch.setattr("kdexport.evidence.latency.measure_latency", None)
+    assert kdexport(monkeypatch, *bench, bundle, "--batch", "3", "--baseline", path) == 3
+    assert "it timed student.onnx,teacher.onnx, --batch 1,2" in capsys.readouterr().err
     record = json.loads(path.read_text())
     record["rows"][1]["raw"]["packed_ns"] = None
     path.write_text(json.dumps(record))
@@ -373,6 +377,7 @@ def test_bench_without_what_its_baseline_timed(
         ("--max-slowdown", "a lot"),
         ("--max-slowdown", "nan"),
         ("--max-slowdown", "-90%"),
+        ("--max-slowdown", "0.1"),
         ("--seconds", "nan"),
         ("--seconds", "inf"),
         ("--load", "9999"),

@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 
 from kdexport.errors import DataError, SlowdownError
-from kdexport.evidence.compare import (
-    bound_noise,
+from kdexport.evidence.baseline import (
     check_comparable,
     compare_records,
-    compare_rows,
-    estimate_mean,
     find_untimed,
-    judge_ratio,
     read_record,
+    require_common,
     require_speed,
 )
+from kdexport.evidence.compare import bound_noise, compare_rows, estimate_mean, judge_ratio
 from kdexport.evidence.latency_facts import MAX_RAW_CALLS, LatencyRecord, RatioFact
 from kdexport.evidence.shape import Interval
 from tests.evidence.records import make_record, make_row, scale_times
@@ -118,6 +116,8 @@ def test_slowdown_beyond_the_allowed_fails() -> None:
     assert slowdowns[0].ratio.value == pytest.approx(1.3, rel=1e-3)
     with pytest.raises(SlowdownError, match=r"a at batch 1 .* 1\.30 times"):
         require_speed(slowdowns, max_slowdown=0.1)
+    with pytest.raises(SlowdownError, match=r"more than 0\.5 % slower"):
+        require_speed(slowdowns, max_slowdown=0.005)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,12 @@ def test_uncertain_slowdown_passes() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("cpu", "another"), ("python", "3.11.0"), ("runtime", {"onnxruntime": "1.0"})],
+    [
+        ("cpu", "another"),
+        ("python", "3.11.0"),
+        ("runtime", {"onnxruntime": "1.0"}),
+        ("cpu_flags", ("amx", "avx2")),
+    ],
 )
 def test_other_machine_is_refused(field: str, value: object) -> None:
     """Records of different CPUs or versions are not compared, and the difference is named."""
@@ -153,11 +158,34 @@ def test_other_machine_is_refused(field: str, value: object) -> None:
         check_comparable(machine, machine.model_copy(update={field: value}))
 
 
+def test_flags_that_differ_are_named_alone() -> None:
+    """Of the dozens of flags that a CPU has, those are named that the other one lacks."""
+    machine = make_record({"a": 9.0}).machine
+    other = machine.model_copy(update={"cpu_flags": (*machine.cpu_flags, "amx")})
+    with pytest.raises(DataError, match="cpu_flags lost none, gained amx;"):
+        check_comparable(machine, other)
+
+
 def test_baseline_of_other_files_is_refused() -> None:
     """A baseline that has nothing in common with the run is an error, not a pass."""
     old, new = make_record({"a": 9.0, "floor": 4.5}), make_record({"b": 9.0, "floor": 4.5})
-    with pytest.raises(DataError, match="in common"):
+    with pytest.raises(DataError, match="it timed a, --batch 1 --threads 1;"):
         compare_records(old, new, max_slowdown=0.1)
+
+
+def test_baseline_of_nothing_that_will_be_timed_is_refused() -> None:
+    """That a baseline has nothing in common with a run is known before it is made."""
+    old = make_record({"a": 9.0, "floor": 4.5}, batches=(1, 32))
+    require_common(old, ["b", "a"], [32, 64], [1])
+    for names, batches, threads in ((["b"], [1], [1]), (["a"], [2], [1]), (["a"], [1], [2])):
+        with pytest.raises(DataError, match="it timed a, --batch 1,32 --threads 1;"):
+            require_common(old, names, batches, threads)
+
+
+def test_second_opening_is_no_other_candidate() -> None:
+    """A file that is timed twice has one chance to be found slower, not two."""
+    record = make_record({"a": 9.0, "a again": 9.0, "floor": 4.5})
+    assert [fact.name for fact in compare_records(record, record, max_slowdown=0.1)] == ["a"]
 
 
 def test_what_is_not_timed_again_is_named() -> None:

@@ -128,3 +128,10 @@ def test_starved_process_is_noisy() -> None:
     rows = [row.model_copy(update={"cpu_share": 0.6}) for row in make_record({"a": 9.0}).rows]
     (note,) = find_noise(MACHINE, rows, [], busy_cores=0.0)
     assert "60 % of the time" in note
+
+
+def test_function_that_waits_is_not_starved() -> None:
+    """A function may wait by itself, for a server: that says nothing of the machine."""
+    (file,) = make_record({"a": 9.0}).rows
+    waits = file.model_copy(update={"path": "call", "cpu_share": 0.1})
+    assert find_noise(MACHINE, [file, waits], [], busy_cores=0.0) == []

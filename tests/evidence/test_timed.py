@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from kdexport.errors import DataError
 from kdexport.evidence.latency import measure_latency
@@ -18,7 +19,7 @@ from kdexport.evidence.timed import (
     try_batches,
 )
 from kdexport.runtime import open_session
-from tests.evidence.models import build_gemm, build_mixed
+from tests.evidence.models import build_file, build_gemm, build_mixed
 
 
 def test_rows_fit_any_inputs() -> None:
@@ -31,6 +32,19 @@ def test_rows_fit_any_inputs() -> None:
     for name, values in floor.run(chunk).items():
         np.testing.assert_array_equal(values, chunk["dis"[int(name[-1])]])
     assert session.run(chunk).keys() == {"d_out", "i_out", "s_out"}
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "UINT8", "INT8", "UINT64", "BOOL"])
+def test_numbers_of_every_size_are_timed(kind: str) -> None:
+    """Half floats and bytes, as quantised files take them, are numbers too."""
+    shape = ("n", 2)
+    tensor = getattr(TensorProto, kind)
+    nodes = [helper.make_node("Identity", ["x"], ["y"])]
+    session = open_session(build_file(nodes, [("x", tensor, shape)], [("y", tensor, shape)]))
+    feeds = draw_feeds([session])
+    assert helper.np_dtype_to_tensor_dtype(feeds["x"].dtype) == tensor
+    record = measure_latency({"file": session}, feeds, batches=[2], seconds=0.05)
+    assert {row.path for row in record.rows} == {"run", "io_binding"}
 
 
 def test_text_is_timed_the_plain_way() -> None:

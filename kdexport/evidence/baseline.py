@@ -103,8 +103,9 @@ def require_common(
 
 
 def _refuse_apart(old: LatencyRecord) -> DataError:
+    rows = [row for row in old.rows if row.name != FLOOR and not is_again(row.name)]
     names, batches, threads = (
-        ",".join(dict.fromkeys(str(getattr(row, field)) for row in old.rows if row.name != FLOOR))
+        ",".join(dict.fromkeys(str(getattr(row, field)) for row in rows))
         for field in ("name", "batch", "threads")
     )
     return DataError(

@@ -82,6 +82,7 @@ def bench(
     from kdexport.evidence.baseline import (
         check_comparable,
         compare_records,
+        describe_unclear,
         find_untimed,
         read_record,
         require_common,
@@ -125,4 +126,6 @@ def bench(
     untimed = find_untimed(old, record) if old else []
     if untimed and force:
         warn(f"in the baseline alone: {', '.join(untimed)}", KdexportWarning, stacklevel=1)
+    if unclear := describe_unclear(slowdowns, max_slowdown=max_slowdown):
+        warn(unclear, KdexportWarning, stacklevel=1)
     require_speed(slowdowns, () if force else untimed, max_slowdown=max_slowdown)

@@ -52,6 +52,8 @@ def _refuse_unusable(record: LatencyRecord) -> None:
     for key, row in lanes.items():
         if _find_floor(key) not in lanes:
             raise ValueError(f"no empty graph was timed beside {_name_key(key)}")
+        if row.raw.blocks != lanes[_find_floor(key)].raw.blocks:
+            raise ValueError(f"the empty graph has other blocks than {_name_key(key)}")
         if not find_block_medians(row.raw).all():
             raise ValueError(f"a block's median is 0 ns for {_name_key(key)}")
 
@@ -158,6 +160,17 @@ def find_untimed(old: LatencyRecord, new: LatencyRecord) -> list[str]:
     ]
 
 
+def describe_unclear(slowdowns: Sequence[SlowdownFact], *, max_slowdown: float) -> str:
+    """Say how much of a comparison passes because nobody can tell; nothing where all is clear."""
+    n_unclear = sum(not (fact.slower or fact.within) for fact in slowdowns)
+    if not n_unclear:
+        return ""
+    return (
+        f"too noisy to tell of {n_unclear} of {len(slowdowns)} whether they are more than "
+        f"{100 * max_slowdown:g} % slower: raise --seconds in both runs, or use a quieter machine"
+    )
+
+
 def require_speed(
     slowdowns: Sequence[SlowdownFact], untimed: Sequence[str] = (), *, max_slowdown: float
 ) -> None:
@@ -228,6 +241,7 @@ def _compare_row(
         ratio=ratio,
         beside_floor=beside_floor,
         slower=min(ratio.low, beside_floor.low) > allowed,
+        within=min(ratio.high, beside_floor.high) <= allowed,
     )
 
 

@@ -63,7 +63,7 @@ def render_slowdowns(slowdowns: Sequence[SlowdownFact]) -> Table:
             f"{fact.ratio.value:,.3f}",
             f"{fact.ratio.low:,.3f}-{fact.ratio.high:,.3f}",
             f"{fact.beside_floor.value:,.3f}",
-            "slower" if fact.slower else "",
+            "slower" if fact.slower else "" if fact.within else "unclear",
         )
     return table
 

@@ -13,6 +13,7 @@ from kdexport.errors import DataError, SlowdownError
 from kdexport.evidence.baseline import (
     check_comparable,
     compare_records,
+    describe_unclear,
     find_untimed,
     read_record,
     require_common,
@@ -131,7 +132,7 @@ def test_slower_machine_is_no_slowdown(own: float, floor: float) -> None:
 
 
 def test_uncertain_slowdown_passes() -> None:
-    """A slowdown whose interval reaches into what is allowed does not fail."""
+    """A slowdown whose interval reaches into what is allowed does not fail, and is unclear."""
     rng = np.random.default_rng(0)
     old = make_record({"a": 9.0, "floor": 4.5})
     blocks = 9e3 * 1.15 * np.exp(rng.normal(0, 0.2, (N_BLOCKS, 1))) * np.ones((1, N_TURNS))
@@ -139,6 +140,10 @@ def test_uncertain_slowdown_passes() -> None:
     (fact,) = compare_records(old, new, max_slowdown=0.1)
     assert fact.ratio.low < 1.1 < fact.ratio.high
     assert not fact.slower
+    assert not fact.within
+    assert describe_unclear([fact], max_slowdown=0.1).startswith("too noisy to tell of 1 of 1")
+    clear = compare_records(old, old, max_slowdown=0.1)
+    assert not describe_unclear(clear, max_slowdown=0.1)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +220,16 @@ def test_baseline_without_a_floor_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text(record.model_copy(update={"rows": record.rows[:1]}).model_dump_json())
     with pytest.raises(DataError, match="no empty graph was timed beside a at batch 1"):
+        read_record(path)
+
+
+def test_baseline_of_other_blocks_is_refused(tmp_path: Path) -> None:
+    """A candidate's blocks are paired with the floor's: other numbers of them are no run's."""
+    record = make_record({"a": 9.0, "floor": 4.5})
+    rows = [make_row("a", np.full((8, 9), 9e3)), record.rows[1]]
+    path = tmp_path / "old.json"
+    path.write_text(record.model_copy(update={"rows": rows}).model_dump_json())
+    with pytest.raises(DataError, match="the empty graph has other blocks than a at batch 1"):
         read_record(path)
 
 

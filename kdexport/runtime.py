@@ -40,14 +40,16 @@ LEVELS = {
 }
 Feeds = Mapping[str, Column]
 
-# The names that onnxruntime has for the element types that tables hold.
+# The names that onnxruntime has for the element types that numpy has too.
 DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(double)": np.dtype(np.float64),
-    "tensor(int64)": np.dtype(np.int64),
-    "tensor(int32)": np.dtype(np.int32),
     "tensor(bool)": np.dtype(np.bool_),
     "tensor(string)": np.dtype(object),
+    **{
+        f"tensor({name})": np.dtype(name)
+        for name in ("float16", *(f"{kind}int{n}" for kind in ("", "u") for n in (8, 16, 32, 64)))
+    },
 }
 
 

@@ -17,7 +17,7 @@ from kdexport.extras import TRAINING
 from kdexport.info import describe_model
 from kdexport.records import Inputs
 from tests.commands import CODE, kdexport
-from tests.evidence.records import scale_times
+from tests.evidence.records import make_row, scale_times
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +319,9 @@ def test_bench_against_its_baseline(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Bench ends with 1 where a file is slower than its baseline, with 3 on another machine's."""
+    """Bench ends with 1 where a file is slower than its baseline, with 3 on another machine's; it
+    says where noise lets it pass.
+    """
     path = tmp_path / "record.json"
     bench = ("bench", bundle, "--batch", "1", "--seconds", "0.2", "--load", "2")
     assert kdexport(monkeypatch, *bench, "--json", path) == 0
@@ -329,6 +331,14 @@ def test_bench_against_its_baseline(
     path.write_text(record.model_copy(update={"rows": rows}).model_dump_json())
     assert kdexport(monkeypatch, *bench[:-2], "--baseline", path, "--max-slowdown", "50%") == 1
     assert "slower than the baseline" in capsys.readouterr().err
+    n_blocks = record.rows[0].raw.blocks
+    uneven = 1e4 * 100.0 ** (np.arange(n_blocks)[:, None] % 2) * np.ones((n_blocks, 9))
+    rows = [row if row.name == "floor" else make_row(row.name, uneven) for row in record.rows]
+    path.write_text(record.model_copy(update={"rows": rows}).model_dump_json())
+    assert kdexport(monkeypatch, *bench[:-2], "--baseline", path, "--force") == 0
+    told = capsys.readouterr()
+    assert "too noisy to tell of" in told.err
+    assert "unclear" in told.out
     other = record.machine.model_copy(update={"cpu": "another CPU"})
     path.write_text(record.model_copy(update={"machine": other}).model_dump_json())
     assert kdexport(monkeypatch, *bench[:-2], "--baseline", path) == 3
@@ -344,7 +354,8 @@ def test_bench_without_what_its_baseline_timed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A file or batch that the baseline timed and the run does not is named and ends with 1; with
-    --force it is named alone. A damaged baseline ends with 3.
+    --force it is named alone. A baseline of nothing that the run times ends with 3 before it is
+    made, as does a damaged one.
     """
     path = tmp_path / "record.json"
     bench = ("bench", "--seconds", "0.2", "--max-slowdown", "10000%")
@@ -358,6 +369,9 @@ def test_bench_without_what_its_baseline_timed(
     assert kdexport(monkeypatch, *one, "--force") == 0
     said = capsys.readouterr().err
     assert all(name in said for name in named)
+    monkeypatch.setattr("kdexport.evidence.latency.measure_latency", None)
+    assert kdexport(monkeypatch, *bench, bundle, "--batch", "3", "--baseline", path) == 3
+    assert "it timed student.onnx,teacher.onnx, --batch 1,2" in capsys.readouterr().err
     record = json.loads(path.read_text())
     record["rows"][1]["raw"]["packed_ns"] = None
     path.write_text(json.dumps(record))
@@ -374,6 +388,7 @@ def test_bench_without_what_its_baseline_timed(
         ("--max-slowdown", "a lot"),
         ("--max-slowdown", "nan"),
         ("--max-slowdown", "-90%"),
+        ("--max-slowdown", "0.1"),
         ("--seconds", "nan"),
         ("--seconds", "inf"),
         ("--load", "9999"),

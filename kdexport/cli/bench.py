@@ -15,6 +15,7 @@ from kdexport.sections import MAX_THREADS
 
 POSITIVE = FiniteRange(0, min_open=True)
 MAX_LOAD_SECONDS = 2.0
+SECONDS_HELP = "For all sizes together; slow calls take longer, and --load comes after."
 COUNT = re.compile(r"\d{1,12}")  # Python refuses to read thousands of digits
 
 
@@ -27,13 +28,13 @@ def read_counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int,
 
 
 def read_percent(_: click.Context, __: click.Parameter, value: str) -> float:
-    """Read a share written as a percentage, such as 10%."""
+    """Read a share written as a percentage, such as 10%; 0.1 might be a tenth, or 0.1 %."""
     try:
-        percent = float(value.removesuffix("%"))
+        percent = float(value.removesuffix("%")) if value.endswith("%") else -1.0
     except ValueError:
         percent = -1.0
     if not 0 <= percent < math.inf:
-        raise click.BadParameter(f"a percentage such as 10%, not {value!r}")
+        raise click.BadParameter(f"a percentage with its sign, such as 10%, not {value!r}")
     return percent / 100
 
 
@@ -44,18 +45,12 @@ counts_option = partial(click.option, callback=read_counts, show_default=True)
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @counts_option("--batch", default="1,32,1024,4096", help="Rows per call.")
 @counts_option("--threads", default="1", help="Intra-op threads.")
-@click.option(
-    "--seconds",
-    type=POSITIVE,
-    default=15.0,
-    show_default=True,
-    help="Time for all but --load, which takes up to 2 more per file and count of clients.",
-)
+@click.option("--seconds", type=POSITIVE, default=15.0, show_default=True, help=SECONDS_HELP)
 @click.option(
     "--load",
     "n_clients",
     type=click.IntRange(1, MAX_THREADS),
-    help="Time calls of as many threads at once too, on one session.",
+    help="Time calls of as many threads at once too, on one session, at the first --batch.",
 )
 @click.option("--baseline", type=PATH, help="Record of an earlier --json to compare with.")
 @click.option(
@@ -92,11 +87,13 @@ def bench(
     """
     from rich.console import Console
 
-    from kdexport.evidence.compare import (
+    from kdexport.evidence.baseline import (
         check_comparable,
         compare_records,
+        describe_unclear,
         find_untimed,
         read_record,
+        require_common,
         require_speed,
     )
     from kdexport.evidence.latency import measure_latency
@@ -110,6 +107,8 @@ def bench(
     if old is not None and not force:
         check_comparable(old.machine, describe_machine())
     timed, feeds = load_timed(paths)
+    if old is not None:
+        require_common(old, timed, batch, threads)
     with show_progress() as on_progress:
         record = measure_latency(
             timed,
@@ -142,4 +141,6 @@ def bench(
     untimed = find_untimed(old, record) if old else []
     if untimed and force:
         warn(f"in the baseline alone: {', '.join(untimed)}", KdexportWarning, stacklevel=1)
+    if unclear := describe_unclear(slowdowns, max_slowdown=max_slowdown):
+        warn(unclear, KdexportWarning, stacklevel=1)
     require_speed(slowdowns, () if force else untimed, max_slowdown=max_slowdown)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kdexport.evidence.latency_facts import CallPath
-from kdexport.evidence.timed import select_feeds, take_chunks
+from kdexport.evidence.timed import count_chunks, select_feeds, take_chunks
 from kdexport.evidence.timing import (
     Call,
     Clock,
@@ -33,7 +33,6 @@ Timed = Session | Callable[[Feeds], Any]
 """What is timed: a file, or a function of the feeds. Tables of latency call it a candidate."""
 
 N_BLOCKS, MIN_BLOCKS = 30, 5
-N_CHUNKS, MAX_CHUNK_ROWS = 32, 16_384  # prepared batches that take turns, and their rows in all
 STREAK_NS, MAX_STREAK = 1_000_000, 1000
 N_TRIALS, SLOW_NS = 3, 1_000_000
 
@@ -88,8 +87,7 @@ def measure_blocks(
     A stop ends it between two blocks where files read text.
     """
     start = clocks.wall_ns()
-    n_chunks = max(2, min(N_CHUNKS, MAX_CHUNK_ROWS // setting.batch))
-    chunks = take_chunks(feeds, setting.batch, n_chunks, rng)
+    chunks = take_chunks(feeds, setting.batch, count_chunks(setting.batch), rng)
     blocks: list[Block] = []
     with garbage_collection_off():
         # By candidate, not by name: the second opening of a file is called as the first one is.

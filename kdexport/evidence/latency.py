@@ -35,7 +35,13 @@ from kdexport.evidence.machine import (
 )
 from kdexport.evidence.noise import find_noise
 from kdexport.evidence.percentiles import estimate_percentiles, percentile_interval
-from kdexport.evidence.timed import build_floor, check_batches, take_chunks
+from kdexport.evidence.timed import (
+    build_floor,
+    check_batches,
+    check_feeds,
+    take_chunks,
+    try_batches,
+)
 from kdexport.evidence.timing import AFTER_ITSELF, AFTER_OTHERS, Clocks
 from kdexport.records import Int64, Progress, ProgressSink, ignore_progress
 from kdexport.runtime import Feeds, open_session, sheltered
@@ -71,8 +77,8 @@ def measure_latency(
         on_progress: Told after each batch size and number of threads.
 
     Raises:
-        DataError: A candidate's name is taken, its inputs have no rows, or it cannot take a
-            batch size.
+        DataError: A candidate's name is taken, there are no rows, or none for one of its inputs,
+            or a file does not answer them in a batch size.
     """
     if max(threads) > MAX_THREADS:
         raise DataError(
@@ -80,12 +86,14 @@ def measure_latency(
             found=f"{max(threads):,}",
             cure="ask for as many as the machine has cores, or fewer",
         )
+    check_feeds(feeds)
     reference = next(iter(timed))
     again = f"{reference}{AGAIN}"
     everyone = _add_company(timed, feeds, again)
     for one in timed.values():
         if not callable(one):
             check_batches(one, batches)
+            try_batches(one, feeds, batches)
     rng = np.random.default_rng(seed)
     machine, load_before = describe_machine(), read_load()
     # A clock that a test turns by hand says nothing of what other processes do meanwhile.

@@ -217,6 +217,7 @@ class SlowdownFact(Fact):
         beside_floor: The same with both divided by the floor of their own run, which is what a
             machine that is slower today does to everything.
         slower: Both intervals lie above the allowed ratio.
+        within: One of them lies below it; where neither is true the runs are too noisy to tell.
     """
 
     name: str
@@ -226,6 +227,7 @@ class SlowdownFact(Fact):
     ratio: Interval
     beside_floor: Interval
     slower: bool
+    within: bool
 
 
 class MemoryFact(Fact):

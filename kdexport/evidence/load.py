@@ -1,22 +1,23 @@
 """Load: client threads that call one session at once, as the workers of a service do.
 
-Takes a session and feeds, gives throughput and tail. Each client calls again as soon as it has
-its answer, so waiting for a core, or for Python's lock, counts as latency: the client waits too.
+Takes a session and feeds, gives throughput and tail. A closed loop: each client calls again as
+soon as it has its answer, so waiting for a core, or for Python's lock, counts as latency. Nobody
+calls while all of them wait, so a pause is one slow call per client, however long it is.
 """
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from kdexport.evidence.latency_facts import LoadFact
 from kdexport.evidence.percentiles import estimate_percentiles
-from kdexport.evidence.timed import select_feeds, take_chunks
+from kdexport.evidence.timed import count_chunks, select_feeds, take_chunks
 from kdexport.evidence.timing import Clock, Clocks, garbage_collection_off, time_calls
 from kdexport.runtime import Feeds, Session, sheltered
 
-N_CHUNKS = 32
 REAL_CLOCK = Clocks().wall_ns
 
 
@@ -41,23 +42,25 @@ def measure_load(
         seconds: How long.
         clock: Nanoseconds.
     """
-    chunks = take_chunks(select_feeds(session, feeds), batch, N_CHUNKS, np.random.default_rng(0))
+    own_feeds, rng = select_feeds(session, feeds), np.random.default_rng(0)
+    chunks = take_chunks(own_feeds, batch, count_chunks(batch), rng)
     calls = [session.prepare_call(chunk) for chunk in chunks]
     with sheltered(feeds):
         for call in calls:
             call()
-    times: list[list[int]] = [[] for _ in range(n_clients)]
     start = threading.Barrier(n_clients)
-    clients = [
-        threading.Thread(target=_call_for, args=(calls[i:] + calls[:i], own, start, seconds, clock))
-        for i, own in enumerate(times)
-    ]
-    with garbage_collection_off():
+    stop = threading.Event()
+    with garbage_collection_off(), ThreadPoolExecutor(n_clients) as pool:
         begin = clock()
-        for client in clients:
-            client.start()
-        for client in clients:
-            client.join()
+        try:
+            clients = [
+                pool.submit(_call_for, calls[i:] + calls[:i], start, stop, seconds, clock)
+                for i in range(n_clients)
+            ]
+            times = [client.result() for client in clients]
+        finally:  # a thread that still calls when Python ends takes the process down with it
+            start.abort()
+            stop.set()
         elapsed_s = (clock() - begin) / 1e9
     times_us = np.concatenate(times) / 1e3
     percentiles, calls_needed = estimate_percentiles(times_us)
@@ -78,13 +81,15 @@ def measure_load(
 
 def _call_for(
     calls: Sequence[Callable[[], Any]],
-    times: list[int],
     start: threading.Barrier,
+    stop: threading.Event,
     seconds: float,
     clock: Clock,
-) -> None:
-    """One client: calls until its time is up."""
+) -> list[int]:
+    """One client: calls until its time is up or all stop; returns the nanoseconds of each."""
+    times: list[int] = []
     start.wait()
     end = clock() + int(seconds * 1e9)
-    while not times or clock() < end:
+    while not stop.is_set() and (not times or clock() < end):
         times += time_calls(calls, clock)
+    return times

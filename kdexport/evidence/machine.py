@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import re
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from kdexport.runtime import describe_runtime
 
 # The instruction sets that decide how fast a product of matrices is.
 FLAG_PREFIXES = ("avx", "amx", "fma", "sse4", "f16c", "asimd", "sve", "bf16", "i8mm")
+QUOTA = re.compile(r"(\d+) ([1-9]\d*)")  # microseconds; max or -1 is no limit
 RESIDENT, PEAK = "VmRSS", "VmHWM"
 WATCHED = 0.25  # seconds: 25 ticks of a core
 # user, nice, system, idle, iowait, irq, softirq, steal; the guests' after them are in user's.
@@ -122,7 +124,8 @@ def _read_pairs(path: Path) -> dict[str, str]:
 def _cgroup_folders(root: Path, controller: str) -> list[Path]:
     """Folders of this process's control group and its parents, version 2 or 1."""
     for line in (_read_text(root / "proc/self/cgroup") or "").splitlines():
-        number, controllers, path = line.split(":", 2)
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
         is_unified = number == "0" and (root / "sys/fs/cgroup/cgroup.controllers").exists()
         if is_unified or controller in controllers.split(","):
             base = root / "sys/fs/cgroup" / ("" if is_unified else controller)
@@ -135,12 +138,10 @@ def _read_quota(root: Path) -> float | None:
     """The fewest cores that any enclosing control group grants, or None for no limit."""
     quotas = []
     for folder in _cgroup_folders(root, "cpu"):
-        pair = (_read_text(folder / "cpu.max") or "").split()
-        if not pair:
-            quota, period = (_read_text(folder / f"cpu.cfs_{n}_us") for n in ("quota", "period"))
-            pair = [quota, period] if quota and period and quota != "-1" else []
-        if pair and pair[0] != "max":
-            quotas.append(int(pair[0]) / int(pair[1]))
+        old = (_read_text(folder / f"cpu.cfs_{n}_us") for n in ("quota", "period"))
+        pair = QUOTA.fullmatch(_read_text(folder / "cpu.max") or " ".join(map(str, old)))
+        if pair:
+            quotas.append(int(pair[1]) / int(pair[2]))
     return min(quotas, default=None)
 
 

@@ -6,6 +6,7 @@ only through `runtime`; times nothing.
 
 import itertools
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from kdexport.records import Column
 from kdexport.runtime import Feeds, InputSpec, Session, open_session
 
 N_DRAWN_ROWS = 1024
+N_CHUNKS, MAX_CHUNK_ROWS = 32, 16_384  # prepared batches that take turns, and their rows in all
 
 
 def load_timed(paths: Sequence[Path]) -> tuple[dict[str, Session], dict[str, Column]]:
@@ -55,7 +57,7 @@ def draw_feeds(sessions: Sequence[Session], *, seed: int = 0) -> dict[str, Colum
     """Make rows that fit the inputs of all sessions.
 
     Normal numbers, zeros and ones for whole numbers and booleans, short words for text; a size
-    that a file leaves open, other than the first, is 1.
+    that every file leaves open, other than the first, is 1.
 
     Raises:
         DataError: Two sessions have inputs of one name and different types or sizes.
@@ -63,13 +65,15 @@ def draw_feeds(sessions: Sequence[Session], *, seed: int = 0) -> dict[str, Colum
     specs: dict[str, InputSpec] = {}
     for session in sessions:
         for spec in session.inputs:
-            known = specs.setdefault(spec.name, spec)
-            if (known.dtype, known.shape[1:]) != (spec.dtype, spec.shape[1:]):
+            known = specs.get(spec.name, spec)
+            shape = _join_shapes(known.shape, spec.shape)
+            if shape is None or known.dtype != spec.dtype:
                 raise DataError(
                     "files that are timed together take the same rows",
                     found=f"input {spec.name!r} is {_describe(known)} and {_describe(spec)}",
                     cure="time them one by one",
                 )
+            specs[spec.name] = replace(spec, shape=shape)
     rng = np.random.default_rng(seed)
     return {name: _draw_rows(spec, rng) for name, spec in specs.items()}
 
@@ -99,6 +103,11 @@ def take_chunks(
     return [{name: rows[pick] for name, rows in feeds.items()} for pick in picks]
 
 
+def count_chunks(batch: int) -> int:
+    """Return how many batches of so many rows are prepared: two at least."""
+    return max(2, min(N_CHUNKS, MAX_CHUNK_ROWS // batch))
+
+
 def check_batches(session: Session, batches: Sequence[int]) -> None:
     """Refuse a batch size that a file cannot take, before anything is timed.
 
@@ -114,6 +123,43 @@ def check_batches(session: Session, batches: Sequence[int]) -> None:
             found=f"{session.name} takes {sizes} rows, not {unfit[0]}",
             cure=f"--batch {sizes}",
         )
+
+
+def check_feeds(feeds: Feeds) -> None:
+    """Refuse to time calls on nothing.
+
+    Raises:
+        DataError: There is no input, or one without rows.
+    """
+    empty = [name for name, rows in feeds.items() if not len(rows)]
+    if empty or not feeds:
+        raise DataError(
+            "what is timed is called on rows",
+            found=f"none of {empty[0]!r}" if empty else "no inputs",
+            cure="time a file that has inputs, on one row or more of each",
+        )
+
+
+def try_batches(session: Session, feeds: Feeds, batches: Sequence[int]) -> None:
+    """Let a file of its own answer each batch size once, before anything is timed.
+
+    Raises:
+        DataError: It cannot: it wants sizes that it leaves open, or only says that it takes any
+            number of rows.
+    """
+    own = select_feeds(session, feeds)
+    apart = session.reopen(n_threads=1)  # its buffers go with it
+    for batch in batches:
+        (chunk,) = take_chunks(own, batch, 1, np.random.default_rng(0))
+        try:
+            apart.run(chunk)
+        except DataError as error:
+            raise DataError(
+                "a file answers the rows that it is timed on",
+                found=f"{session.name} on {error.found}",
+                cure="let it say its sizes, other than the number of rows; in Python, "
+                "measure_latency times it on rows of yours (docs/latency.md)",
+            ) from error
 
 
 def build_floor(feeds: Feeds) -> bytes:
@@ -133,6 +179,18 @@ def build_floor(feeds: Feeds) -> bytes:
         ir_version=IR_VERSION,
     )
     return bytes(model.SerializeToString())
+
+
+def _join_shapes(
+    one: Sequence[int | None], other: Sequence[int | None]
+) -> tuple[int | None, ...] | None:
+    """Sizes that both take, behind the number of rows; None where there are none."""
+    if len(one) != len(other):
+        return None
+    pairs = list(zip(one[1:], other[1:], strict=True))
+    if any(None not in pair and len(set(pair)) > 1 for pair in pairs):
+        return None
+    return (*one[:1], *(b if a is None else a for a, b in pairs))
 
 
 def _tell_apart(label: str, taken: Container[str]) -> str:

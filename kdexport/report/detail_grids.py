@@ -12,7 +12,7 @@ from kdexport.evidence.latency_facts import (
     list_percentiles,
     name_percentile,
 )
-from kdexport.report.figures import Quoted, write_bytes, write_interval
+from kdexport.report.figures import Quoted, name_difference, write_bytes, write_interval
 from kdexport.report.grids import ABSENT, Grid
 
 PATHS = {"run": "plain call", "io_binding": "bound", "call": "function"}
@@ -51,7 +51,7 @@ def make_ratio_grid(evidence: Evidence) -> Grid:
             PATHS[fact.path],
             write_interval(fact.ratio),
             f"{fact.noise:.3f}" if fact.noise else "is what chance shows",
-            fact.verdict.lower().replace("_", " "),
+            name_difference(fact),
         )
         for fact in evidence.latency.ratios
     ]

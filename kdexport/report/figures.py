@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from kdexport.evidence.latency_facts import RatioFact
 from kdexport.evidence.shape import Interval
 
 Better = Literal["higher", "lower", ""]
@@ -115,6 +116,16 @@ def write_difference(name: str, interval: Interval) -> str:
     """Return a difference of two values of a metric, such as an edge."""
     style = style_metric(name)
     return write_interval(interval, scale=style.scale, unit=style.difference_unit)
+
+
+def name_difference(fact: RatioFact) -> str:
+    """Return what a comparison of times found; a file is neither faster nor slower than itself.
+
+    One in a hundred intervals of 99 % excludes 1 by chance, of a file beside itself too.
+    """
+    if fact.noise is None and fact.verdict != "NO_DIFFERENCE":
+        return "apart by chance"
+    return fact.verdict.lower().replace("_", " ")
 
 
 def write_percent(interval: Interval) -> str:

@@ -25,13 +25,15 @@ from kdexport.evidence.latency_facts import (
     list_percentiles,
     name_percentile,
 )
+from kdexport.report.figures import name_difference
 from kdexport.report.plain import write_plain
 
 CAPTION = (
     "bound: through IO binding. others: p50 where the call before was another candidate's. "
     "floor+: over the empty graph, called alike. CPU: process time over wall time. Intervals: "
-    "--json."
+    "--json. rows/s: at the p50."
 )
+MORE_THREADS = "x2: on 2 intra-op threads."
 BOUND = "bound"
 
 
@@ -61,7 +63,7 @@ def render_slowdowns(slowdowns: Sequence[SlowdownFact]) -> Table:
             f"{fact.ratio.value:,.3f}",
             f"{fact.ratio.low:,.3f}-{fact.ratio.high:,.3f}",
             f"{fact.beside_floor.value:,.3f}",
-            "slower" if fact.slower else "",
+            "slower" if fact.slower else "" if fact.within else "unclear",
         )
     return table
 
@@ -90,7 +92,8 @@ def _steady_table(record: LatencyRecord) -> Table:
         for key in PERCENTILES
         if key in needed
     ]
-    table.caption = " ".join([CAPTION, *hints])
+    more = [MORE_THREADS] if any(row.threads > 1 for row in rows) else []
+    table.caption = " ".join([CAPTION, *more, *hints])
     columns = (*map(name_percentile, PERCENTILES), "others", "floor+", "CPU", "rows/s")
     _add_columns(table, ("batch", "candidate"), columns)
     for i, row in enumerate(rows):
@@ -120,7 +123,7 @@ def _ratio_table(ratios: Sequence[RatioFact]) -> Table:
             f"{fact.ratio.value:,.3f}",
             f"{fact.ratio.low:,.3f}-{fact.ratio.high:,.3f}",
             f"{fact.noise:,.3f}" if fact.noise else "",
-            fact.verdict.lower().replace("_", " "),
+            name_difference(fact),
         )
     return table
 
@@ -130,9 +133,11 @@ def _start_table(record: LatencyRecord) -> Table:
     table = _new_table("before the steady state")
     columns = ("open us", "first call us", "warm-up calls", "memory MB", "peak MB")
     _add_columns(table, ("candidate",), columns)
-    table.caption = "".join(f"memory: added at batch {m.batch:,}" for m in record.memory[:1])
     memory = {fact.name: fact for fact in record.memory}
     smallest = min((start.batch, start.threads) for start in record.starts)
+    said = [f"medians at batch {smallest[0]:,}"]
+    said += [f"memory: added at batch {m.batch:,}" for m in record.memory[:1]]
+    table.caption = "; ".join(said)
     for start in record.starts:
         if (start.batch, start.threads) != smallest:
             continue
@@ -153,7 +158,8 @@ def _start_table(record: LatencyRecord) -> Table:
 
 
 def _load_table(load: Sequence[LoadFact]) -> Table:
-    table = _new_table("client threads on one session, microseconds")
+    table = _new_table("client threads on one session of 1 intra-op thread, microseconds")
+    table.caption = "each calls again when it has its answer"
     columns = ("clients", "calls/s", *map(name_percentile, PERCENTILES))
     _add_columns(table, ("batch", "candidate"), columns)
     for fact in load:
@@ -192,7 +198,7 @@ def _percentile(found: Percentile | None) -> str:
 
 
 def _microseconds(value: float) -> str:
-    return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:z,.1f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _short(value: float) -> str:

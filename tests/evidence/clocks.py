@@ -45,6 +45,9 @@ class FakeSession:
         self.n_opened.append(n_threads)
         return FakeSession(**{**vars(self)})
 
+    def run(self, feeds: Feeds) -> dict[str, Any]:
+        return {}
+
     def prepare_call(self, feeds: Feeds) -> Callable[[], Any]:
         def call() -> None:
             us, self.first_us = self.first_us, 0.0

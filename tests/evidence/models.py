@@ -22,8 +22,8 @@ def build_file(nodes: list[onnx.NodeProto], inputs: list[Value], outputs: list[V
     return bytes(model.SerializeToString())
 
 
-def build_gemm(batch: int | str = "n") -> bytes:
-    """Three numbers in, two out."""
+def build_gemm(batch: int | str = "n", width: int | str = 3) -> bytes:
+    """Three numbers in, two out; the file may leave open that they are three."""
     weights = onnx.numpy_helper.from_array(np.ones((3, 2), np.float32))
     nodes = [
         helper.make_node("Constant", [], ["w"], value=weights),
@@ -31,7 +31,7 @@ def build_gemm(batch: int | str = "n") -> bytes:
     ]
     return build_file(
         nodes,
-        [("numeric", TensorProto.FLOAT, (batch, 3))],
+        [("numeric", TensorProto.FLOAT, (batch, width))],
         [("out", TensorProto.FLOAT, (batch, 2))],
     )
 

@@ -10,17 +10,16 @@ import numpy as np
 import pytest
 
 from kdexport.errors import DataError, SlowdownError
-from kdexport.evidence.compare import (
-    bound_noise,
+from kdexport.evidence.baseline import (
     check_comparable,
     compare_records,
-    compare_rows,
-    estimate_mean,
+    describe_unclear,
     find_untimed,
-    judge_ratio,
     read_record,
+    require_common,
     require_speed,
 )
+from kdexport.evidence.compare import bound_noise, compare_rows, estimate_mean, judge_ratio
 from kdexport.evidence.latency_facts import MAX_RAW_CALLS, LatencyRecord, RatioFact
 from kdexport.evidence.shape import Interval
 from tests.evidence.records import make_record, make_row, scale_times
@@ -118,6 +117,8 @@ def test_slowdown_beyond_the_allowed_fails() -> None:
     assert slowdowns[0].ratio.value == pytest.approx(1.3, rel=1e-3)
     with pytest.raises(SlowdownError, match=r"a at batch 1 .* 1\.30 times"):
         require_speed(slowdowns, max_slowdown=0.1)
+    with pytest.raises(SlowdownError, match=r"more than 0\.5 % slower"):
+        require_speed(slowdowns, max_slowdown=0.005)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_slower_machine_is_no_slowdown(own: float, floor: float) -> None:
 
 
 def test_uncertain_slowdown_passes() -> None:
-    """A slowdown whose interval reaches into what is allowed does not fail."""
+    """A slowdown whose interval reaches into what is allowed does not fail, and is unclear."""
     rng = np.random.default_rng(0)
     old = make_record({"a": 9.0, "floor": 4.5})
     blocks = 9e3 * 1.15 * np.exp(rng.normal(0, 0.2, (N_BLOCKS, 1))) * np.ones((1, N_TURNS))
@@ -139,11 +140,20 @@ def test_uncertain_slowdown_passes() -> None:
     (fact,) = compare_records(old, new, max_slowdown=0.1)
     assert fact.ratio.low < 1.1 < fact.ratio.high
     assert not fact.slower
+    assert not fact.within
+    assert describe_unclear([fact], max_slowdown=0.1).startswith("too noisy to tell of 1 of 1")
+    clear = compare_records(old, old, max_slowdown=0.1)
+    assert not describe_unclear(clear, max_slowdown=0.1)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("cpu", "another"), ("python", "3.11.0"), ("runtime", {"onnxruntime": "1.0"})],
+    [
+        ("cpu", "another"),
+        ("python", "3.11.0"),
+        ("runtime", {"onnxruntime": "1.0"}),
+        ("cpu_flags", ("amx", "avx2")),
+    ],
 )
 def test_other_machine_is_refused(field: str, value: object) -> None:
     """Records of different CPUs or versions are not compared, and the difference is named."""
@@ -153,11 +163,34 @@ def test_other_machine_is_refused(field: str, value: object) -> None:
         check_comparable(machine, machine.model_copy(update={field: value}))
 
 
+def test_flags_that_differ_are_named_alone() -> None:
+    """Of the dozens of flags that a CPU has, those are named that the other one lacks."""
+    machine = make_record({"a": 9.0}).machine
+    other = machine.model_copy(update={"cpu_flags": (*machine.cpu_flags, "amx")})
+    with pytest.raises(DataError, match="cpu_flags lost none, gained amx;"):
+        check_comparable(machine, other)
+
+
 def test_baseline_of_other_files_is_refused() -> None:
     """A baseline that has nothing in common with the run is an error, not a pass."""
     old, new = make_record({"a": 9.0, "floor": 4.5}), make_record({"b": 9.0, "floor": 4.5})
-    with pytest.raises(DataError, match="in common"):
+    with pytest.raises(DataError, match="it timed a, --batch 1 --threads 1;"):
         compare_records(old, new, max_slowdown=0.1)
+
+
+def test_baseline_of_nothing_that_will_be_timed_is_refused() -> None:
+    """That a baseline has nothing in common with a run is known before it is made."""
+    old = make_record({"a": 9.0, "floor": 4.5}, batches=(1, 32))
+    require_common(old, ["b", "a"], [32, 64], [1])
+    for names, batches, threads in ((["b"], [1], [1]), (["a"], [2], [1]), (["a"], [1], [2])):
+        with pytest.raises(DataError, match="it timed a, --batch 1,32 --threads 1;"):
+            require_common(old, names, batches, threads)
+
+
+def test_second_opening_is_no_other_candidate() -> None:
+    """A file that is timed twice has one chance to be found slower, not two."""
+    record = make_record({"a": 9.0, "a again": 9.0, "floor": 4.5})
+    assert [fact.name for fact in compare_records(record, record, max_slowdown=0.1)] == ["a"]
 
 
 def test_what_is_not_timed_again_is_named() -> None:
@@ -187,6 +220,16 @@ def test_baseline_without_a_floor_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text(record.model_copy(update={"rows": record.rows[:1]}).model_dump_json())
     with pytest.raises(DataError, match="no empty graph was timed beside a at batch 1"):
+        read_record(path)
+
+
+def test_baseline_of_other_blocks_is_refused(tmp_path: Path) -> None:
+    """A candidate's blocks are paired with the floor's: other numbers of them are no run's."""
+    record = make_record({"a": 9.0, "floor": 4.5})
+    rows = [make_row("a", np.full((8, 9), 9e3)), record.rows[1]]
+    path = tmp_path / "old.json"
+    path.write_text(record.model_copy(update={"rows": rows}).model_dump_json())
+    with pytest.raises(DataError, match="the empty graph has other blocks than a at batch 1"):
         read_record(path)
 
 

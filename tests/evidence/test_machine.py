@@ -73,6 +73,16 @@ def test_quota(tmp_path: Path, files: Mapping[str, str], quota: float | None) ->
     assert describe_machine(write_system(tmp_path, files)).core_quota == quota
 
 
+@pytest.mark.parametrize("text", ["", "200000", "unlimited", "100000 0", "soon enough"])
+def test_odd_limits_are_none(tmp_path: Path, text: str) -> None:
+    """A sandbox that writes something else into these files ends no run: no limit is known."""
+    files = V2 | {"sys/fs/cgroup/pod/box/cpu.max": text, "sys/fs/cgroup/pod/box/memory.max": text}
+    machine = describe_machine(write_system(tmp_path, files))
+    assert machine.core_quota is None
+    odd_groups = {"proc/self/cgroup": "no groups here\n"}
+    assert describe_machine(write_system(tmp_path / "odd", odd_groups)).memory_limit_bytes is None
+
+
 @pytest.mark.parametrize(
     ("files", "limit"),
     [
@@ -128,3 +138,10 @@ def test_starved_process_is_noisy() -> None:
     rows = [row.model_copy(update={"cpu_share": 0.6}) for row in make_record({"a": 9.0}).rows]
     (note,) = find_noise(MACHINE, rows, [], busy_cores=0.0)
     assert "60 % of the time" in note
+
+
+def test_function_that_waits_is_not_starved() -> None:
+    """A function may wait by itself, for a server: that says nothing of the machine."""
+    (file,) = make_record({"a": 9.0}).rows
+    waits = file.model_copy(update={"path": "call", "cpu_share": 0.1})
+    assert find_noise(MACHINE, [file, waits], [], busy_cores=0.0) == []

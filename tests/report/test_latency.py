@@ -4,8 +4,10 @@ import io
 
 from rich.console import Console, RenderableType
 
-from kdexport.evidence.compare import compare_records, compare_rows
-from kdexport.evidence.latency_facts import LatencyRecord
+from kdexport.evidence.baseline import compare_records
+from kdexport.evidence.compare import compare_rows
+from kdexport.evidence.latency_facts import LatencyRecord, LoadFact
+from kdexport.evidence.shape import Interval
 from kdexport.report.latency import render_latency, render_slowdowns
 from tests.evidence.records import make_record
 
@@ -45,6 +47,52 @@ def test_every_batch_has_its_own_times_and_ratio() -> None:
     assert sum("teacher.onnx" in line and "slower" in line for line in ratios.splitlines()) == 3
     assert ratios.count("no difference") == 3
     assert "times faster" not in text
+
+
+def test_file_is_not_slower_than_itself() -> None:
+    """An A/A interval that excludes 1, as one in a hundred does, is called chance."""
+    record = make_compared()
+    ratios = [fact.model_copy(update={"verdict": "SLOWER"}) for fact in record.ratios]
+    text = print_text(render_latency(record.model_copy(update={"ratios": ratios})))
+    lines = [line for line in text.splitlines() if "student.onnx again" in line]
+    assert all("apart by chance" in line and "slower" not in line for line in lines)
+    assert sum("slower" in line for line in text.splitlines()) == len(BATCHES)
+
+
+def test_what_stands_in_the_tables_is_said() -> None:
+    """Threads beside a batch, the batch of start and memory, and the loop of a load are named."""
+    record = make_compared()
+    assert "x2: on" not in print_text(render_latency(record))
+    row = record.rows[0].model_copy(update={"threads": 2})
+    load = LoadFact(
+        name="a",
+        batch=1,
+        clients=2,
+        seconds=2.0,
+        calls=1,
+        calls_per_second=0.5,
+        p50_us=None,
+        p90_us=None,
+        p99_us=None,
+        p999_us=None,
+        calls_needed={},
+    )
+    update = {"rows": [row, *record.rows], "load": [load]}
+    text = " ".join(print_text(render_latency(record.model_copy(update=update))).split())
+    assert "x2: on 2 intra-op threads" in text
+    assert "medians at batch 1; memory: added at batch 1,024" in text
+    assert "on one session of 1 intra-op thread" in text
+    assert "each calls again when it has its answer" in text
+
+
+def test_nothing_over_the_floor_has_no_sign() -> None:
+    """A file that takes what the empty graph takes is 0.0 over it, not -0.0."""
+    record = make_compared()
+    over = Interval(value=-0.01, low=-0.1, high=0.1)
+    rows = [row.model_copy(update={"over_floor_us": over}) for row in record.rows]
+    text = print_text(render_latency(record.model_copy(update={"rows": rows})))
+    assert " 0.0 " in text
+    assert "-0.0" not in text
 
 
 def test_withheld_percentile_says_what_it_needs() -> None:

@@ -249,7 +249,10 @@ def mix_teachers(
         DataError: One of them is no teacher, or the weights do not fit them.
     """
     several = list(things) if isinstance(things, list | tuple) else [things]
-    shares = np.ones(len(several)) if weights is None else np.asarray(weights, np.float64)
+    try:
+        shares = np.ones(len(several)) if weights is None else np.asarray(weights, np.float64)
+    except (TypeError, ValueError):  # no numbers
+        shares = np.full(1, np.nan)
     valid = shares.shape == (len(several),) and bool(np.isfinite(shares).all())
     if not several or not valid or (shares < 0).any() or not shares.any():
         raise DataError(

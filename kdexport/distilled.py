@@ -4,9 +4,12 @@ Takes a teacher and rows the way scikit-learn does, gives a small network that p
 request its bundle with evidence. Knows scikit-learn's base classes; the work is the pipeline's.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from numbers import Integral
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,17 +25,25 @@ from sklearn.utils.validation import (
 )
 
 from kdexport.bundle import claim_output
-from kdexport.errors import DataError, InputError, RecipeError
+from kdexport.errors import DataError, InputError, KdexportWarning, RecipeError
 from kdexport.evidence.facts import Evidence
 from kdexport.pipeline import Learned, assemble, learn, write_files
 from kdexport.prepare import prepare
-from kdexport.recipe import Recipe, read_recipe
+from kdexport.recipe import Recipe, RecipeLike, read_recipe
 from kdexport.records import Column, Float64, Table
 from kdexport.tables import as_table
 from kdexport.teacher import Given
 from kdexport.training.checkpoints import Shipped, load_shipped
 
 TARGET, WEIGHT = "y", "sample_weight"
+GIVEN_BY = {
+    "data.target": "the y of fit",
+    "columns.goal": "that of the class",
+    "columns.weight": "the sample_weight of fit",
+    "student.hidden": "its hidden",
+    "seed": "its random_state",
+}
+"""Keys of a recipe that an estimator sets, and by what."""
 
 Assembled = tuple[Evidence, dict[str, bytes]]
 
@@ -44,10 +55,11 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         teacher: None trains the native ensemble; else one teacher or a list of them: fitted models
             with scikit-learn's interface, torch modules, paths of ONNX files, functions of a frame.
         weights: One per teacher of a list, or None for equal ones.
-        hidden: Widths of the student's hidden layers.
+        hidden: Widths of the student's hidden layers; a number is one layer.
         oof: Fit copies of the teachers out of fold: for those that have seen the rows of `fit`, or
-            that are not fitted yet.
-        recipe: Any recipe key to its value, such as `{"transfer.n_synthetic": 50_000}`.
+            that are not fitted yet. Nothing is asked of the native ensemble by it.
+        recipe: Any recipe key to its value, such as `{"transfer.n_synthetic": 50_000}`, or the path
+            of a recipe's file.
         random_state: Of splits and of every network; None is 0.
     """
 
@@ -61,9 +73,9 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         teacher: Any = None,
         *,
         weights: Sequence[float] | None = None,
-        hidden: Sequence[int] = (64, 32),
+        hidden: Sequence[int] | int = (64, 32),
         oof: bool = False,
-        recipe: Mapping[str, Any] | None = None,
+        recipe: RecipeLike | None = None,
         random_state: int | None = None,
     ) -> None:
         self.teacher = teacher
@@ -182,29 +194,40 @@ class _Distilled(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             columns[weight] = _check_sample_weight(sample_weight, labels, dtype=np.float64)
         table = Table(columns, features.row_ids, "X")
         prepared = prepare(self._make_recipe(target, weight), data=table, unlabeled=unlabeled)
-        self._learned = learn(prepared, Given(self.teacher, data, self.weights, self.oof))
+        oof = self.oof and self.teacher is not None
+        if self.oof and not oof:
+            warnings.warn(
+                "oof=True is for teachers of yours: the native one is trained here, without it",
+                KdexportWarning,
+                stacklevel=4,
+            )
+        self._learned = learn(prepared, Given(self.teacher, data, self.weights, oof))
         self._bundle = None
         self._student = load_shipped(prepared, self._learned.students)
         self.n_outputs_ = max(len(prepared.schema.signature.classes), 1)
 
     def _make_recipe(self, target: str, weight: str | None) -> Recipe:
+        hidden = self.hidden
         given: dict[str, Any] = {
             "data.target": target,
             "columns.goal": self._goal,
+            "columns.weight": weight,
+            "student.hidden": [hidden] if isinstance(hidden, Integral) else hidden,
             "seed": self.random_state or 0,
         }
-        if weight is not None:
-            given["columns.weight"] = weight
-        recipe = read_recipe(
-            None, {**given, "student.hidden": list(self.hidden), **(self.recipe or {})}
-        )
-        if (recipe.data.target, recipe.columns.goal) != (target, self._goal):
-            raise RecipeError(
-                "an estimator's target is the y of fit, its goal that of its class",
-                found="data.target or columns.goal in its recipe",
-                cure="leave them out",
-            )
-        return recipe
+        usual, asked = Recipe(), read_recipe(None, given)
+        noted = read_recipe(self.recipe)
+        for key, by in GIVEN_BY.items():
+            value = attrgetter(key)
+            if value(asked) == value(usual):
+                del given[key]
+            elif value(noted) not in (value(usual), value(asked)):
+                raise RecipeError(
+                    "what an estimator is given is not set otherwise in its recipe",
+                    found=f"its recipe's {key} is not {by}",
+                    cure="leave it out of the recipe",
+                )
+        return read_recipe(noted, given)
 
     def _free_name(self, name: str, columns: Mapping[str, Column]) -> str:
         while name in columns:

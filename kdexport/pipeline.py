@@ -19,7 +19,7 @@ from kdexport.evidence.search_facts import SearchFact
 from kdexport.extras import needing
 from kdexport.prepare import Source, prepare, read_source, refuse_few_test_rows
 from kdexport.prepared import Prepared, Trained
-from kdexport.recipe import Recipe
+from kdexport.recipe import Recipe, RecipeLike, read_recipe
 from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.files import make_report_files
 from kdexport.resume import MAKE_NOW, MakeNow, Steps, describe_job
@@ -39,7 +39,7 @@ class Learned(NamedTuple):
 
 
 def run(
-    recipe: Recipe,
+    recipe: RecipeLike,
     output: str | Path,
     *,
     data: Source = None,
@@ -57,7 +57,7 @@ def run(
     """Do the whole job: train, distill, export, measure, and write the bundle.
 
     Args:
-        recipe: What to make.
+        recipe: What to make; or its file, or keys to values, such as `{"data.target": "y"}`.
         output: The bundle's folder.
         data: Rows, or None for the recipe's file or built-in task.
         test: Test rows of the user, or None.
@@ -82,6 +82,7 @@ def run(
     Raises:
         KdexportError: See its message; nothing was written.
     """
+    recipe = read_recipe(recipe)
     if unlabeled_answers is not None and teacher_answers is None:
         raise DataError(
             "answers for unlabelled rows stand beside those for the data",

@@ -1,12 +1,13 @@
 """The recipe: everything that decides the bytes of a bundle, in one strict TOML file.
 
-Takes a TOML file and overrides, gives a checked `Recipe`. An unknown key or a bad value names
-itself. Its sections are in `sections` and `student_section`.
+Takes a TOML file, or keys, and overrides, gives a checked `Recipe`. An unknown key or a bad value
+names itself. Its sections are in `sections` and `student_section`.
 """
 
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -133,31 +134,37 @@ class Recipe(Section):
         return find_differences(settled.model_dump(mode="json"), default.model_dump(mode="json"))
 
 
+RecipeLike = Recipe | Mapping[str, Any] | str | Path
+"""A recipe, some of its keys, or the path of its file: what `read_recipe` takes."""
+
+
 def read_recipe(
-    path: str | Path | None, overrides: Mapping[str, Any] = NOTHING, *, effort: Effort = "normal"
+    given: RecipeLike | None,
+    overrides: Mapping[str, Any] = NOTHING,
+    *,
+    effort: Effort = "normal",
 ) -> Recipe:
     """Read a recipe and lay overrides over it.
 
     Args:
-        path: TOML file, or None for the defaults.
-        overrides: Dotted key to value, such as `{"teacher.n_members": 6}`.
+        given: TOML file, or None for the defaults; or keys to values, dotted such as
+            `{"teacher.n_members": 6}` or in sections; or a recipe.
+        overrides: Keys to values in the same forms.
         effort: What stands for keys that neither of them has.
 
     Raises:
         RecipeError: The file cannot be read, or a key or value is wrong; the message names it.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(read_file(Path(path), MAX_TEXT_BYTES).decode())
-        except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits, too
-            raise RecipeError(
-                "a recipe is a TOML file",
-                found=f"{Path(path).name}: {getattr(error, 'strerror', None) or error}",
-                cure="pass the recipe.toml of a bundle, or write one after docs/recipes.md",
-            ) from error
-    for key, value in {**_left_open(values, EFFORTS[effort]), **overrides}.items():
-        set_dotted(values, key, value)
+    if effort not in EFFORTS:
+        raise RecipeError(
+            f"an effort is one of {', '.join(EFFORTS)}", found=repr(effort), cure="pass one of them"
+        )
+    values = _read_values(given)
+    laid = {**_left_open(values, EFFORTS[effort]), **overrides}
+    if isinstance(given, Recipe) and not laid:
+        return given
+    for key, value in laid.items():
+        set_dotted(values, str(key), deepcopy(value))
     try:
         # JSON is pydantic's strict mode for text formats: arrays become tuples, nothing else bends.
         return Recipe.model_validate_json(json.dumps(values, default=_as_plain))
@@ -188,6 +195,32 @@ def _explain(error: ValidationError) -> RecipeError:
         found=f"{first['msg']} (it is {repr(first['input'])[:MAX_SHOWN]})",
         cure=cure,
     )
+
+
+def _read_values(given: RecipeLike | None) -> dict[str, Any]:
+    """Return the keys that a recipe, a mapping or a TOML file sets, in sections."""
+    values: dict[str, Any] = {}
+    if isinstance(given, Recipe):
+        return given.model_dump(mode="json", exclude_unset=True)
+    if isinstance(given, Mapping):
+        for key, value in given.items():
+            set_dotted(values, str(key), deepcopy(value))
+    elif isinstance(given, str | Path):
+        try:
+            return tomllib.loads(read_file(Path(given), MAX_TEXT_BYTES).decode())
+        except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits, too
+            raise RecipeError(
+                "a recipe is a TOML file",
+                found=f"{Path(given).name}: {getattr(error, 'strerror', None) or error}",
+                cure="pass the recipe.toml of a bundle, or write one after docs/recipes.md",
+            ) from error
+    elif given is not None:
+        raise RecipeError(
+            "a recipe is a Recipe, the path of its file or a mapping of its keys",
+            found=f"an object of type {type(given).__name__}",
+            cure='pass keys to values, such as {"data.target": "y"}',
+        )
+    return values
 
 
 def _as_plain(value: Any) -> Any:

@@ -16,14 +16,15 @@ import numpy as np
 from kdexport.bundle import hash_bytes
 from kdexport.errors import KdexportWarning
 from kdexport.prepared import Prepared, Trained
-from kdexport.records import Column
+from kdexport.records import Column, Float64
 from kdexport.sections import Section
-from kdexport.workspace import load_trained, save_trained
+from kdexport.workspace import load_array, load_trained, save_array, save_trained
 
 PACKAGES = ("kdexport", "torch", "scikit-learn", "numpy")
 JOB = "job"
 
 Chosen = TypeVar("Chosen", bound=Section)
+Made = TypeVar("Made")
 
 
 class MakeNow:
@@ -42,6 +43,10 @@ class MakeNow:
     def choose(self, name: str, kind: type[Chosen], make: Callable[[], Chosen]) -> Chosen:
         """Return what a step chose, a section of the recipe."""
         return make()
+
+    def recall(self, name: str, ask: Callable[[], Float64]) -> Float64:
+        """Return what a user's own teacher answered for some rows, **Shape** `[n, K]` or `[n]`."""
+        return ask()
 
 
 class Steps(MakeNow):
@@ -69,18 +74,34 @@ class Steps(MakeNow):
             _write(folder / JOB, job.encode())
 
     def take(self, name: str, make: Callable[[], Trained]) -> Trained:
-        if (path := self._find(name)) is None:
-            made = make()
-            self._keep(name, save_trained(made))
-            return made
-        return load_trained(self._folder, path.name)
+        return self._once(name, make, save_trained, load_trained)
 
     def choose(self, name: str, kind: type[Chosen], make: Callable[[], Chosen]) -> Chosen:
-        if (path := self._find(name)) is None:
-            chosen = make()
-            self._keep(name, chosen.model_dump_json().encode())
-            return chosen
-        return kind.model_validate_json(path.read_bytes())
+        def save(chosen: Chosen) -> bytes:
+            return chosen.model_dump_json().encode()
+
+        def load(folder: Path, file: str) -> Chosen:
+            return kind.model_validate_json((folder / file).read_bytes())
+
+        return self._once(name, make, save, load)
+
+    def recall(self, name: str, ask: Callable[[], Float64]) -> Float64:
+        return self._once(name, ask, save_array, load_array)
+
+    def _once(
+        self,
+        name: str,
+        make: Callable[[], Made],
+        save: Callable[[Made], bytes],
+        load: Callable[[Path, str], Made],
+    ) -> Made:
+        """Return what was kept under a name, or make and keep it."""
+        if (path := self._find(name)) is not None:
+            return load(self._folder, path.name)
+        made = make()
+        content = save(made)
+        _write(self._folder / f"{name}.{hash_bytes(content)}", content)
+        return made
 
     def _find(self, name: str) -> Path | None:
         """Return the file of a step, if it still is what was written."""
@@ -88,9 +109,6 @@ class Steps(MakeNow):
             if path.name == f"{name}.{hash_bytes(path.read_bytes())}":
                 return path
         return None
-
-    def _keep(self, name: str, content: bytes) -> None:
-        _write(self._folder / f"{name}.{hash_bytes(content)}", content)
 
 
 MAKE_NOW = MakeNow()

@@ -22,7 +22,7 @@ import onnxruntime as ort
 from kdexport.contract import LABEL, LOGITS, PREDICTION, PROBABILITIES, parse_model
 from kdexport.errors import DataError
 from kdexport.reading import MAX_MODEL_BYTES, name_of, read_file
-from kdexport.records import Answers, Column, Inputs, Table
+from kdexport.records import Answers, Column, Inputs
 from kdexport.signature import Signature
 from kdexport.sound import check_confined, check_sound
 from kdexport.stops import unstoppable
@@ -257,8 +257,12 @@ def _one_sentence(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:MAX_SAID]
 
 
-def predict(session: Session, table: Table) -> dict[str, Column]:
+def predict(session: Session, table: Any) -> dict[str, Column]:
     """Answer for a table, columns found by name.
+
+    Args:
+        session: The file, from `open_session`.
+        table: A `Table`, or data in memory that `as_table` takes.
 
     Returns:
         `label` and one `probability_CLASS` per class, or `prediction`; **Shape** each `[n]`, rows
@@ -267,7 +271,9 @@ def predict(session: Session, table: Table) -> dict[str, Column]:
     Raises:
         DataError: The table lacks a column that the file takes, or one holds something else.
     """
-    signature = session.signature
+    from kdexport.tables import as_table  # a server that feeds arrays needs no polars
+
+    table, signature = as_table(table), session.signature
     answers = session.answer(signature.take_inputs(table))
     if signature.is_regression:
         return {PREDICTION: answers.predictions}

@@ -18,7 +18,7 @@ from kdexport.extras import needing
 from kdexport.pipeline import Learned, assemble, train_rival, write_files
 from kdexport.prepare import Source, is_own_table, prepare, refuse_few_test_rows
 from kdexport.prepared import Prepared
-from kdexport.recipe import Recipe
+from kdexport.recipe import RecipeLike, read_recipe
 from kdexport.records import ProgressSink, ignore_progress
 from kdexport.report.advice import advise, describe_small
 from kdexport.sections import Budgets
@@ -26,7 +26,7 @@ from kdexport.teacher import Given, find_teacher
 
 
 def search(
-    recipe: Recipe,
+    recipe: RecipeLike,
     output: str | Path,
     *,
     limits: Limits,
@@ -45,7 +45,8 @@ def search(
     become budgets of the bundle's recipe, so that its gate holds the test rows against them.
 
     Args:
-        recipe: What the students have in common. Its own shape is what they are compared with.
+        recipe: What the students have in common, in a form that `run` takes. Its own shape is what
+            they are compared with.
         output: The bundle's folder.
         limits: What the student has to keep; what they leave open, budgets of the recipe may limit.
         data: Rows, or None for the recipe's file or built-in task.
@@ -64,6 +65,7 @@ def search(
         SearchError: None keeps the limits on the validation rows; nothing was written.
         KdexportError: See its message; nothing was written.
     """
+    recipe = read_recipe(recipe)
     with needing("train", rule="training needs"):
         from kdexport.candidates import train_candidates
         from kdexport.finalists import measure_finalists

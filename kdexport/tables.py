@@ -128,7 +128,7 @@ def as_table(data: Any, *, source: str = "the table") -> Table:
     if isinstance(data, np.ndarray) and data.ndim == 2:
         data = {f"x{i}": data[:, i] for i in range(data.shape[1])}
     if isinstance(data, Mapping):
-        return _from_columns({str(k): np.asarray(v) for k, v in data.items()}, source)
+        return _from_columns({str(k): _from_array(v) for k, v in data.items()}, source)
     if hasattr(data, "columns") and hasattr(data, "iloc"):  # pandas, which need not be imported
         refuse_repeats([str(name) for name in data.columns], source)
         return _from_columns({str(n): _from_pandas(data[n]) for n in data.columns}, source)
@@ -249,6 +249,15 @@ def from_polars(frame: pl.DataFrame, source: str) -> Table:
     return _from_columns({s.name: _to_numpy(s) for s in frame.iter_columns()}, source)
 
 
+def _from_array(values: Any) -> Column:
+    """A column as an array, of which masked cells are missing."""
+    if isinstance(values, np.ma.MaskedArray):
+        cells: Column = values.data.astype(object)
+        cells[np.ma.getmaskarray(values)] = None
+        return cells
+    return np.asarray(values)
+
+
 def _from_pandas(series: Any) -> Column:
     if isinstance(series.dtype, np.dtype):
         values: Column = series.to_numpy()
@@ -296,6 +305,13 @@ def _to_numpy(series: pl.Series) -> Column:
 def _from_columns(columns: Mapping[str, Column], source: str) -> Table:
     if not columns:
         raise DataError("a table has columns", found=f"{source} has none", cure="pass some")
+    for name, values in columns.items():
+        if not values.ndim:
+            raise DataError(
+                "a column of a table has a cell for each row",
+                found=f"column {name!r} of {source} is {str(values)[:MAX_SAID]!r}",
+                cure=f"pass one row as {{{name!r}: [...]}}",
+            )
     tidy = {name: tidy_column(values, name) for name, values in columns.items()}
     return Table(tidy, np.arange(len(next(iter(tidy.values()))), dtype=np.int64), source)
 

@@ -153,6 +153,23 @@ def load_trained(work: Path, name: str) -> Trained:
         raise _damaged(work, name, error) from error
 
 
+def save_array(values: Column) -> bytes:
+    """Return the file of one array of numbers."""
+    return _pack_arrays({"values": np.ascontiguousarray(values)})
+
+
+def load_array(work: Path, name: str) -> Column:
+    """Read an array back.
+
+    Raises:
+        DataError: The folder does not hold it.
+    """
+    try:
+        return _load_arrays(work, name)["values"]
+    except KeyError as error:
+        raise _damaged(work, name, error) from error
+
+
 def load_rival(prepared: Prepared, work: Path) -> Trained | None:
     """Read the rival's checkpoint back, if the recipe asks for a rival."""
     return load_trained(work, RIVAL) if prepared.recipe.rival.model != "none" else None

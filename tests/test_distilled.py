@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from kdexport.bundle import load_bundle
 from kdexport.errors import DataError, KdexportWarning, OutputError, RecipeError
 from kdexport.evidence.checks import check_bundle
 from kdexport.pipeline import learn
-from kdexport.recipe import Recipe, read_recipe
+from kdexport.recipe import NOTHING, Recipe, RecipeLike, read_recipe
 from tests.conftest import QUICK
 from tests.test_docs import read_blocks
 
@@ -49,7 +50,9 @@ TINY = {
     "student.form": "plain",
     "student.plain_control": "none",
 }
-SMALL = {**QUICK, **TINY, "student.hidden": [8], "rival.model": "none"}
+OPEN = {**QUICK, **TINY, "rival.model": "none"}
+del OPEN["student.hidden"]
+SMALL = {**OPEN, "student.hidden": [8]}
 
 RNG = np.random.default_rng(3)
 FRAME = pd.DataFrame(
@@ -188,28 +191,71 @@ def test_several_teachers_are_mixed() -> None:
     assert learned.prepared.recipe.teacher.weights == (1.0, 3.0)
 
 
-@pytest.mark.parametrize("options", [{"oof": True}, {"weights": [1, 2]}])
-def test_how_to_ask_teachers_needs_some(options: dict[str, Any]) -> None:
-    """What says how teachers are asked is no word on the native one, and not passed over."""
+@pytest.mark.parametrize("weights", [["a", "b"], [1, 2, 3], 3])
+def test_weights_are_one_number_per_teacher(weights: Any) -> None:
+    """Weights that do not fit the teachers, or are no numbers, are shown."""
+    numbers = FRAME[["a", "b"]]
+    teacher = LogisticRegression().fit(numbers, LABELS)
+    model = DistilledClassifier([teacher, teacher], weights=weights, recipe=SMALL)
+    with pytest.raises(DataError, match="one weight of 0 or more for each, however: 2 teachers"):
+        model.fit(numbers, LABELS)
+
+
+def test_weights_need_teachers() -> None:
+    """Weights are no word on the native teacher, and not passed over."""
     with pytest.raises(DataError, match="weights and oof"):
-        DistilledClassifier(recipe=SMALL, **options).fit(FRAME[["a", "b"]], LABELS)
+        DistilledClassifier(recipe=SMALL, weights=[1, 2]).fit(FRAME[["a", "b"]], LABELS)
 
 
-@pytest.mark.parametrize("key", [{"data.target": "b"}, {"columns.goal": "regression"}])
-def test_the_target_is_that_of_fit(key: dict[str, str]) -> None:
-    """No recipe makes an estimator learn a column of its rows, or another kind of target."""
-    with pytest.raises(RecipeError, match="the y of fit"):
-        DistilledClassifier(recipe={**SMALL, **key}).fit(FRAME[["a", "b"]], LABELS)
+def test_a_grid_compares_the_native_teacher_with_a_model() -> None:
+    """Where teacher is None, oof=True asks for nothing, and a warning says so."""
+    numbers = FRAME[["a", "b"]]
+    model = DistilledClassifier(oof=True, recipe=SMALL)
+    grid = {"teacher": [None, LogisticRegression()]}
+    search = GridSearchCV(model, grid, cv=2, refit=False, error_score="raise")
+    with pytest.warns(KdexportWarning, match="oof=True is for teachers of yours") as caught:
+        search.fit(numbers, LABELS)
+    assert len(caught) == 2  # of four fits
+    assert all(search.cv_results_["mean_test_score"] > 0.6)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "found"),
+    [
+        ({"data.target": "b"}, "data.target is not the y of fit"),
+        ({"columns.goal": "regression"}, "columns.goal is not that of the class"),
+        ({"columns.weight": "b"}, "columns.weight is not the sample_weight of fit"),
+        ({"student": {"hidden": [8]}}, "student.hidden is not its hidden"),
+        ({"seed": 2}, "seed is not its random_state"),
+    ],
+)
+def test_a_recipe_says_nothing_else_than_its_estimator(recipe: dict[str, Any], found: str) -> None:
+    """What fit and the constructor were given holds, whatever else a recipe says."""
+    model = DistilledClassifier(hidden=(9,), random_state=1, recipe={**OPEN, **recipe})
+    with pytest.raises(RecipeError, match=found):
+        model.fit(FRAME[["a", "b"]], LABELS, np.ones(len(FRAME)))
+
+
+@pytest.mark.parametrize("form", [dict, read_recipe, "file"])
+def test_a_recipe_may_be_a_file(form: Any, tmp_path: Path) -> None:
+    """Keys, a recipe or the path of its file: the estimator's own arguments join them."""
+    (tmp_path / "recipe.toml").write_text(read_recipe(OPEN).to_toml())
+    recipe = str(tmp_path / "recipe.toml") if form == "file" else form(OPEN)
+    model = clone(DistilledClassifier(hidden=9, random_state=1, recipe=recipe))
+    learned = model.fit(FRAME[["a", "b"]], LABELS)._learned.prepared.recipe
+    assert (learned.student.hidden, learned.seed) == ((9,), 1)
+    assert learned.student.n_replicates == OPEN["student.n_replicates"]
 
 
 def test_clones_keep_the_fitted_teacher() -> None:
     """A grid search and cross-validation ask the teacher as it was fitted."""
     numbers = FRAME[["a", "b"]]
     teacher = LogisticRegression().fit(numbers, LABELS)
-    model = DistilledClassifier(teacher, recipe=SMALL)
+    model = DistilledClassifier(teacher, recipe=OPEN)
     assert clone(model).teacher is teacher
     search = GridSearchCV(model, {"hidden": [(4,), (8,)]}, cv=2).fit(numbers, LABELS)
-    assert search.best_params_["hidden"] in [(4,), (8,)]
+    learned = search.best_estimator_._learned.prepared.recipe
+    assert learned.student.hidden == search.best_params_["hidden"]
     assert cross_val_score(model, numbers, LABELS, cv=2).mean() > 0.6
 
 
@@ -279,8 +325,8 @@ def test_the_guide_runs(
 ) -> None:
     """The Python of docs/teachers.md runs from top to bottom, here with a recipe of seconds."""
 
-    def read_small(path: Path | None, overrides: dict[str, Any]) -> Recipe:
-        return read_recipe(path, {**SMALL, **overrides})
+    def read_small(given: RecipeLike | None, overrides: Mapping[str, Any] = NOTHING) -> Recipe:
+        return read_recipe(given, {**SMALL, **overrides})
 
     monkeypatch.setattr("kdexport.distilled.read_recipe", read_small)
     monkeypatch.chdir(tmp_path)

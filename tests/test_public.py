@@ -5,6 +5,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import kdexport
@@ -54,3 +55,34 @@ def test_paths_may_be_text(bundle_path: Path, csv_path: Path) -> None:
     for make in (kdexport.run, partial(search, limits=Limits())):
         with pytest.raises(kdexport.KdexportError, match="an output that exists is kept"):
             make(recipe, str(bundle_path))
+
+
+def test_predict_takes_what_as_table_takes(bundle_path: Path, csv_path: Path) -> None:
+    """A frame, a mapping of columns and a `Table` of the same cells have the same answers."""
+    session = kdexport.open_session(bundle_path / "student.onnx")
+    frame = pl.read_csv(csv_path).head(5)
+    wanted = kdexport.predict(session, kdexport.as_table(frame))
+    for rows in (frame, frame.to_pandas(), frame.to_dict(as_series=False)):
+        found = kdexport.predict(session, rows)
+        assert {name: values.tolist() for name, values in found.items()} == {
+            name: values.tolist() for name, values in wanted.items()
+        }
+    with pytest.raises(kdexport.KdexportError, match="data in memory is a frame"):
+        kdexport.predict(session, [1.0, 2.0])
+
+
+def test_checks_take_a_path(bundle_path: Path) -> None:
+    """A bundle is checked by its path as by what was read from there."""
+    bundle = kdexport.read_bundle(bundle_path)
+    assert kdexport.check_parity(str(bundle_path)) == kdexport.check_parity(bundle)
+    assert kdexport.check_bundle(str(bundle_path)) == kdexport.check_bundle(bundle)
+    with pytest.raises(kdexport.KdexportError, match="a bundle is a folder"):
+        kdexport.check_bundle(bundle_path / "absent")
+
+
+def test_a_run_takes_keys(csv_path: Path, tmp_path: Path) -> None:
+    """A run may be given its recipe's keys, or the path of its file."""
+    (tmp_path / "recipe.toml").write_text('[data]\ntarget = "absent"\n')
+    for recipe in ({"data.target": "absent"}, str(tmp_path / "recipe.toml")):
+        with pytest.raises(kdexport.KdexportError, match="no column 'absent'"):
+            kdexport.run(recipe, tmp_path / "x", data=csv_path)

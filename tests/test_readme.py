@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import kdexport as package
-from kdexport import Recipe, load_bundle
-from kdexport import read_recipe as read_recipe_as_written
+from kdexport.bundle import load_bundle
+from kdexport.recipe import Recipe, RecipeLike, read_recipe
 from tests.commands import kdexport
 from tests.conftest import QUICK
 
@@ -79,10 +78,10 @@ def test_python(
 ) -> None:
     """The README's Python makes a bundle, prints its recovered edge, and answers for a row."""
 
-    def read_recipe(path: Path | None, overrides: dict[str, object]) -> Recipe:
-        return read_recipe_as_written(path, {**QUICK, **overrides})
+    def read_quick(given: RecipeLike | None) -> Recipe:
+        return read_recipe(given, QUICK)
 
-    monkeypatch.setattr(package, "read_recipe", read_recipe)
+    monkeypatch.setattr("kdexport.pipeline.read_recipe", read_quick)
     (code,) = PYTHON
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)

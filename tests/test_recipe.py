@@ -1,7 +1,7 @@
 """The recipe: one strict TOML file."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -82,6 +82,33 @@ def test_unknown_key_has_a_cure(key: str, meant: str) -> None:
     """Of an unknown key, the one that comes close is named."""
     with pytest.raises(RecipeError, match=meant):
         read_recipe(None, {key: 1})
+
+
+@pytest.mark.parametrize("given", [{"student.max_steps": 7}, {"student": {"max_steps": 7}}])
+def test_keys_are_a_recipe_too(tmp_path: Path, given: dict[str, Any]) -> None:
+    """A mapping of keys, dotted or in sections, is read as their file is, and stays as it was."""
+    recipe = read_recipe(given, {"student.hidden": [8]})
+    assert recipe == read_recipe(write(tmp_path, recipe.to_toml()))
+    assert (recipe.student.max_steps, recipe.student.hidden) == (7, (8,))
+    assert given in ({"student.max_steps": 7}, {"student": {"max_steps": 7}})
+
+
+def test_a_recipe_is_a_recipe_too() -> None:
+    """Overrides are laid over a recipe as over its file: what nobody gave stays open."""
+    recipe = read_recipe({"data.target": "y"})
+    assert read_recipe(recipe) is recipe
+    own = read_recipe(recipe, {"student.hidden": [8]})
+    assert own == read_recipe({"data.target": "y", "student.hidden": [8]})
+    assert own.settle(is_own_table=True).student.max_epochs == 60  # of a tiny student
+
+
+@pytest.mark.parametrize("given", [["data.target"], 3])
+def test_no_recipe_at_all(given: Any) -> None:
+    """What is none of the forms is refused by its type; an effort that is none by its name."""
+    with pytest.raises(RecipeError, match=f"an object of type {type(given).__name__}"):
+        read_recipe(given)
+    with pytest.raises(RecipeError, match="one of quick, normal, thorough, however: 'fast'"):
+        read_recipe(None, effort=cast(Any, "fast"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A run that was stopped goes on from the last finished step, and makes the same bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +14,11 @@ from kdexport.disk import kept_outputs
 from kdexport.errors import KdexportWarning
 from kdexport.pipeline import run
 from kdexport.prepared import Trained
-from kdexport.recipe import read_recipe
+from kdexport.recipe import NOTHING, read_recipe
 from kdexport.records import Parts
 from kdexport.resume import Steps
 from kdexport.student_section import StudentRecipe
+from kdexport.training import own_teacher
 from kdexport.training.steps import hash_answers
 from tests.conftest import QUICK, RIVAL
 
@@ -54,14 +56,29 @@ def test_stopped_after_every_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run stopped after each of its steps makes none of them twice, and the same bytes."""
-    keep, kept = Steps._keep, []
+    kept: list[str] = []
 
-    def keep_and_stop(steps: Steps, name: str, content: bytes) -> None:
-        keep(steps, name, content)
-        kept.append(name)
-        raise KeyboardInterrupt
+    def stop_after(method: Callable[..., Any]) -> Callable[..., Any]:
+        """Stop a run right after it made something, and not where it was kept."""
 
-    monkeypatch.setattr(Steps, "_keep", keep_and_stop)
+        def make_and_stop(steps: Steps, name: str, *rest: Any) -> Any:
+            *kind, make = rest
+            made: list[Any] = []
+
+            def note() -> Any:
+                made.append(make())
+                return made[0]
+
+            result = method(steps, name, *kind, note)
+            if made:
+                kept.append(name)
+                raise KeyboardInterrupt
+            return result
+
+        return make_and_stop
+
+    monkeypatch.setattr(Steps, "take", stop_after(Steps.take))
+    monkeypatch.setattr(Steps, "choose", stop_after(Steps.choose))
     recipe, output = read_recipe(None, RECIPE), tmp_path / "x"
     for n_finished in range(len(STEPS)):
         with pytest.raises(KeyboardInterrupt):
@@ -78,7 +95,14 @@ def test_stopped_after_every_step(
 def stopped(csv_path: Path, tmp_path: Path) -> Callable[..., None]:
     """A function that stops a run before its n-th step."""
 
-    def stop(monkeypatch: pytest.MonkeyPatch, before: str, *, resume: bool) -> None:
+    def stop(
+        monkeypatch: pytest.MonkeyPatch,
+        before: str,
+        *,
+        resume: bool,
+        teacher: Any = None,
+        given: Mapping[str, Any] = NOTHING,
+    ) -> None:
         take = Steps.take
 
         def refuse(steps: Steps, name: str, make: Callable[[], Trained]) -> Trained:
@@ -86,10 +110,11 @@ def stopped(csv_path: Path, tmp_path: Path) -> Callable[..., None]:
                 raise KeyboardInterrupt
             return take(steps, name, make)
 
+        recipe = {**RECIPE, **given}
         with monkeypatch.context() as patch:
             patch.setattr(Steps, "take", refuse)
             with pytest.raises(KeyboardInterrupt):
-                run(read_recipe(None, RECIPE), tmp_path / "x", data=csv_path, resume=resume)
+                run(recipe, tmp_path / "x", data=csv_path, teacher=teacher, resume=resume)
 
     return stop
 
@@ -147,6 +172,39 @@ def test_stopped_while_it_cleared(tmp_path: Path) -> None:
     with pytest.warns(KdexportWarning, match="starting anew"):
         Steps(folder, "a job")
     assert [path.name for path in folder.iterdir()] == ["job"]
+
+
+def test_a_teacher_is_not_asked_twice(
+    stopped: Callable[..., None], csv_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher that was stopped while it labelled synthetic rows goes on where it was; another one
+    is asked about all of them.
+    """
+    monkeypatch.setattr(own_teacher, "ROWS_AT_ONCE", 200)
+    table = pl.read_csv(csv_path).drop("y").cast(pl.Float32)
+    real, asked = set(table.iter_rows()), []
+
+    def ask(frame: Any, slope: float = 2.0, n_calls: int = 99) -> Any:
+        n_made = sum(row not in real for row in frame.itertuples(index=False, name=None))
+        if n_made and len(asked) == n_calls:
+            raise KeyboardInterrupt
+        asked.extend([n_made] if n_made else [])
+        yes = 1 / (1 + np.exp(-slope * frame["a"]))
+        return np.stack([1 - yes, yes], axis=1)
+
+    def learn_from(teacher: Any) -> list[int]:
+        """Return how many synthetic rows a teacher was asked about, call by call."""
+        asked.clear()
+        given = {"transfer.selection": "given", "transfer.n_synthetic": 500}
+        stopped(monkeypatch, "rival", resume=True, teacher=teacher, given=given)
+        return asked.copy()
+
+    first = learn_from(partial(ask, n_calls=2))
+    second = learn_from(ask)
+    other = learn_from(partial(ask, slope=3.0))
+    assert len(first) == 2
+    assert first + second == other
+    assert learn_from(ask) == []
 
 
 def test_answers_for_unlabelled_rows(tmp_path: Path) -> None:

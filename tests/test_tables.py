@@ -529,3 +529,21 @@ def test_marks_that_cannot_be_told_apart(marks: tuple[str, str, str]) -> None:
     """Whoever builds the format, command or library, marks that mean two things are refused."""
     with pytest.raises(RecipeError, match="one mark between cells"):
         CsvFormat(*marks)
+
+
+def test_masked_cells_are_missing() -> None:
+    """What numpy masks is no value: in an array, and in columns of their own."""
+    array = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], mask=[[True, False], [False, False]])
+    words = np.ma.masked_array(["a", "b"], mask=[False, True])
+    assert np.isnan(as_table(array).columns["x0"]).tolist() == [True, False]
+    assert as_table({"w": words}).columns["w"].tolist() == ["a", None]
+    assert as_table({"n": np.ma.masked_array([1, 2])}).columns["n"].dtype == np.int64
+
+
+@pytest.mark.parametrize("cell", [1.0, "text", None])
+def test_a_row_is_written_as_lists(cell: object) -> None:
+    """A mapping of single cells is refused with how to write one row."""
+    with pytest.raises(
+        DataError, match=r"a cell for each row.*pass one row as \{'a': \[\.\.\.\]\}"
+    ):
+        as_table({"a": cell, "b": cell})

@@ -4,9 +4,11 @@ Takes a bundle as it was read (or a file's bytes) and the user's own rows, gives
 one list. Needs no torch.
 """
 
+from pathlib import Path
+
 import numpy as np
 
-from kdexport.bundle import RIVAL, STUDENT, TEACHER, Bundle
+from kdexport.bundle import RIVAL, STUDENT, TEACHER, Bundle, read_bundle
 from kdexport.contract import parse_model, read_metadata
 from kdexport.errors import DataError, KdexportError, one_line
 from kdexport.evidence.answer_checks import check_answers, judge_answers
@@ -26,19 +28,23 @@ from kdexport.signature import Signature
 STRUCTURE = {"parse", "onnx", "self_contained", "signature"}  # without them nothing can be asked
 
 
-def check_parity(bundle: Bundle) -> ParityFact:
+def check_parity(bundle: Bundle | str | Path) -> ParityFact:
     """Compare the student with what its source answered to the golden rows at export.
+
+    Args:
+        bundle: A bundle, or the path of its folder.
 
     Raises:
         DataError: The bundle has no golden rows, or the file cannot answer them.
         ParityError: The two cannot be compared.
     """
+    bundle = _as_read(bundle)
     golden = unpack_golden(bundle.files)
     return _compare_student(golden, _ask(STUDENT, bundle, golden))
 
 
 def check_bundle(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     *,
     budgets: Budgets | None = None,
     rows: UserRows | None = None,
@@ -47,13 +53,15 @@ def check_bundle(
     """Check a bundle: folder and evidence, every model file, its answers, and budgets.
 
     Args:
-        bundle: From `read_bundle`, so that what is wrong with it can be said.
+        bundle: From `read_bundle`, so that what is wrong with it can be said; or the path of its
+            folder.
         budgets: Limits, instead of those of its recipe.
         rows: The user's own rows, which the student answers too; where the bundle has no golden
             rows on purpose, every model file.
         has_source: Its files are compared with the trained networks elsewhere, so that it needs
             no golden rows.
     """
+    bundle = _as_read(bundle)
     results = check_claims(bundle)
     golden, found = _load_golden(bundle, rows, has_source=has_source)
     results.append(found)
@@ -77,6 +85,10 @@ def check_bundle(
         return results + _check_student(bundle, golden, budgets or read_budgets(bundle), asked)
     except KdexportError as error:  # the student cannot answer at all, which is said above too
         return [*results, CheckResult("bundle/student", False, str(error))]
+
+
+def _as_read(bundle: Bundle | str | Path) -> Bundle:
+    return bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
 
 
 def check_model(name: str, content: bytes, rows: UserRows | None = None) -> list[CheckResult]:

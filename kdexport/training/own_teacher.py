@@ -6,6 +6,7 @@ than it should gets one line that names it and the first bad row.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,13 @@ from kdexport.schema import Schema
 from kdexport.signature import listed
 from kdexport.training.file_teacher import FileTeacher
 from kdexport.training.teachers import (
+    Ask,
     EstimatorTeacher,
     FunctionTeacher,
     Labels,
     Teacher,
     TorchTeacher,
+    ask_now,
     plain_labels,
     refuse_strangers,
 )
@@ -59,6 +62,8 @@ class OwnTeacher:
             them. **Shape** `[n, K]` float64.
         temperature: What students are taught is the answers' logarithms over it; the answers
             themselves are as they are.
+        recall: Takes a teacher's number, rows and the call that asks it about them: gives what it
+            answered for these rows before, or makes the call.
     """
 
     teachers: tuple[Teacher, ...]
@@ -67,6 +72,7 @@ class OwnTeacher:
     restorer: Restorer
     own_outputs: Float64 | None = None
     temperature: float = 1.0
+    recall: Callable[[int, Table, Ask], Float64] = ask_now
 
     def compute_outputs(
         self, inputs: Inputs, on_progress: ProgressSink = ignore_progress
@@ -89,7 +95,10 @@ class OwnTeacher:
                     n_all = len(self.teachers) * n_rows
                     on_progress(Progress(step, i * n_rows + n_done, n_all))
 
-            mean = mean + self.weights[i] * ask_teacher(teacher, table, classes, on_rows=tell)
+            answers = ask_teacher(
+                teacher, table, classes, on_rows=tell, recall=partial(self.recall, i)
+            )
+            mean = mean + self.weights[i] * answers
         return mean
 
     def make_answers(self, inputs: Inputs) -> Answers:
@@ -141,6 +150,7 @@ def ask_teacher(
     classes: Labels,
     *,
     on_rows: Callable[[int], None] = lambda _: None,
+    recall: Callable[[Table, Ask], Float64] = lambda _, ask: ask(),
 ) -> Float64:
     """Ask a teacher about rows, check what it answers, and put its columns in the classes' order.
 
@@ -151,6 +161,7 @@ def ask_teacher(
         table: The user's feature columns.
         classes: Those of the task, none for a regression.
         on_rows: Told how many rows have been answered, part by part.
+        recall: See `OwnTeacher`.
 
     Raises:
         DataError: It failed, or answers something else.
@@ -163,10 +174,15 @@ def ask_teacher(
         parts = []
         for start in range(0, max(table.n_rows, 1), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, table.n_rows))
-            parts.append(_as_array(teacher.answer(table.take(rows)), teacher.classes or classes))
+            part = table.take(rows)
+
+            def ask(part: Table = part) -> Float64:
+                answer = _as_array(teacher.answer(part), teacher.classes or classes)
+                return answer.astype(np.float64)
+
+            parts.append(recall(part, ask))
             on_rows(start + len(rows))
         raw = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        raw.astype(np.float64)
     return check_answers(raw, teacher.name, teacher.classes or classes, classes, table.n_rows)
 
 
@@ -249,7 +265,10 @@ def mix_teachers(
         DataError: One of them is no teacher, or the weights do not fit them.
     """
     several = list(things) if isinstance(things, list | tuple) else [things]
-    shares = np.ones(len(several)) if weights is None else np.asarray(weights, np.float64)
+    try:
+        shares = np.ones(len(several)) if weights is None else np.asarray(weights, np.float64)
+    except (TypeError, ValueError):  # no numbers
+        shares = np.full(1, np.nan)
     valid = shares.shape == (len(several),) and bool(np.isfinite(shares).all())
     if not several or not valid or (shares < 0).any() or not shares.any():
         raise DataError(

@@ -4,7 +4,7 @@ Takes `Prepared` and `Trained` records, gives `Trained` records.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from kdexport.errors import RecipeError
 from kdexport.prepared import Prepared, Trained
 from kdexport.recipe import Recipe
-from kdexport.records import ProgressSink, Table
+from kdexport.records import Float64, ProgressSink, Table
 from kdexport.restore import Layout, Restorer
 from kdexport.resume import MAKE_NOW, MakeNow
 from kdexport.sections import TeacherRecipe, TransferRecipe
@@ -201,6 +201,7 @@ def train_students_of(
         suffix = ""
         if isinstance(teacher, OwnTeacher) and steps.are_kept:
             suffix = f"-{hash_answers(teacher, prepared)}"
+            teacher = replace(teacher, recall=partial(_recall, steps, suffix))
         lesson = make_lesson(prepared, teacher, on_progress)
         recipe, settings = choose_recipe(lesson, prepared.recipe, on_progress, steps, suffix)
 
@@ -260,6 +261,13 @@ def make_lesson(
         label = load_mixture(prepared, teacher).compute_outputs
     unlabeled = prepared.unlabeled.inputs if prepared.unlabeled else None
     return Lesson(prepared.rows, prepared.schema, label, unlabeled, teacher.own_outputs)
+
+
+def _recall(
+    steps: MakeNow, suffix: str, position: int, rows: Table, ask: Callable[[], Float64]
+) -> Float64:
+    """Return what a teacher answered for rows, in this run or in the one that was stopped."""
+    return steps.recall(f"answers{suffix}-{position}-{rows.hash()[:16]}", ask)
 
 
 def hash_answers(teacher: OwnTeacher, prepared: Prepared) -> str:

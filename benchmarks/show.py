@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.record import RESULTS
 
 BATCHES = (1, 1024)
+NOT_MEASURED = "-"
 
 
 def read_result(name: str) -> dict[str, Any]:
@@ -15,16 +16,18 @@ def read_result(name: str) -> dict[str, Any]:
 
 
 def make_table(titles: list[str], rows: Iterable[list[str]]) -> str:
-    """A table of Markdown, its columns under these titles."""
-    head = [f" {title} " if title else " " for title in titles]
-    lines = [f"|{'|'.join(head)}|", "|---" * len(titles) + "|"]
-    lines += [f"| {' | '.join(cells)} |" for cells in rows]
-    return "\n".join(lines)
+    """A table of Markdown, its columns under these titles; one of nothing measured is left out."""
+    columns = zip(titles, *rows, strict=True)
+    measured = [column for column in columns if set(column[1:]) != {NOT_MEASURED}]
+    heads, *lines = zip(*measured, strict=True)
+    head = [f" {title} " if title else " " for title in heads]
+    table = [f"|{'|'.join(head)}|", "|---" * len(heads) + "|"]
+    return "\n".join([*table, *[f"| {' | '.join(cells)} |" for cells in lines]])
 
 
 def show_time(microseconds: float | None) -> str:
     """Return a time, or a dash where it was not measured yet."""
-    return "-" if microseconds is None else f"{microseconds:.1f}"
+    return NOT_MEASURED if microseconds is None else f"{microseconds:.1f}"
 
 
 def show_share(share: dict[str, Any]) -> str:

@@ -54,12 +54,15 @@ def test_batch_that_does_not_fit(tmp_path: Path) -> None:
 
 N_STOPS = 20
 ANSWER_TEXTS = f"""
+import signal
+
 import numpy as np
 from kdexport.evidence.timed import build_floor
 from kdexport.runtime import open_session
 
 texts = {{"city": np.array(["Oslo"] * 200_000, object)}}
 session = open_session(build_floor(texts))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 for _ in range({N_STOPS}):
     try:
         print("answers", flush=True)

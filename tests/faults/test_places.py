@@ -270,9 +270,9 @@ def test_folder_removed_in_mid_run(csv_path: Path, quick_flags: list[str], tmp_p
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,
     )
-    steps = output.parent / ".x.kdexport" / "steps"
+    job = output.parent / ".x.kdexport" / "steps" / "job"
     deadline = time.monotonic() + 120
-    while not steps.exists() and time.monotonic() < deadline:
+    while not job.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGSTOP)
     shutil.rmtree(output.parent, ignore_errors=True)

@@ -5,6 +5,8 @@ import { makeFeeds, readAnswers, write } from './rows.mjs';
 
 const CALLS = 50;
 const BLOCKS = 20; // the clock of a browser is coarse: calls are timed in blocks
+const MS_PER_DAY = 86400000;
+const MOST_DAYS = 1e8; // of JavaScript's dates
 const $ = (id) => document.getElementById(id);
 const load = async (name) => (await fetch(name)).json();
 
@@ -63,12 +65,18 @@ function compare(given) {
   return { rows: given.length, difference, flips };
 }
 
+// A cell of a golden row as a person types it: their dates are days since 1970.
+function fill(cell, kind) {
+  if (kind !== 'date' || Math.abs(cell) > MOST_DAYS) return String(cell);
+  return new Date(cell * MS_PER_DAY).toISOString().replace('T00:00:00.000Z', '');
+}
+
 names.forEach((name, i) => {
   const label = document.createElement('label');
   const input = document.createElement('input');
   const cell = rows[0][name];
   label.textContent = name;
-  input.value = cell === null ? '' : String(cell);
+  input.value = cell === null ? '' : fill(cell, columns.kinds[name]);
   input.placeholder = columns.kinds[name] ?? (i < columns.numeric.length ? 'number' : 'text');
   label.append(input);
   $('row').insertBefore(label, $('row').lastElementChild);

@@ -73,7 +73,7 @@ def test_latency(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = read_blocks("latency.md")
     (commands,) = (code for language, code in blocks if language == "")
     measure, unpack = (code for language, code in blocks if language == "python")
-    quick = ["--seconds", "0.5", "--batch", "1"]
+    quick = ["--seconds", "0.2", "--batch", "1"]
     assert kdexport(monkeypatch, "bench", "models/x", *quick, "--json", "old.json") == 0
     for line in commands.splitlines():
         arguments = shlex.split(line, comments=True)[1:]
@@ -88,7 +88,7 @@ def test_latency(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "booster": type("Booster", (), {"predict": staticmethod(np.sum)}),
         "rows": np.zeros((2000, 4), np.float32),
     }
-    exec(compile(measure.replace("seconds=20", "seconds=0.5"), "latency.md", "exec"), feeds)
+    exec(compile(measure.replace("seconds=20", "seconds=0.2"), "latency.md", "exec"), feeds)
     assert {row.name for row in feeds["record"].rows} >= {"student", "lightgbm", "floor"}
 
 

@@ -24,7 +24,7 @@ from kdexport.sources import Sources
 from kdexport.student_section import Form
 from kdexport.training.steps import train_rival_of, train_students_of, train_teacher
 
-N_EXAMPLES = int(os.environ.get("KDEXPORT_EXAMPLES", "10"))
+N_EXAMPLES = int(os.environ.get("KDEXPORT_EXAMPLES", "7"))
 RECIPE = {
     "data.target": "y",
     "threads": 1,

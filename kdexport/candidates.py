@@ -3,7 +3,7 @@
 Takes a prepared task and its teacher, gives what was trained. `finalists` measures the best.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,15 +105,6 @@ def train_candidates(
         is_own_table: Whether the rows are the user's.
         max_bytes: Of the file that ships: the best network within it is trained in full.
     """
-    sizes: dict[Shape, int] = {}
-
-    def may_ship(tried: Tried) -> bool:
-        if max_bytes is None or LEAST_BYTES * tried.n_weights > max_bytes:
-            return False
-        if tried.shape not in sizes:
-            sizes[tried.shape] = measure_file(replace(prepared, recipe=tried.recipe))
-        return sizes[tried.shape] <= max_bytes
-
     with use_threads(prepared.recipe.threads) as n_threads:
         lesson = make_lesson(prepared, teacher, on_progress)
         recipe, _ = choose_recipe(lesson, prepared.recipe, on_progress)
@@ -123,7 +114,7 @@ def train_candidates(
             recipe,
             transfer,
             is_own_table=is_own_table,
-            may_ship=None if max_bytes is None else may_ship,
+            may_ship=None if max_bytes is None else _find_fitting(prepared, max_bytes),
             n_threads=n_threads,
             on_progress=on_progress,
         )
@@ -136,6 +127,20 @@ def train_candidates(
                     on_progress(Progress("small trees", len(groves), len(GROVES)))
         usual = list_shapes(prepared.schema, recipe)[0].name
         return Found(tried, groves, usual, transfer.inputs.n_rows, lesson)
+
+
+def _find_fitting(prepared: Prepared, max_bytes: int) -> Callable[[Tried], bool]:
+    """Return what says whether a shape's file is within the bytes; each is made once."""
+    sizes: dict[Shape, int] = {}
+
+    def fits(tried: Tried) -> bool:
+        if LEAST_BYTES * tried.n_weights > max_bytes:
+            return False
+        if tried.shape not in sizes:
+            sizes[tried.shape] = measure_file(replace(prepared, recipe=tried.recipe))
+        return sizes[tried.shape] <= max_bytes
+
+    return fits
 
 
 def measure_file(prepared: Prepared) -> int:

@@ -197,9 +197,10 @@ def _describe(schema: Schema, recipe: Recipe, shape: Shape, is_own_table: bool) 
 def build_untrained(schema: Schema, recipe: Recipe) -> StackedMLP:
     """Return a student whose file is as large as that of a trained one."""
     stack = build_student_stack(schema, recipe, [recipe.seed])
+    own = torch.Generator(recipe.device).manual_seed(recipe.seed)  # torch's own stream stays put
     with torch.no_grad():
-        for weights in stack.parameters():
-            weights.uniform_(0.1, 0.2)  # float16 would hold zeros, and a file stores them so
+        for weights in stack.parameters():  # float16 would hold zeros, and a file stores them so
+            weights.uniform_(0.1, 0.2, generator=own)
     if recipe.student.settled_form != "plain":
         stack.round_weights()
     return stack
